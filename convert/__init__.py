@@ -1,0 +1,1 @@
+"""Weights of other projects to ours and back. Inside the wheel this package is `ostrack_jax.convert`."""

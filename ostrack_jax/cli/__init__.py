@@ -1,0 +1,1 @@
+"""The `ostrack` command: one file per subcommand, flags and one call each."""

@@ -1,0 +1,289 @@
+"""Every setting, its meaning and its published value. Enters: a config file's ConfigDict. Leaves: frozen dataclasses.
+
+A config file (``configs/NAME.py``) has one function, ``get_config()``, that starts from `default()` and changes fields;
+``--config.a.b=value`` changes them again; `freeze` checks the outcome. Imports neither jax nor any other room.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib.util
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ostrack_jax.errors import UserError, unknown
+
+VIT_SIZES = {
+    "tiny": {"width": 192, "depth": 12, "heads": 3},
+    "small": {"width": 384, "depth": 12, "heads": 6},
+    "base": {"width": 768, "depth": 12, "heads": 12},
+    "large": {"width": 1024, "depth": 24, "heads": 16},
+}
+TEMPLATE_ROWS = ("ctr_point", "ctr_rec", "gt_box", "all", "paper_centre")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network and the crops it was made for."""
+
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    patch: int = 16  # pixels
+    mlp_ratio: int = 4
+    head_channels: int = 256  # of the head's first convolution; halved at each next
+    template_size: int = 128  # pixels
+    search_size: int = 256  # pixels
+    template_factor: float = 2.0  # crop side over sqrt(box area)
+    search_factor: float = 4.0
+    eliminate_at: tuple[int, ...] = ()  # blocks, counted from 0, after whose attention candidates are eliminated
+    keep_ratio: tuple[float, ...] = ()  # share of the remaining search tokens kept at each of them
+    template_rows: str = "ctr_point"  # whose attention ranks the candidates: one of TEMPLATE_ROWS
+    drop_path: float = 0.1  # stochastic depth of the last block; linear from 0 at the first
+    dtype: str = "float32"  # of the computation: float32 | bfloat16 (ranking, norms, head outputs stay float32)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """One data set of the training mix or of the validation."""
+
+    reader: str = "got10k"  # which layout: a name of ostrack_jax.datasets.readers
+    dir: str = ""  # empty: looked up by the reader's name, see docs/data.md
+    part: str = "train"  # the set's own part: train | val | test
+    split: str = "all"  # a published list of sequences, or all
+    weight: float = 1.0  # share of the mix
+    use: str = "train"  # train | validation
+    options: dict[str, Any] = field(default_factory=dict)  # passed to the reader (synthetic: seed, sequences, size)
+
+
+@dataclass(frozen=True)
+class PairConfig:
+    """How pairs are drawn and augmented (section 3.4 of the release's behaviour, docs/data.md)."""
+
+    max_gap: int = 200  # the search frame lies less than so many frames after the template's
+    min_frames: int = 20  # shorter videos are never sampled
+    min_visible: int = 5  # nor those with fewer visible frames
+    centre_jitter: float = 3.0
+    scale_jitter: float = 0.25
+    grayscale: float = 0.05  # probability
+    flip: float = 0.5  # probability, shared by the pair; and again for each crop alone
+    brightness: float = 0.2  # times U(1 - b, 1 + b)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The optimisation and its schedule."""
+
+    seed: int = 42
+    batch: int = 128  # pairs a step, over all devices
+    epochs: int = 300
+    pairs_per_epoch: int = 60_000
+    lr: float = 4e-4
+    lr_batch: int = 128  # the batch `lr` is meant for; rates follow the real one linearly; 0: `lr` as it is
+    backbone_lr_scale: float = 0.1
+    schedule: str = "step"  # step | cosine (to zero at the last epoch)
+    drop_epoch: int = 240  # step: rates times drop_factor from the end of this epoch on
+    drop_factor: float = 0.1
+    warmup_epochs: float = 0.0
+    weight_decay: float = 1e-4
+    clip_norm: float = 0.1
+    giou_weight: float = 2.0
+    l1_weight: float = 5.0
+    focal_weight: float = 1.0
+    keep_from_epoch: int = 20  # the keep ratio is 1 until here, then falls by a cosine ..
+    keep_until_epoch: int = 100  # .. to the model's own at this epoch
+    bn_group: int = 32  # pairs whose statistics BatchNorm shares; 0: the whole batch
+    validate_every: int = 20  # epochs; 0: never
+    validation_pairs: int = 10_000
+    save_every: int = 1  # epochs
+    keep_checkpoints: int = 3
+    log_every: int = 10  # steps
+    workers: int = 4  # loader processes; 0: in this process
+
+
+@dataclass(frozen=True)
+class TrackConfig:
+    """The tracker around the network."""
+
+    window: bool = True  # multiply the score map by a Hann window
+    margin: float = 10.0  # pixels of the box that stay inside the frame; also its least width and height
+
+
+@dataclass(frozen=True)
+class Config:
+    """One experiment."""
+
+    name: str = "unnamed"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: dict[str, DataConfig] = field(default_factory=dict)
+    pairs: PairConfig = field(default_factory=PairConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    track: TrackConfig = field(default_factory=TrackConfig)
+
+
+def default(name: str, **data: DataConfig) -> ConfigDict:
+    """A mutable `Config` with the published defaults, to be changed by a config file."""
+    return ConfigDict(to_dict(Config(name=name, data=data)))
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A frozen config as plain nested dicts, lists and scalars (tuples stay tuples)."""
+    return dataclasses.asdict(config)
+
+
+def directory() -> Path:
+    """Where the named configs lie: inside the package in a wheel, beside it in a checkout."""
+    here = Path(__file__).parent
+    return here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
+
+
+def names() -> list[str]:
+    """The named configs."""
+    return sorted(p.stem for p in directory().glob("*.py") if not p.stem.startswith("_"))
+
+
+def load(name_or_path: str, overrides: Iterable[str] = ()) -> Config:
+    """Read a config by name or path, apply ``a.b=value`` overrides, check everything.
+
+    Raises:
+      UserError: no such config, a broken file, an unknown key (names the nearest), a value of the wrong type.
+    """
+    config = _read(name_or_path)
+    for override in overrides:
+        _override(config, override)
+    return freeze(config.to_dict())
+
+
+def freeze(values: Mapping[str, Any]) -> Config:
+    """Plain dicts to a checked `Config`; used for files and for checkpoints alike."""
+    config = _build(Config, values, "config")
+    _check(config)
+    return config
+
+
+def _read(name_or_path: str) -> ConfigDict:
+    path = Path(name_or_path)
+    if path.suffix != ".py" and not path.exists():
+        path = directory() / f"{name_or_path}.py"
+    if not path.is_file():
+        if path.parent.is_dir() and path.parent.resolve() != directory().resolve():
+            raise UserError(f"no config file {path}; named configs: {', '.join(names())}")
+        raise unknown("config", path.stem, names())
+    spec = importlib.util.spec_from_file_location(f"ostrack_config_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        config = module.get_config()
+    except UserError:
+        raise
+    except Exception as e:  # noqa: BLE001 - the user's own code: anything can happen in it
+        raise UserError(f"config {path} does not run: {type(e).__name__}: {e}") from e
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"config {path}: get_config() gave {type(config).__name__}, not a ConfigDict")
+    return config
+
+
+def _override(config: ConfigDict, override: str) -> None:
+    """Apply one ``a.b=value`` to ``config`` in place; the value is read as a Python literal, else as text."""
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise UserError(f"--config.{override}: expected --config.{key}=VALUE")
+    *parents, leaf = key.split(".")
+    at: Any = config
+    for i, part in enumerate([*parents, leaf]):
+        free = i > 0 and parents[i - 1] == "options"
+        if not isinstance(at, ConfigDict) or (part not in at and not free):
+            where = ".".join(["config", *key.split(".")[:i]])
+            raise unknown(f"key in {where}", part, at if isinstance(at, ConfigDict) else ())
+        if i < len(parents):
+            at = at[part]
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = {"true": True, "false": False}.get(text.lower(), text)
+    if isinstance(at.get(leaf), str):
+        value = text
+    with at.ignore_type(), at.unlocked():
+        at[leaf] = value
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """``value`` as ``kind`` (a dataclass, dict[str, dataclass], tuple or scalar), or a `UserError` naming ``where``."""
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise UserError(f"{where}: expected a group of settings, found {value!r}")
+        hints = typing.get_type_hints(kind)
+        for key in value:
+            if key not in hints:
+                raise unknown(f"key in {where}", str(key), hints)
+        return kind(**{key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()})
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is dict and isinstance(value, Mapping):
+        return {str(key): _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_build(arguments[0], item, where) for item in value)
+    if origin is tuple and isinstance(value, arguments[0]):
+        return (value,)
+    if kind is Any:
+        return value
+    if kind is float and type(value) in (int, float):
+        return float(value)
+    if isinstance(kind, type) and type(value) is kind:
+        return value
+    name = kind.__name__ if isinstance(kind, type) and not isinstance(kind, types.GenericAlias) else str(kind)
+    raise UserError(f"{where}: expected {name}, found {value!r}")
+
+
+def _check(config: Config) -> None:
+    """Values no run can have, told in one line each."""
+    model, train = config.model, config.train
+    positive = {
+        "config.model": (model, ("width", "depth", "heads", "patch", "mlp_ratio", "template_factor", "search_factor")),
+        "config.train": (train, ("batch", "epochs", "pairs_per_epoch", "lr", "clip_norm", "log_every", "save_every")),
+    }
+    for where, (part, fields) in positive.items():
+        for name in fields:
+            if not getattr(part, name) > 0:
+                raise UserError(f"{where}.{name}: expected a value above 0, found {getattr(part, name)}")
+    for name in ("template_size", "search_size"):
+        if getattr(model, name) <= 0 or getattr(model, name) % model.patch:
+            raise UserError(f"config.model.{name}: {getattr(model, name)} is no multiple of the patch {model.patch}")
+    if model.width % model.heads:
+        raise UserError(f"config.model.heads: the width {model.width} does not divide into {model.heads} heads")
+    if model.head_channels <= 0 or model.head_channels % 8:
+        raise UserError(f"config.model.head_channels: {model.head_channels} does not halve three times")
+    if len(model.eliminate_at) != len(model.keep_ratio):
+        raise UserError(f"config.model.keep_ratio: {len(model.keep_ratio)} ratios for {len(model.eliminate_at)} blocks")
+    if list(model.eliminate_at) != sorted(set(model.eliminate_at)) or any(
+        not 0 <= block < model.depth for block in model.eliminate_at
+    ):
+        raise UserError(f"config.model.eliminate_at: {model.eliminate_at} must rise and lie below {model.depth}")
+    if any(not 0 < ratio <= 1 for ratio in model.keep_ratio):
+        raise UserError(f"config.model.keep_ratio: {model.keep_ratio} must lie in (0, 1]")
+    if not 0 <= model.drop_path < 1:
+        raise UserError(f"config.model.drop_path: {model.drop_path} must lie in [0, 1)")
+    if not 0 <= train.keep_from_epoch <= train.keep_until_epoch:
+        raise UserError("config.train.keep_from_epoch: must lie between 0 and keep_until_epoch")
+    if train.bn_group < 0 or (train.bn_group and train.batch % train.bn_group and train.batch > train.bn_group):
+        raise UserError(f"config.train.bn_group: {train.bn_group} does not divide the batch {train.batch}")
+    for where, name, choices in (
+        ("config.model.template_rows", model.template_rows, TEMPLATE_ROWS),
+        ("config.model.dtype", model.dtype, ("float32", "bfloat16")),
+        ("config.train.schedule", train.schedule, ("step", "cosine")),
+    ):
+        if name not in choices:
+            raise unknown(f"{where}", name, choices)
+    for name, data in config.data.items():
+        if data.use not in ("train", "validation"):
+            raise unknown(f"config.data.{name}.use", data.use, ("train", "validation"))
+        if data.weight < 0:
+            raise UserError(f"config.data.{name}.weight: expected 0 or more, found {data.weight}")

@@ -1,0 +1,47 @@
+"""The noun of this room: one annotated video. Enters: what a reader found. Leaves: frames by index, boxes, flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+
+class Frames(Protocol):
+    """Pictures by index, read when asked for."""
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        ...
+
+    def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w 3"]:
+        """Frame ``index`` as RGB; a `UserError` names the file if it cannot be read."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """One target in one video (or one picture).
+
+    Attributes:
+      name: unique within its set; result files carry it.
+      frames: t pictures.
+      boxes_xywh: left, top, width, height in pixels of the frame, zero-based; NaN where not annotated.
+      visible: the target is present and annotated, so the box may be learned from.
+      cover: GOT-10k's visible share in eighths (0 absent .. 8 whole), or None where the set has none.
+      size_wh: frame width and height in pixels where the annotation states it, else None.
+      is_picture: a single picture whose box serves as template and search alike (COCO).
+    """
+
+    name: str
+    frames: Frames
+    boxes_xywh: Float[np.ndarray, "t 4"]
+    visible: Bool[np.ndarray, "t"]
+    cover: Int[np.ndarray, "t"] | None = None
+    size_wh: tuple[int, int] | None = None
+    is_picture: bool = False
+
+    def __len__(self) -> int:
+        return len(self.frames)

@@ -1,0 +1,22 @@
+"""The one error a person is meant to read. Enters: what was found, where, what would be right. Leaves: one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user can mend: a wrong name, a missing folder, a broken file, an impossible value.
+
+    The message is one line that says what was found, where, and what would be right. Commands print it
+    without a traceback and exit with status 2.
+    """
+
+
+def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
+    """The error for a name that is none of ``choices``; names the nearest one."""
+    choices = sorted(choices)
+    near = difflib.get_close_matches(name, choices, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return UserError(f"unknown {kind} {name!r}: {hint}one of {', '.join(choices)}")

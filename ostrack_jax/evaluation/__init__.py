@@ -1,0 +1,1 @@
+"""From trackers and sequences to results and scores."""

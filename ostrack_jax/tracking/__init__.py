@@ -1,0 +1,1 @@
+"""From frames to boxes: the tracker that remembers the last one, its motion prior, baselines, video files."""

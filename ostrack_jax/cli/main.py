@@ -1,0 +1,49 @@
+"""The `ostrack` command. Enters: the words of the command line. Leaves: the named subcommand's exit status.
+
+A subcommand's module is imported when it is called, so that `ostrack --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from ostrack_jax import __version__
+from ostrack_jax.cli import command
+from ostrack_jax.errors import UserError
+
+COMMANDS = {
+    "train": "train a tracker from a config",
+    "eval": "score a tracker on a benchmark",
+    "convert": "turn published weights into a checkpoint of this project, and back",
+    "track": "follow one object through a video or a folder of pictures",
+    "doctor": "check versions, devices, disk and data sets, and that the network computes what it should",
+}
+_DOC = """OSTrack, one-stream visual object tracking, in JAX and Flax.
+
+Example:
+  ostrack train --config tiny --workdir runs/tiny
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the subcommand that ``argv`` (the process's own words when None) names; the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] == "--version":
+        print(f"ostrack-jax {__version__}")
+        return 0
+    try:
+        name = command.choose(COMMANDS, _DOC, words, "ostrack")
+    except UserError as e:
+        return command.fail("ostrack", e)
+    if name is None:
+        return 0
+    if name == "convert":
+        from ostrack_jax.cli import convert
+
+        return convert.main(words[1:])
+    return command.run(command.load(f"ostrack_jax.cli.{name}"), words[1:], f"ostrack {name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

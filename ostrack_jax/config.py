@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib.util
-import types
+import math
+import traceback
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -177,16 +178,18 @@ def _read(name_or_path: str) -> ConfigDict:
             raise UserError(f"no config file {path}; named configs: {', '.join(names())}")
         raise unknown("config", path.stem, names())
     spec = importlib.util.spec_from_file_location(f"ostrack_config_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise UserError(f"config {path}: expected a Python file (.py)")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
         config = module.get_config()
     except UserError:
         raise
-    except Exception as e:  # noqa: BLE001 - the user's own code: anything can happen in it
-        raise UserError(f"config {path} does not run: {type(e).__name__}: {e}") from e
+    except Exception as e:  # the user's own code: anything can happen in it
+        lines = [frame.lineno for frame in traceback.extract_tb(e.__traceback__) if frame.filename == str(path)]
+        where = f", line {lines[-1]}," if lines else ""
+        raise UserError(f"config {path}{where} does not run: {type(e).__name__}: {e}") from e
     if not isinstance(config, ConfigDict):
         raise UserError(f"config {path}: get_config() gave {type(config).__name__}, not a ConfigDict")
     return config
@@ -200,25 +203,28 @@ def _override(config: ConfigDict, override: str) -> None:
     *parents, leaf = key.split(".")
     at: Any = config
     for i, part in enumerate([*parents, leaf]):
+        where = ".".join(["config", *parents[:i]])
         free = i > 0 and parents[i - 1] == "options"
-        if not isinstance(at, ConfigDict) or (part not in at and not free):
-            where = ".".join(["config", *key.split(".")[:i]])
-            raise unknown(f"key in {where}", part, at if isinstance(at, ConfigDict) else ())
+        if not isinstance(at, ConfigDict):
+            raise UserError(f"--config.{override}: {where} is one value, not a group of settings")
+        if part not in at and not free:
+            raise unknown("data set in config.data" if where == "config.data" else f"key in {where}", part, at)
         if i < len(parents):
             at = at[part]
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = {"true": True, "false": False}.get(text.lower(), text)
-    if isinstance(at.get(leaf), str):
-        value = text
     with at.ignore_type(), at.unlocked():
-        at[leaf] = value
+        at[leaf] = text if isinstance(at.get(leaf), str) else _literal(text)
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that literal_eval may raise
+        return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
     """``value`` as ``kind`` (a dataclass, dict[str, dataclass], tuple or scalar), or a `UserError` naming ``where``."""
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         if not isinstance(value, Mapping):
             raise UserError(f"{where}: expected a group of settings, found {value!r}")
         hints = typing.get_type_hints(kind)
@@ -229,31 +235,63 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is dict and isinstance(value, Mapping):
         return {str(key): _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_build(arguments[0], item, where) for item in value)
-    if origin is tuple and isinstance(value, arguments[0]):
-        return (value,)
+    if origin is tuple:
+        items = value if isinstance(value, (list, tuple)) else (value,)
+        return tuple(_build(arguments[0], item, where) for item in items)
     if kind is Any:
         return value
-    if kind is float and type(value) in (int, float):
+    if kind is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
-    if isinstance(kind, type) and type(value) is kind:
+    if isinstance(kind, type) and kind is not float and type(value) is kind:
         return value
-    name = kind.__name__ if isinstance(kind, type) and not isinstance(kind, types.GenericAlias) else str(kind)
+    name = "a finite number" if kind is float else getattr(kind, "__name__", str(kind))
     raise UserError(f"{where}: expected {name}, found {value!r}")
+
+
+_POSITIVE = {
+    "model": ("width", "depth", "heads", "patch", "mlp_ratio", "template_factor", "search_factor"),
+    "pairs": ("max_gap",),
+    "train": ("batch", "epochs", "pairs_per_epoch", "lr", "drop_factor", "clip_norm", "save_every", "log_every"),
+}
+_NOT_NEGATIVE = {
+    "pairs": ("min_frames", "min_visible", "centre_jitter", "scale_jitter"),
+    "train": (
+        *("seed", "lr_batch", "backbone_lr_scale", "drop_epoch", "warmup_epochs", "weight_decay", "keep_checkpoints"),
+        *("giou_weight", "l1_weight", "focal_weight", "bn_group", "validate_every", "validation_pairs", "workers"),
+    ),
+    "track": ("margin",),
+}
+_SHARES = {"pairs": ("grayscale", "flip", "brightness")}
 
 
 def _check(config: Config) -> None:
     """Values no run can have, told in one line each."""
-    model, train = config.model, config.train
-    positive = {
-        "config.model": (model, ("width", "depth", "heads", "patch", "mlp_ratio", "template_factor", "search_factor")),
-        "config.train": (train, ("batch", "epochs", "pairs_per_epoch", "lr", "clip_norm", "log_every", "save_every")),
-    }
-    for where, (part, fields) in positive.items():
-        for name in fields:
-            if not getattr(part, name) > 0:
-                raise UserError(f"{where}.{name}: expected a value above 0, found {getattr(part, name)}")
+    for table, fits, right in (
+        (_POSITIVE, lambda value: value > 0, "a value above 0"),
+        (_NOT_NEGATIVE, lambda value: value >= 0, "0 or more"),
+        (_SHARES, lambda value: 0 <= value <= 1, "a share between 0 and 1"),
+    ):
+        for group, keys in table.items():
+            for key in keys:
+                value = getattr(getattr(config, group), key)
+                if not fits(value):
+                    raise UserError(f"config.{group}.{key}: expected {right}, found {value}")
+    _check_model(config.model)
+    train = config.train
+    if not 0 <= train.keep_from_epoch <= train.keep_until_epoch:
+        raise UserError("config.train.keep_from_epoch: must lie between 0 and keep_until_epoch")
+    if train.bn_group and train.batch % train.bn_group and train.batch > train.bn_group:
+        raise UserError(f"config.train.bn_group: {train.bn_group} does not divide the batch {train.batch}")
+    if train.schedule not in ("step", "cosine"):
+        raise unknown("config.train.schedule", train.schedule, ("step", "cosine"))
+    for name, data in config.data.items():
+        if data.use not in ("train", "validation"):
+            raise unknown(f"config.data.{name}.use", data.use, ("train", "validation"))
+        if data.weight < 0:
+            raise UserError(f"config.data.{name}.weight: expected 0 or more, found {data.weight}")
+
+
+def _check_model(model: ModelConfig) -> None:
     for name in ("template_size", "search_size"):
         if getattr(model, name) <= 0 or getattr(model, name) % model.patch:
             raise UserError(f"config.model.{name}: {getattr(model, name)} is no multiple of the patch {model.patch}")
@@ -271,19 +309,9 @@ def _check(config: Config) -> None:
         raise UserError(f"config.model.keep_ratio: {model.keep_ratio} must lie in (0, 1]")
     if not 0 <= model.drop_path < 1:
         raise UserError(f"config.model.drop_path: {model.drop_path} must lie in [0, 1)")
-    if not 0 <= train.keep_from_epoch <= train.keep_until_epoch:
-        raise UserError("config.train.keep_from_epoch: must lie between 0 and keep_until_epoch")
-    if train.bn_group < 0 or (train.bn_group and train.batch % train.bn_group and train.batch > train.bn_group):
-        raise UserError(f"config.train.bn_group: {train.bn_group} does not divide the batch {train.batch}")
-    for where, name, choices in (
-        ("config.model.template_rows", model.template_rows, TEMPLATE_ROWS),
-        ("config.model.dtype", model.dtype, ("float32", "bfloat16")),
-        ("config.train.schedule", train.schedule, ("step", "cosine")),
+    for key, value, choices in (
+        ("template_rows", model.template_rows, TEMPLATE_ROWS),
+        ("dtype", model.dtype, ("float32", "bfloat16")),
     ):
-        if name not in choices:
-            raise unknown(f"{where}", name, choices)
-    for name, data in config.data.items():
-        if data.use not in ("train", "validation"):
-            raise unknown(f"config.data.{name}.use", data.use, ("train", "validation"))
-        if data.weight < 0:
-            raise UserError(f"config.data.{name}.weight: expected 0 or more, found {data.weight}")
+        if value not in choices:
+            raise unknown(f"config.model.{key}", value, choices)

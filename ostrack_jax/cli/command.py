@@ -142,9 +142,7 @@ def _parse(command: Command, flags: absl_flags.FlagValues, argv: Sequence[str], 
         raise UserError(f"expected {' '.join(names)} (see {program} --help)")
     if len(arguments) > len(names) and not any(name.endswith("...]") for name in names):
         takes = f"takes {' '.join(names)}" if names else "takes flags only"
-        raise UserError(
-            f"unexpected argument {arguments[len(names)]!r}: {program} {takes} (see {program} --help)"
-        )
+        raise UserError(f"unexpected argument {arguments[len(names)]!r}: {program} {takes} (see {program} --help)")
     return arguments
 
 

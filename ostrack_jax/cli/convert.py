@@ -1,4 +1,4 @@
-"""`ostrack convert`: published weights to ours, and back. Enters: the release and its words. Leaves: a status.
+"""`ostrack convert`: published weights to ours, and back. Enters: the release and its words. Leaves: status.
 
 The converters are the package `convert`: inside `ostrack_jax` in a wheel, beside it in a checkout.
 """

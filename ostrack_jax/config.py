@@ -238,8 +238,8 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         items = value if isinstance(value, (list, tuple)) else (value,)
         return tuple(_build(arguments[0], item, where) for item in items)
-    if kind is Any:
-        return value
+    if kind is Any:  # JSON knows no tuples
+        return tuple(value) if isinstance(value, list) else value
     if kind is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
     if isinstance(kind, type) and kind is not float and type(value) is kind:

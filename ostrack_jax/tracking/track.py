@@ -18,14 +18,14 @@ class Track:
       score: confidence in 0..1; NaN for trackers that state none.
     """
 
-    box_xywh: Float[np.ndarray, "4"]
+    box_xywh: Float[np.ndarray, " 4"]
     score: float
 
 
 class TrackerLike(Protocol):
     """The field's interface: start on a frame with a box, then answer frame by frame."""
 
-    def init(self, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, "4"]) -> None:
+    def init(self, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
         """Start (again) on RGB ``frame`` with the target's box in pixels."""
         ...
 

@@ -1,0 +1,108 @@
+"""OSTrack as one scroll. Enters: a template and a search crop (uint8). Leaves: a `Prediction`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+
+from ostrack_jax.config import ModelConfig
+from ostrack_jax.models.head import CenterHead, decode
+from ostrack_jax.models.vit import ViT
+
+
+class Features(NamedTuple):
+    """Tokens after the final norm (float32 or the computation's dtype); eliminated search tokens are zeros."""
+
+    template: Float[Array, "b z c"]
+    search: Float[Array, "b s c"]
+
+
+class Prediction(NamedTuple):
+    """What the network says of a batch of search regions of side x side cells.
+
+    Attributes:
+      score_map: (b, side, side), how likely the target's centre lies in each cell, within [1e-4, 1 - 1e-4].
+      size_map: (b, side, side, 2), width and height as fractions of the search region.
+      offset_map: (b, side, side, 2), the centre's place within its cell, x first, in cells.
+      boxes: (b, 4), cx, cy, w, h as fractions of the search region.
+      scores: (b,), the score map at the cell each box was read from.
+      kept: per elimination stage (b, k), positions in the search grid that stay, best first.
+      eliminated: per elimination stage (b, n), positions in the search grid that this stage drops.
+      features: tokens, on request.
+      centre_attention: per block (b, heads, tokens still there), what the template's centre token
+        attends to, on request.
+    """
+
+    score_map: Float[Array, "b h w"]
+    size_map: Float[Array, "b h w 2"]
+    offset_map: Float[Array, "b h w 2"]
+    boxes: Float[Array, "b 4"]
+    scores: Float[Array, " b"]
+    kept: tuple[Int[Array, "b _"], ...] = ()
+    eliminated: tuple[Int[Array, "b _"], ...] = ()
+    features: Features | None = None
+    centre_attention: tuple[Float[Array, "b m _"], ...] = ()
+
+
+class OSTrack(nnx.Module):
+    """The one-stream tracker's network (Ye et al., ECCV 2022)."""
+
+    def __init__(self, config: ModelConfig, rngs: nnx.Rngs):
+        self.config = config
+        self.backbone = ViT(config, jnp.dtype(config.dtype), rngs)
+        self.head = CenterHead(config.width, config.head_channels, rngs)
+
+    def embed_template(self, template: UInt8[Array, "b h w 3"]) -> Float[Array, "b z c"]:
+        """The template crop's tokens: computed once for a whole track."""
+        with jax.default_matmul_precision("highest"):
+            return self.backbone.embed_template(template)
+
+    def __call__(
+        self,
+        template: UInt8[Array, "b h w 3"] | Float[Array, "b z c"],
+        search: UInt8[Array, "b h w 3"],
+        template_box: Float[Array, "b 4"] | None = None,
+        *,
+        window: Float[Array, "h w"] | None = None,
+        keep_ratio: tuple[float, ...] | None = None,
+        key: PRNGKeyArray | None = None,
+        bn_group: int | None = None,
+        details: bool = False,
+    ) -> Prediction:
+        """Where the target of ``template`` is in ``search``.
+
+        Args:
+          template: the crop, or its tokens from `embed_template`.
+          search: the crop around the last position.
+          template_box: x, y, w, h as fractions of the template crop; needed where ``template_rows`` is ``gt_box``.
+          window: a motion prior that the score map is multiplied by before its maximum is taken.
+          keep_ratio: static; one share per elimination stage in place of the config's (training's schedule).
+          key: switches stochastic depth on.
+          bn_group: static; samples whose statistics BatchNorm shares (training); None uses the running buffers.
+          details: static; also give positions kept and eliminated, features and the centre row's attention.
+
+        Float32 means float32 on every device: products are asked for at the highest precision.
+        """
+        ratios = self.config.keep_ratio if keep_ratio is None else keep_ratio
+        with jax.default_matmul_precision("highest"):
+            tokens = template if template.ndim == 3 else self.backbone.embed_template(template)
+            out = self.backbone(tokens, search, template_box, keep_ratio=ratios, key=key, centre_attention=details)
+            b, _, c = out.search.shape
+            side = self.config.search_size // self.config.patch
+            score_map, size_map, offset_map = self.head(out.search.reshape(b, side, side, c), bn_group)
+            ranked = score_map if window is None else score_map * window
+            boxes, cells = decode(ranked, size_map, offset_map)
+        scores = jnp.take_along_axis(score_map.reshape(b, -1), cells[:, None], axis=1)[:, 0]
+        prediction = Prediction(score_map, size_map, offset_map, boxes, scores)
+        if not details:
+            return prediction
+        return prediction._replace(
+            kept=out.kept,
+            eliminated=out.eliminated,
+            features=Features(out.template, out.search),
+            centre_attention=out.centre_attention,
+        )

@@ -1,0 +1,63 @@
+"""A model's tensors by dotted name. Enters: a config, or arrays by name. Leaves: the same as a model, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from ostrack_jax.config import ModelConfig
+from ostrack_jax.errors import UserError
+from ostrack_jax.models.ostrack import OSTrack
+
+
+def flat(state: nnx.State) -> dict[str, Any]:
+    """Dotted name to array, for every variable of a model's state."""
+    return {".".join(map(str, path)): leaf.get_value() for path, leaf in nnx.to_flat_state(state)}
+
+
+def abstract(config: ModelConfig) -> OSTrack:
+    """The model with shapes in place of arrays: nothing is computed."""
+    return nnx.eval_shape(lambda: OSTrack(config, nnx.Rngs(0)))
+
+
+def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Dotted name to shape of every tensor: parameters, BatchNorm buffers, and the two that are only carried."""
+    return {name: leaf.shape for name, leaf in flat(nnx.state(abstract(config))).items()}
+
+
+def initial_weights(config: ModelConfig, seed: int) -> dict[str, np.ndarray]:
+    """Weights before any training: truncated normal 0.02 in the backbone, Xavier uniform in the head."""
+    return {name: np.asarray(leaf) for name, leaf in flat(nnx.state(OSTrack(config, nnx.Rngs(seed)))).items()}
+
+
+def model_of(config: ModelConfig, weights: Mapping[str, Any]) -> OSTrack:
+    """The model that holds ``weights``.
+
+    Raises:
+      UserError: names missing, unknown or misshapen, all of them at once.
+    """
+    check(config, weights)
+    graph, state = nnx.split(abstract(config))
+    leaves = [
+        (path, leaf.replace(jnp.asarray(weights[".".join(map(str, path))]))) for path, leaf in nnx.to_flat_state(state)
+    ]
+    return nnx.merge(graph, nnx.from_flat_state(leaves))
+
+
+def check(config: ModelConfig, weights: Mapping[str, Any]) -> None:
+    """Raise one `UserError` that names every tensor that is missing, unknown or misshapen for ``config``."""
+    shapes = weight_shapes(config)
+    problems = [f"missing {name} {shapes[name]}" for name in shapes.keys() - weights.keys()]
+    problems += [f"unexpected {name} {np.shape(weights[name])}" for name in weights.keys() - shapes.keys()]
+    problems += [
+        f"{name} is {np.shape(weights[name])}, expected {shapes[name]}"
+        for name in shapes.keys() & weights.keys()
+        if np.shape(weights[name]) != shapes[name]
+    ]
+    if problems:
+        shown = "; ".join(sorted(problems)[:20]) + (f"; and {len(problems) - 20} more" if len(problems) > 20 else "")
+        raise UserError(f"the weights do not fit the config: {shown}")

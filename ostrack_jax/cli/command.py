@@ -20,7 +20,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from absl import flags as absl_flags
 
@@ -36,6 +36,7 @@ _REQUIRED = "must have a value other than None"
 _OVERRIDES = "config_override"
 
 
+@runtime_checkable
 class Command(Protocol):
     """What a command module offers, see above."""
 

@@ -1,14 +1,15 @@
-"""The noun of this room: one annotated video. Enters: what a reader found. Leaves: frames by index, boxes, flags."""
+"""One annotated video, the noun of this room. Enters: what a reader found. Leaves: frames, boxes, flags."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 
+@runtime_checkable
 class Frames(Protocol):
     """Pictures by index, read when asked for."""
 
@@ -38,8 +39,8 @@ class Sequence:
     name: str
     frames: Frames
     boxes_xywh: Float[np.ndarray, "t 4"]
-    visible: Bool[np.ndarray, "t"]
-    cover: Int[np.ndarray, "t"] | None = None
+    visible: Bool[np.ndarray, " t"]
+    cover: Int[np.ndarray, " t"] | None = None
     size_wh: tuple[int, int] | None = None
     is_picture: bool = False
 

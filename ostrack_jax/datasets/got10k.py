@@ -1,0 +1,89 @@
+"""GOT-10k's layout (Huang et al. 2019). Enters: its folder, a part, a split. Leaves: sequences, read lazily.
+
+`list.txt` names the sequences; each is a folder of numbered pictures with `groundtruth.txt`, and where the set has
+them `absence.label`, `cover.label` and `meta_info.ini`. The test part has the first box alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from ostrack_jax.datasets.annotations import read_boxes, read_labels, read_names, read_text, valid
+from ostrack_jax.datasets.frames import PictureFrames, list_pictures
+from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.errors import UserError, unknown
+
+PARTS = ("train", "val", "test")
+SPLITS = ("all", "train_full", "vot_train", "vot_val")
+
+
+def open_got10k(folder: Path, part: str = "train", split: str = "all") -> LazySequences:
+    """The sequences of one part in the order of its list.
+
+    Args:
+      folder: of the part (it holds `list.txt`), or its parent.
+      part: train | val | test.
+      split: all, or a published list of positions in the train part: train_full | vot_train | vot_val.
+
+    Raises:
+      UserError: no `list.txt`, an unknown part or split, a split naming positions the folder has not.
+    """
+    if part not in PARTS:
+        raise unknown("part of GOT-10k", part, PARTS)
+    found = [root for root in (folder / part, folder) if (root / "list.txt").is_file()]
+    if not found:
+        raise UserError(f"no list.txt in {folder} or {folder / part}: expected GOT-10k's {part} part")
+    names = read_names(found[0] / "list.txt")
+    if split != "all":
+        positions = read_split(split)
+        if positions[-1] >= len(names):
+            raise UserError(
+                f"the split {split} names {len(positions)} sequences at positions up to {positions[-1]}, but "
+                f"{found[0]} has {len(names)}: split=all uses everything there is"
+            )
+        names = [names[i] for i in positions]
+    return LazySequences(dict.fromkeys(names), functools.partial(_read, found[0]))
+
+
+def read_split(name: str) -> list[int]:
+    """A published list: zero-based positions in the train part's `list.txt`, rising."""
+    if name not in SPLITS[1:]:
+        raise unknown("split of GOT-10k", name, SPLITS)
+    text = resources.files("ostrack_jax.datasets").joinpath("splits", f"got10k_{name}.txt").read_text("utf-8")
+    positions = []
+    for item in text.split():
+        first, _, last = item.partition("-")
+        positions.extend(range(int(first), int(last or first) + 1))
+    return positions
+
+
+def _read(root: Path, name: str, key: None) -> Sequence:
+    """One sequence's boxes and labels; where a label file is missing it restrains nothing."""
+    folder = root / name
+    pictures = list_pictures(folder)
+    boxes = read_boxes(folder / "groundtruth.txt")
+    if len(boxes) == 1 < len(pictures):
+        boxes = np.concatenate([boxes, np.full((len(pictures) - 1, 4), np.nan)])
+    if len(boxes) != len(pictures):
+        raise UserError(f"{folder / 'groundtruth.txt'} has {len(boxes)} boxes for {len(pictures)} pictures")
+    visible, cover = valid(boxes), None
+    if (folder / "absence.label").is_file():
+        visible &= read_labels(folder / "absence.label", len(boxes)) == 0
+    if (folder / "cover.label").is_file():
+        cover = read_labels(folder / "cover.label", len(boxes))
+        visible &= cover > 0
+    return Sequence(name, PictureFrames(pictures), boxes, visible, cover, _size(folder / "meta_info.ini"))
+
+
+def _size(path: Path) -> tuple[int, int] | None:
+    """Width and height stated by `meta_info.ini` as `resolution: (w, h)`, or None where it states none."""
+    if not path.is_file():
+        return None
+    stated = re.search(r"resolution\s*[:=]\s*\(?\s*(\d{1,6})\s*[,x ]\s*(\d{1,6})", read_text(path))
+    return (int(stated[1]), int(stated[2])) if stated else None

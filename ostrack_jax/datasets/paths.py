@@ -1,0 +1,64 @@
+"""Where a data set lies. Enters: a reader's name and what the config says. Leaves: an existing folder.
+
+Looked up in this order: the config's `dir`, the environment variable OSTRACK_<READER>_DIR, the table `[data]` of one
+TOML file (named by OSTRACK_PATHS, else ~/.config/ostrack/paths.toml).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from ostrack_jax.datasets.annotations import read_text
+from ostrack_jax.errors import UserError
+
+
+def find_folder(reader: str, given: str = "") -> Path:
+    """The folder of ``reader``'s data.
+
+    Args:
+      reader: a name of `ostrack_jax.datasets.readers`.
+      given: the config's folder; empty: look it up.
+
+    Raises:
+      UserError: nobody says where it lies, or there is no such folder; tells all three ways to say it.
+    """
+    variable = f"OSTRACK_{reader.upper()}_DIR"
+    toml = paths_file()
+    if given:
+        folder, said_by = Path(given), "the config's dir"
+    elif os.environ.get(variable):
+        folder, said_by = Path(os.environ[variable]), variable
+    elif (entry := _from_toml(toml, reader)) is not None:
+        folder, said_by = entry, str(toml)
+    else:
+        raise UserError(
+            f"nobody says where the {reader} data lies: give --config.data.NAME.dir=PATH (training) or "
+            f'--data_dir PATH (evaluation), set {variable}, or write {reader} = "PATH" under [data] in {toml}'
+        )
+    folder = folder.expanduser()
+    if not folder.is_dir():
+        raise UserError(f"no folder {folder} ({said_by}): expected the {reader} data there")
+    return folder
+
+
+def paths_file() -> Path:
+    """The TOML file of folders: named by OSTRACK_PATHS, else in the user's configuration."""
+    return Path(os.environ.get("OSTRACK_PATHS") or "~/.config/ostrack/paths.toml").expanduser()
+
+
+def _from_toml(toml: Path, reader: str) -> Path | None:
+    """The file's folder for ``reader``; relative ones count from the file. None: no file, or no such entry."""
+    if not toml.exists():
+        if os.environ.get("OSTRACK_PATHS"):
+            raise UserError(f"no file {toml} (OSTRACK_PATHS): expected a TOML file with a table [data]")
+        return None
+    try:
+        table = tomllib.loads(read_text(toml)).get("data", {})
+    except tomllib.TOMLDecodeError as e:
+        raise UserError(f"{toml} is no TOML: {e}") from e
+    folder = table.get(reader) if isinstance(table, dict) else table
+    if folder is not None and not isinstance(folder, str):
+        raise UserError(f'{toml}: expected {reader} = "PATH" under [data], found {folder!r}')
+    return None if folder is None else toml.parent / Path(folder).expanduser()

@@ -1,0 +1,203 @@
+"""Made-up videos with exact boxes. Enters: seed, part, number, size. Leaves: sequences whose frames are drawn lazily.
+
+A textured target of any outline moves, turns and changes size and aspect on a cluttered, panning background, among
+distractors that look like it; things pass before it, it may leave the frame and return, the light changes. A frame
+follows from (seed, part, sequence, index) alone; parts share no sequence, since the part is part of the seed.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from ostrack_jax.datasets import synthetic_motion as motion
+from ostrack_jax.datasets import synthetic_shapes as shapes
+from ostrack_jax.datasets.frames import within
+from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.datasets.synthetic_truth import annotate
+from ostrack_jax.errors import UserError, unknown
+
+# Enter the seed: never change one, or a part's sequences change with it.
+PARTS = {"train": 0, "val": 1, "test": 2}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a sequence follows from: the seed's parts, its length, the frame's size and how many distractors at most."""
+
+    seed: tuple[int, int, int]
+    frames: int
+    width: int
+    height: int
+    distractors: int
+
+
+@dataclass(frozen=True, eq=False)
+class Thing:
+    """Something that moves: its look and where its unit square (-0.5..0.5) lies in each frame."""
+
+    patch: UInt8[np.ndarray, "s s 4"]
+    outline: Float[np.ndarray, "k 2"]
+    affine: Float[np.ndarray, "t 2 3"]  # unit square -> pixels
+
+    def corners(self) -> Float[np.ndarray, "t k 2"]:
+        """The outline in every frame, in pixels."""
+        return self.outline @ self.affine[:, :, :2].swapaxes(1, 2) + self.affine[:, None, :, 2]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """All that a sequence's frames are drawn from; things are drawn in their order, the target among them."""
+
+    background: UInt8[np.ndarray, "bh bw 3"]
+    camera: Float[np.ndarray, "t 2"]  # centre of the view on the background
+    things: list[Thing]
+    target: int  # its place among the things
+    gain: Float[np.ndarray, " t"]
+
+
+def open_synthetic(
+    part: str = "train",
+    *,
+    seed: int = 0,
+    sequences: int = 200,
+    frames: int = 60,
+    width: int = 160,
+    height: int = 120,
+    distractors: int = 3,
+) -> LazySequences:
+    """Sequences made up on the spot.
+
+    Args:
+      part: train | val | test; they share no sequence whatever the seed.
+      seed: another seed, other sequences; sequence i does not depend on their number.
+      sequences: how many.
+      frames: length of each.
+      width: of the frames in pixels; ``height`` likewise.
+      distractors: things like the target, at most.
+
+    Raises:
+      UserError: an unknown part or an option out of its range.
+    """
+    if part not in PARTS:
+        raise unknown("part of synthetic", part, PARTS)
+    for name, value, least, most in (
+        ("seed", seed, 0, 2**32 - 1),
+        ("sequences", sequences, 1, 1_000_000),
+        ("frames", frames, 1, 100_000),
+        ("width", width, 32, 4096),
+        ("height", height, 32, 4096),
+        ("distractors", distractors, 0, 32),
+    ):
+        if type(value) is not int or not least <= value <= most:
+            raise UserError(f"synthetic {name}: expected a whole number {least}..{most}, found {value!r}")
+    keys = {
+        f"synthetic_{part}_{i:06d}": Recipe((PARTS[part], seed, i), frames, width, height, distractors)
+        for i in range(sequences)
+    }
+    return LazySequences(keys, make_sequence, keep=256)
+
+
+def make_sequence(name: str, recipe: Recipe) -> Sequence:
+    """The sequence a recipe leads to; ``cover`` is the visible share in eighths, ``visible`` at least half."""
+    frames = SyntheticFrames(recipe)
+    target, *above = (thing.corners() for thing in frames.scene.things[frames.scene.target :])
+    boxes, share = annotate(target, above, recipe.width, recipe.height)
+    visible = (share >= 0.5) & (boxes[:, 2:] >= 1).all(axis=1)
+    cover = np.rint(8 * share).astype(np.int64)
+    return Sequence(name, frames, boxes, visible, cover, (recipe.width, recipe.height))
+
+
+class SyntheticFrames:
+    """Frames drawn when asked for; picklable: the recipe travels, the scene is set up again."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+
+    def __len__(self) -> int:
+        return self._recipe.frames
+
+    def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w 3"]:
+        """Draw frame ``index``."""
+        t = within(index, len(self))
+        x, y = self.scene.camera[t]
+        frame = cv2.getRectSubPix(self.scene.background, (self._recipe.width, self._recipe.height), (x, y))
+        for thing in self.scene.things:
+            _draw(frame, thing.patch, thing.affine[t])
+        return cv2.convertScaleAbs(frame, alpha=float(self.scene.gain[t]))
+
+    @functools.cached_property
+    def scene(self) -> Scene:
+        """What the frames are drawn from."""
+        return make_scene(self._recipe)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_recipe": self._recipe}
+
+
+def make_scene(recipe: Recipe) -> Scene:
+    """Set up everything that moves; all dice are rolled here, in a fixed order."""
+    rng = np.random.default_rng(np.random.SeedSequence(recipe.seed))
+    frames, size = recipe.frames, np.array([recipe.width, recipe.height], np.float64)
+    side = float(np.sqrt(size.prod()) * np.exp(rng.uniform(np.log(0.12), np.log(0.3))))
+    look = shapes.make_look(rng)
+    path = motion.roam(rng, frames, 0.55 * np.full(2, side), size - 0.55 * side, side * rng.uniform(0.04, 0.14))
+    if frames >= 40 and rng.random() < 0.35:
+        path = motion.leave(rng, path, (recipe.width, recipe.height), side)
+    target = _make_thing(rng, look, path, side)
+    below, above = [], []
+    for _ in range(int(rng.integers(recipe.distractors + 1))):
+        other = motion.roam(rng, frames, np.zeros(2), size, side * rng.uniform(0.02, 0.1))
+        alike = shapes.alter(look, rng, 45)
+        below.append(_make_thing(rng, alike, other, side * rng.uniform(0.7, 1.3)))
+    for _ in range(int(rng.integers(3)) if frames >= 10 else 0):
+        way = motion.cross(rng, path, (recipe.width, recipe.height), side)
+        above.append(_make_thing(rng, shapes.make_look(rng), way, side * rng.uniform(0.8, 1.4)))
+    wide, high = (int(1.3 * s) for s in size)
+    background = shapes.make_background(rng, wide, high)
+    room = (np.array([wide, high]) - size) / 2
+    sway = np.stack([motion.wander(rng, frames, 120), motion.wander(rng, frames, 120)], axis=1)
+    camera = np.array([wide, high]) / 2 - 0.5 + room * rng.uniform(0, 1) * np.clip(sway, -1, 1)
+    gain = 1 + rng.uniform(0, 0.3) * motion.wander(rng, frames)
+    return Scene(background, camera, [*below, target, *above], len(below), np.clip(gain, 0.5, 1.5))
+
+
+def _make_thing(rng: motion.Rng, look: shapes.Look, path: Float[np.ndarray, "t 2"], side: float) -> Thing:
+    """A thing of mean side ``side`` on ``path``, its size, aspect and turn changing smoothly."""
+    frames = len(path)
+    outline = shapes.make_outline(rng)
+    aspect = rng.normal(0, 0.3) + rng.uniform(0, 0.3) * motion.wander(rng, frames)
+    scale = side * np.exp(rng.uniform(0, 0.4) * motion.wander(rng, frames, 100))
+    turn = rng.choice([0.0, 0.3, 0.8]) * motion.wander(rng, frames, 80)
+    wide, high = scale * np.exp(aspect / 2), scale * np.exp(-aspect / 2)
+    affine = np.stack(
+        [
+            np.stack([wide * np.cos(turn), -high * np.sin(turn), path[:, 0]], axis=1),
+            np.stack([wide * np.sin(turn), high * np.cos(turn), path[:, 1]], axis=1),
+        ],
+        axis=1,
+    )
+    return Thing(shapes.make_patch(rng, look, outline, int(np.clip(1.2 * side, 16, 256))), outline, affine)
+
+
+def _draw(
+    frame: UInt8[np.ndarray, "h w 3"], patch: UInt8[np.ndarray, "s s 4"], affine: Float[np.ndarray, "2 3"]
+) -> None:
+    """Draw a patch into a frame in place, touching only the pixels under it."""
+    reach = np.abs(affine[:, :2]).sum(axis=1) / 2 + 1
+    limit = np.array([frame.shape[1], frame.shape[0]])
+    low = np.clip(np.floor(affine[:, 2] - reach), 0, limit).astype(int)
+    high = np.clip(np.ceil(affine[:, 2] + reach), 0, limit).astype(int)
+    if (high <= low).any():
+        return
+    # OpenCV counts pixel centres from 0, the unit square has its own from -0.5: shifted there and back.
+    linear = affine[:, :2] / patch.shape[0]
+    shift = affine[:, 2] - 0.5 - low + linear @ np.full(2, 0.5 - patch.shape[0] / 2)
+    warped = cv2.warpAffine(patch, np.column_stack([linear, shift]), tuple(int(v) for v in high - low))
+    shapes.paste(frame, warped, int(low[0]), int(low[1]))

@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from ostrack_jax.config import ModelConfig
+from ostrack_jax.models import elimination
 from ostrack_jax.models.head import CenterHead, decode
 from ostrack_jax.models.vit import ViT
 
@@ -68,7 +69,7 @@ class OSTrack(nnx.Module):
         template_box: Float[Array, "b 4"] | None = None,
         *,
         window: Float[Array, "h w"] | None = None,
-        keep_ratio: tuple[float, ...] | None = None,
+        kept_counts: tuple[int, ...] | None = None,
         key: PRNGKeyArray | None = None,
         bn_group: int | None = None,
         details: bool = False,
@@ -80,19 +81,19 @@ class OSTrack(nnx.Module):
           search: the crop around the last position.
           template_box: x, y, w, h as fractions of the template crop; needed where ``template_rows`` is ``gt_box``.
           window: a motion prior that the score map is multiplied by before its maximum is taken.
-          keep_ratio: static; one share per elimination stage in place of the config's (training's schedule).
+          kept_counts: static; search tokens left after each stage (training's schedule); None: by the config's ratios.
           key: switches stochastic depth on.
           bn_group: static; samples whose statistics BatchNorm shares (training); None uses the running buffers.
           details: static; also give positions kept and eliminated, features and the centre row's attention.
 
         Float32 means float32 on every device: products are asked for at the highest precision.
         """
-        ratios = self.config.keep_ratio if keep_ratio is None else keep_ratio
+        side = self.config.search_size // self.config.patch
+        kept = elimination.kept_counts(self.config.keep_ratio, side * side) if kept_counts is None else kept_counts
         with jax.default_matmul_precision("highest"):
             tokens = template if template.ndim == 3 else self.backbone.embed_template(template)
-            out = self.backbone(tokens, search, template_box, keep_ratio=ratios, key=key, centre_attention=details)
+            out = self.backbone(tokens, search, template_box, kept_counts=kept, key=key, centre_attention=details)
             b, _, c = out.search.shape
-            side = self.config.search_size // self.config.patch
             score_map, size_map, offset_map = self.head(out.search.reshape(b, side, side, c), bn_group)
             ranked = score_map if window is None else score_map * window
             boxes, cells = decode(ranked, size_map, offset_map)

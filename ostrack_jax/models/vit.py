@@ -115,11 +115,11 @@ class ViT(nnx.Module):
         search: UInt8[Array, "b h w 3"],
         template_box: Float[Array, "b 4"] | None = None,
         *,
-        keep_ratio: tuple[float, ...],
+        kept_counts: tuple[int, ...],
         key: PRNGKeyArray | None = None,
         centre_attention: bool = False,
     ) -> Tokens:
-        """Both crops' tokens through all blocks; ``keep_ratio`` (static) has one share per elimination block.
+        """Both crops' tokens through all blocks; ``kept_counts`` (static): search tokens left after each stage.
 
         ``template_box`` (x, y, w, h as fractions of the crop) is needed where its rows rank the candidates.
         ``key`` switches stochastic depth on.
@@ -137,7 +137,7 @@ class ViT(nnx.Module):
         total = x.shape[1]
         positions = jnp.broadcast_to(jnp.arange(total), x.shape[:2])
         x = jnp.concatenate([template_tokens, x], axis=1)
-        stages = dict(zip(self.config.eliminate_at, elimination.kept_counts(keep_ratio, total), strict=True))
+        stages = dict(zip(self.config.eliminate_at, kept_counts, strict=True))
         keys = [None] * 2 * len(self.blocks) if key is None else list(jax.random.split(key, 2 * len(self.blocks)))
         kept, eliminated, attentions = [], [], []
         for i, block in enumerate(self.blocks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,19 +15,34 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.models.ostrack import OSTrack
 
 
+@functools.lru_cache
+def structure(config: ModelConfig) -> tuple[nnx.GraphDef[OSTrack], nnx.State]:
+    """The model's graph and its state with shapes in place of arrays: nothing is computed."""
+    return nnx.split(nnx.eval_shape(lambda: OSTrack(config, nnx.Rngs(0))))
+
+
 def flat(state: nnx.State) -> dict[str, Any]:
     """Dotted name to array, for every variable of a model's state."""
     return {".".join(map(str, path)): leaf.get_value() for path, leaf in nnx.to_flat_state(state)}
 
 
-def abstract(config: ModelConfig) -> OSTrack:
-    """The model with shapes in place of arrays: nothing is computed."""
-    return nnx.eval_shape(lambda: OSTrack(config, nnx.Rngs(0)))
+def from_flat(config: ModelConfig, weights: Mapping[str, Any]) -> nnx.State:
+    """A model's state from all its tensors by dotted name; the inverse of `flat`."""
+    leaves = [
+        (path, leaf.replace(jnp.asarray(weights[".".join(map(str, path))])))
+        for path, leaf in nnx.to_flat_state(structure(config)[1])
+    ]
+    return nnx.from_flat_state(leaves)
 
 
 def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Dotted name to shape of every tensor: parameters, BatchNorm buffers, and the two that are only carried."""
-    return {name: leaf.shape for name, leaf in flat(nnx.state(abstract(config))).items()}
+    return {name: leaf.shape for name, leaf in flat(structure(config)[1]).items()}
+
+
+def trained_names(config: ModelConfig) -> frozenset[str]:
+    """Names of the tensors that have a gradient."""
+    return frozenset(flat(structure(config)[1].filter(nnx.Param)))
 
 
 def initial_weights(config: ModelConfig, seed: int) -> dict[str, np.ndarray]:
@@ -41,11 +57,7 @@ def model_of(config: ModelConfig, weights: Mapping[str, Any]) -> OSTrack:
       UserError: names missing, unknown or misshapen, all of them at once.
     """
     check(config, weights)
-    graph, state = nnx.split(abstract(config))
-    leaves = [
-        (path, leaf.replace(jnp.asarray(weights[".".join(map(str, path))]))) for path, leaf in nnx.to_flat_state(state)
-    ]
-    return nnx.merge(graph, nnx.from_flat_state(leaves))
+    return nnx.merge(structure(config)[0], from_flat(config, weights))
 
 
 def check(config: ModelConfig, weights: Mapping[str, Any]) -> None:

@@ -70,10 +70,9 @@ def read_labels(path: Path, frames: int) -> Int[np.ndarray, " frames"]:
     labels = read_numbers(path, 1, "one whole number")[:, 0]
     if len(labels) != frames:
         raise UserError(f"{path} has {len(labels)} lines: expected {frames}, one per frame")
-    whole = labels.astype(np.int64, copy=False) if np.isfinite(labels).all() else np.zeros(frames, np.int64)
-    if not np.array_equal(whole, labels):
+    if not (np.abs(labels) < 2**31).all() or (labels % 1).any():
         raise UserError(f"{path}: expected whole numbers only")
-    return whole
+    return labels.astype(np.int64)
 
 
 def read_names(path: Path) -> list[str]:

@@ -5,11 +5,13 @@ All are picklable, so that they can travel to loader processes; none keeps more 
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 from collections.abc import Iterable
 from collections.abc import Sequence as ListOf
 from pathlib import Path
+from typing import SupportsIndex
 
 import cv2
 import numpy as np
@@ -32,7 +34,7 @@ class PictureFrames:
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, index: int, /) -> Picture:
+    def __getitem__(self, index: SupportsIndex, /) -> Picture:
         """Decode picture ``index``; orientation tags are ignored, boxes count the stored pixels."""
         return read_picture(self._paths[within(index, len(self))])
 
@@ -40,22 +42,23 @@ class PictureFrames:
 class ArrayFrames:
     """Pictures in memory: an array (t, h, w, 3) or a list of arrays (h, w, 3), uint8 RGB."""
 
-    def __init__(self, pictures: UInt8[np.ndarray, "t h w 3"] | ListOf[Picture]) -> None:
+    def __init__(self, pictures: UInt8[np.ndarray, "t h w 3"] | ListOf[UInt8[np.ndarray, "_ _ 3"]]) -> None:
         self._pictures = pictures
 
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def __getitem__(self, index: int, /) -> Picture:
+    def __getitem__(self, index: SupportsIndex, /) -> Picture:
         """Picture ``index``, not a copy."""
         return self._pictures[within(index, len(self))]
 
 
-def within(index: int, length: int) -> int:
+def within(index: SupportsIndex, length: int) -> int:
     """``index`` if it is one of ``length`` frames, else an `IndexError` (which also ends an iteration)."""
-    if not 0 <= index < length:
-        raise IndexError(f"frame {index} of {length}")
-    return int(index)
+    number = operator.index(index)
+    if not 0 <= number < length:
+        raise IndexError(f"frame {number} of {length}")
+    return number
 
 
 def read_picture(path: Path | str) -> Picture:
@@ -95,7 +98,7 @@ def is_picture(name: str) -> bool:
     return name.lower().endswith(PICTURES) and not name.startswith(".")
 
 
-def natural(name: str) -> tuple[list[tuple[int, str]], str]:
+def natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
     """A sort key under which numbers in names count as numbers; the name itself breaks ties."""
     parts = re.findall(r"\d+|\D+", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
+    return [(False, int(part), "") if part.isdecimal() else (True, 0, part) for part in parts], name

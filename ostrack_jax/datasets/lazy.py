@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import collections.abc
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.errors import unknown
 
+if TYPE_CHECKING:
+    _Base = collections.abc.Sequence[Sequence]
+else:  # without its parameter, for which a run-time type checker would read a sequence
+    _Base = collections.abc.Sequence
 
-class LazySequences(collections.abc.Sequence[Sequence]):
+
+class LazySequences(_Base):
     """A list of sequences of which the last used are kept; picklable where ``build`` and the keys are.
 
     Opening a set of thousands costs no look at any of its sequences: an index reads one.
@@ -43,7 +48,9 @@ class LazySequences(collections.abc.Sequence[Sequence]):
         if isinstance(index, slice):
             return self.select(self.names[index])
         name = self.names[index]
-        sequence = self._built.pop(name, None) or self._build(name, self._keys[name])
+        sequence = self._built.pop(name, None)
+        if sequence is None:
+            sequence = self._build(name, self._keys[name])
         self._built[name] = sequence  # moved to the end: the first is the one used longest ago
         if len(self._built) > self._keep:
             del self._built[next(iter(self._built))]

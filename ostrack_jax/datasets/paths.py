@@ -24,23 +24,31 @@ def find_folder(reader: str, given: str = "") -> Path:
     Raises:
       UserError: nobody says where it lies, or there is no such folder; tells all three ways to say it.
     """
-    variable = f"OSTRACK_{reader.upper()}_DIR"
-    toml = paths_file()
-    if given:
-        folder, said_by = Path(given), "the config's dir"
-    elif os.environ.get(variable):
-        folder, said_by = Path(os.environ[variable]), variable
-    elif (entry := _from_toml(toml, reader)) is not None:
-        folder, said_by = entry, str(toml)
-    else:
+    named = named_folder(reader, given)
+    if named is None:
         raise UserError(
             f"nobody says where the {reader} data lies: give --config.data.NAME.dir=PATH (training) or "
-            f'--data_dir PATH (evaluation), set {variable}, or write {reader} = "PATH" under [data] in {toml}'
+            f"--data_dir PATH (evaluation), set {_variable(reader)}, or write {reader} = "
+            f'"PATH" under [data] in {paths_file()}'
         )
-    folder = folder.expanduser()
+    folder, said_by = named
     if not folder.is_dir():
         raise UserError(f"no folder {folder} ({said_by}): expected the {reader} data there")
     return folder
+
+
+def named_folder(reader: str, given: str = "") -> tuple[Path, str] | None:
+    """Where ``reader``'s data is said to lie, and who says so; None where nobody does. The folder may be missing."""
+    if given:
+        return Path(given).expanduser(), "the config's dir"
+    if value := os.environ.get(_variable(reader)):
+        return Path(value).expanduser(), _variable(reader)
+    folder = _from_toml(paths_file(), reader)
+    return None if folder is None else (folder, str(paths_file()))
+
+
+def _variable(reader: str) -> str:
+    return f"OSTRACK_{reader.upper()}_DIR"
 
 
 def paths_file() -> Path:
@@ -58,7 +66,11 @@ def _from_toml(toml: Path, reader: str) -> Path | None:
         table = tomllib.loads(read_text(toml)).get("data", {})
     except tomllib.TOMLDecodeError as e:
         raise UserError(f"{toml} is no TOML: {e}") from e
-    folder = table.get(reader) if isinstance(table, dict) else table
-    if folder is not None and not isinstance(folder, str):
+    if not isinstance(table, dict):
+        raise UserError(f'{toml}: expected a table [data] with {reader} = "PATH", found data = {table!r}')
+    folder = table.get(reader)
+    if folder is None:
+        return None
+    if not isinstance(folder, str):
         raise UserError(f'{toml}: expected {reader} = "PATH" under [data], found {folder!r}')
-    return None if folder is None else toml.parent / Path(folder).expanduser()
+    return toml.parent / Path(folder).expanduser()

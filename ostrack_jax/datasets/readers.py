@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ostrack_jax.config import DataConfig
@@ -53,10 +53,18 @@ def open_dataset(data: DataConfig) -> LazySequences:
         given["split"] = data.split
     elif data.split != "all":
         raise UserError(f"the {data.reader} reader knows no split {data.split!r}: expected split=all")
-    for name in data.options:
-        if name not in takes or name in given:
-            free = [other for other in takes if other not in ("folder", "part", "split")]
-            if not free:
-                raise UserError(f"the {data.reader} reader takes no options, found {name!r}")
+    return reader(**given, **_checked(data, takes))
+
+
+def _checked(data: DataConfig, takes: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    """The options, each known to the reader and of its default's type."""
+    free = [name for name in takes if name not in ("folder", "part", "split")]
+    for name, value in data.options.items():
+        if not free:
+            raise UserError(f"the {data.reader} reader takes no options, found {name!r}")
+        if name not in free:
             raise unknown(f"option of the {data.reader} reader", name, free)
-    return reader(**given, **data.options)
+        kind = type(takes[name].default)
+        if type(value) is not kind:
+            raise UserError(f"{data.reader} option {name}: expected {kind.__name__}, found {value!r}")
+    return dict(data.options)

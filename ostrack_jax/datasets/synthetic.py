@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex
 
 import cv2
 import numpy as np
@@ -95,13 +95,13 @@ def open_synthetic(
         ("height", height, 32, 4096),
         ("distractors", distractors, 0, 32),
     ):
-        if type(value) is not int or not least <= value <= most:
-            raise UserError(f"synthetic {name}: expected a whole number {least}..{most}, found {value!r}")
+        if not least <= value <= most:
+            raise UserError(f"synthetic {name}: expected {least} to {most}, found {value}")
     keys = {
         f"synthetic_{part}_{i:06d}": Recipe((PARTS[part], seed, i), frames, width, height, distractors)
         for i in range(sequences)
     }
-    return LazySequences(keys, make_sequence, keep=256)
+    return LazySequences(keys, make_sequence, keep=512)
 
 
 def make_sequence(name: str, recipe: Recipe) -> Sequence:
@@ -123,7 +123,7 @@ class SyntheticFrames:
     def __len__(self) -> int:
         return self._recipe.frames
 
-    def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w 3"]:
+    def __getitem__(self, index: SupportsIndex, /) -> UInt8[np.ndarray, "h w 3"]:
         """Draw frame ``index``."""
         t = within(index, len(self))
         x, y = self.scene.camera[t]
@@ -154,7 +154,7 @@ def make_scene(recipe: Recipe) -> Scene:
     below, above = [], []
     for _ in range(int(rng.integers(recipe.distractors + 1))):
         other = motion.roam(rng, frames, np.zeros(2), size, side * rng.uniform(0.02, 0.1))
-        alike = shapes.alter(look, rng, 45)
+        alike = shapes.alter(look, rng, 45.0)
         below.append(_make_thing(rng, alike, other, side * rng.uniform(0.7, 1.3)))
     for _ in range(int(rng.integers(3)) if frames >= 10 else 0):
         way = motion.cross(rng, path, (recipe.width, recipe.height), side)
@@ -162,7 +162,7 @@ def make_scene(recipe: Recipe) -> Scene:
     wide, high = (int(1.3 * s) for s in size)
     background = shapes.make_background(rng, wide, high)
     room = (np.array([wide, high]) - size) / 2
-    sway = np.stack([motion.wander(rng, frames, 120), motion.wander(rng, frames, 120)], axis=1)
+    sway = np.stack([motion.wander(rng, frames, 120.0), motion.wander(rng, frames, 120.0)], axis=1)
     camera = np.array([wide, high]) / 2 - 0.5 + room * rng.uniform(0, 1) * np.clip(sway, -1, 1)
     gain = 1 + rng.uniform(0, 0.3) * motion.wander(rng, frames)
     return Scene(background, camera, [*below, target, *above], len(below), np.clip(gain, 0.5, 1.5))
@@ -173,8 +173,8 @@ def _make_thing(rng: motion.Rng, look: shapes.Look, path: Float[np.ndarray, "t 2
     frames = len(path)
     outline = shapes.make_outline(rng)
     aspect = rng.normal(0, 0.3) + rng.uniform(0, 0.3) * motion.wander(rng, frames)
-    scale = side * np.exp(rng.uniform(0, 0.4) * motion.wander(rng, frames, 100))
-    turn = rng.choice([0.0, 0.3, 0.8]) * motion.wander(rng, frames, 80)
+    scale = side * np.exp(rng.uniform(0, 0.4) * motion.wander(rng, frames, 100.0))
+    turn = rng.choice([0.0, 0.3, 0.8]) * motion.wander(rng, frames, 80.0)
     wide, high = scale * np.exp(aspect / 2), scale * np.exp(-aspect / 2)
     affine = np.stack(
         [

@@ -75,7 +75,7 @@ def make_background(rng: Rng, width: int, height: int) -> Texture:
     looks = [make_look(rng) for _ in range(4)]
     for _ in range(int(rng.integers(10, 30))):
         side = int(np.exp(rng.uniform(np.log(0.05), np.log(0.4))) * min(width, height)) + 4
-        patch = make_patch(rng, alter(looks[rng.integers(4)], rng, 30), make_outline(rng), min(side, 96))
+        patch = make_patch(rng, alter(looks[rng.integers(4)], rng, 30.0), make_outline(rng), min(side, 96))
         wide, high = side, max(4, int(side * np.exp(rng.normal(0, 0.4))))
         x, y = int(rng.integers(-wide // 2, width)), int(rng.integers(-high // 2, height))
         paste(canvas, cv2.resize(patch, (wide, high)), x, y)

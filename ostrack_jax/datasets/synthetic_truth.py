@@ -26,7 +26,7 @@ def annotate(
     boxes = np.concatenate([low, high - low], axis=1)
     share = np.ones(len(target))
     for t in np.flatnonzero((low < 0).any(axis=1) | (high > (width, height)).any(axis=1)):
-        inside = clip_polygon(target[t], width, height)
+        inside = clip_polygon(target[t], width, height).clip(0, (width, height))
         share[t] = polygon_area(inside) / polygon_area(target[t])
         boxes[t] = 0 if share[t] <= 0 else [*inside.min(axis=0), *np.ptp(inside, axis=0)]
     for other in above:

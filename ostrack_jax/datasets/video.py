@@ -9,7 +9,7 @@ import bisect
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import av
 import av.error
@@ -38,9 +38,9 @@ class VideoFrames:
             self._scan()
         return self._count
 
-    def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w 3"]:
-        """Decode frame ``index``; a `UserError` names file and frame where that fails."""
-        index = within(index, len(self))
+    def __getitem__(self, frame: SupportsIndex, /) -> UInt8[np.ndarray, "h w 3"]:
+        """Decode frame ``frame``; a `UserError` names file and frame where that fails."""
+        index = within(frame, len(self))
         try:
             if index != self._shown:
                 self._decode(index)
@@ -113,7 +113,7 @@ class VideoFrames:
         if not self._shown < index <= self._shown + _REACH or self._container is None:
             self._restart(index)
         self._read_on(index)
-        if self._shown > index:  # the jump landed late, as in files without a table of key frames
+        if self._shown != index:  # the jump landed late, as in files without a table of key frames
             self._restart(0)
             self._read_on(index)
 

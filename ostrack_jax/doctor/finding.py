@@ -1,0 +1,21 @@
+"""One thing the doctor found. Enters: nothing. Leaves: `Finding`, a line with a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of the report.
+
+    Attributes:
+      verdict: ok; note, worth knowing; or wrong, which makes the command fail.
+      text: what was found.
+      fix: what would mend it, empty where there is nothing to mend.
+    """
+
+    verdict: Literal["ok", "note", "wrong"]
+    text: str
+    fix: str = ""

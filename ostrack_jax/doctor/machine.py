@@ -1,0 +1,151 @@
+"""The machine. Enters: what the system tells of itself. Leaves: findings on versions, devices, memory and disk."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ostrack_jax import __version__
+from ostrack_jax.doctor.finding import Finding
+from ostrack_jax.errors import UserError
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "opencv-python-headless", "av")
+LITTLE_MEMORY = 2 * 2**30  # bytes; the published model tracks in about one GiB
+LITTLE_DISK = 5 * 2**30  # bytes; one checkpoint of a training of the published model takes about one GiB
+GOOGLE = "0x1ae0"  # PCI vendor
+TPUS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")  # PCI devices, v3 to v7
+
+
+def versions() -> list[Finding]:
+    """What is installed; a missing package is wrong."""
+    found, missing = [], []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    python = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    report = [Finding("ok", f"ostrack-jax {__version__}, {python}"), Finding("ok", ", ".join(found))]
+    if missing:
+        report.append(Finding("wrong", f"not installed: {', '.join(missing)}", f"pip install {' '.join(missing)}"))
+    return report
+
+
+def devices(root: Path = Path("/")) -> list[Finding]:
+    """What jax computes on, with its memory, and whether an accelerator of this machine lies idle.
+
+    Raises:
+      UserError: jax was told to use a platform that is not here.
+    """
+    try:
+        found = jax.local_devices()
+    except RuntimeError as e:
+        chosen = os.environ.get("JAX_PLATFORMS", "")
+        raise UserError(f"jax finds no device (JAX_PLATFORMS={chosen}): {str(e).splitlines()[0]}") from e
+    report = [Finding("ok", f"jax computes on {device.device_kind} {device.id}{_free(device)}") for device in found]
+    if all(device.platform == "cpu" for device in found):
+        report += unused_accelerators(root)
+    return report
+
+
+def unused_accelerators(root: Path = Path("/")) -> list[Finding]:
+    """The accelerators below ``root`` (the system's, or a copy of its files), for a jax that runs on the CPU."""
+    report = []
+    for kind, names, extra in (("NVIDIA GPU", nvidia_gpus(root), "cuda"), ("TPU", tpus(root), "tpu")):
+        if names:
+            text = f"{len(names)} {kind} ({', '.join(sorted(set(names)))}) in this machine, but jax runs on the CPU"
+            report.append(Finding("wrong", text, _fix(extra, root)))
+    return report
+
+
+def nvidia_gpus(root: Path = Path("/")) -> list[str]:
+    """The models of the NVIDIA GPUs that the driver knows."""
+    names = []
+    for path in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
+        lines = path.read_text(errors="replace").splitlines()
+        names += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")] or ["unknown model"]
+    smi = shutil.which("nvidia-smi") if root == Path("/") else None
+    if names or smi is None:
+        return names or ["unknown model" for _ in root.glob("dev/nvidia[0-9]*")]
+    # Where the driver shows no such files (Windows' Linux), its tool still knows.
+    try:
+        told = subprocess.run([smi, "-L"], capture_output=True, text=True, timeout=20, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.partition(":")[2].partition("(")[0].strip() for line in told.splitlines() if line.startswith("GPU ")]
+
+
+def tpus(root: Path = Path("/")) -> list[str]:
+    """The TPU chips: by their device files, else on the PCI bus (newer ones are handed to programs through vfio)."""
+    names = [path.name for path in root.glob("dev/accel[0-9]*")]
+    for folder in [] if names else root.glob("sys/bus/pci/devices/*"):
+        vendor, device = (_read(folder / name) for name in ("vendor", "device"))
+        if vendor == GOOGLE and device in TPUS:
+            names.append(f"PCI {folder.name}")
+    return sorted(names)
+
+
+def memory(root: Path = Path("/")) -> Finding:
+    """Memory still free, of the machine or of this container's share of it."""
+    table = dict(line.split(":", 1) for line in _read(root / "proc/meminfo").splitlines() if ":" in line)
+    if not {"MemAvailable", "MemTotal"} <= table.keys():
+        return Finding("note", "memory: this system does not tell")
+    free, total = (int(table[key].split()[0]) * 1024 for key in ("MemAvailable", "MemTotal"))
+    limit = _read(root / "sys/fs/cgroup/memory.max")
+    if limit.isdecimal() and int(limit) < total:
+        total = int(limit)
+        free = min(free, total - int(_read(root / "sys/fs/cgroup/memory.current") or 0))
+    return Finding("note" if free < LITTLE_MEMORY else "ok", f"memory: {_gib(free)} of {_gib(total)} free")
+
+
+def disk(folder: Path) -> Finding:
+    """Space still free where ``folder`` lies."""
+    usage = shutil.disk_usage(folder)
+    text = f"disk: {_gib(usage.free)} of {_gib(usage.total)} free at {folder.resolve()}"
+    return Finding("note" if usage.free < LITTLE_DISK else "ok", text)
+
+
+def _free(device: Any) -> str:
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if not stats or "bytes_limit" not in stats:
+        return ""
+    return f", {_gib(stats['bytes_limit'] - stats.get('bytes_in_use', 0))} of {_gib(stats['bytes_limit'])} free for it"
+
+
+def _fix(extra: str, root: Path) -> str:
+    """Why jax does not see an accelerator that is there."""
+    chosen = os.environ.get("JAX_PLATFORMS")
+    if chosen:
+        return f"unset JAX_PLATFORMS (it is {chosen!r})"
+    if extra == "cuda" and not any(root.glob("dev/nvidia[0-9]*")) and not (root / "dev/dxg").exists():
+        return "the device files /dev/nvidia* are missing: start the container with its GPUs (docker: --gpus all)"
+    if extra == "cuda" and any(_installed(f"jax-cuda{version}-plugin") for version in (12, 13)):
+        return "jax's CUDA plugin is installed and failed, see its warning above; nvidia-smi tells the driver's version"
+    return f"pip install 'ostrack-jax[{extra}]'"
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _read(path: Path) -> str:
+    """A file of the system, stripped; empty where there is none."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

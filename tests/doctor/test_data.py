@@ -1,0 +1,127 @@
+"""Which data sets the doctor finds in a folder, on small copies of their layouts."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from ostrack_jax.doctor.data import configured, find_datasets
+from ostrack_jax.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def nothing_configured(monkeypatch, tmp_path):
+    for reader in ("GOT10K", "OTB", "FOLDER", "SYNTHETIC"):
+        monkeypatch.delenv(f"OSTRACK_{reader}_DIR", raising=False)
+    paths = tmp_path / "paths.toml"
+    paths.write_text("")
+    monkeypatch.setenv("OSTRACK_PATHS", str(paths))
+    return paths
+
+
+def pictures(folder, count=3):
+    folder.mkdir(parents=True)
+    for i in range(count):
+        cv2.imwrite(str(folder / f"{i + 1:04}.jpg"), np.full((24, 32, 3), 40 * i, np.uint8))
+
+
+def boxes(path, count=3):
+    path.write_text("1,2,10,8\n" * count)
+
+
+def got10k(folder, names):
+    for name in names:
+        pictures(folder / name)
+        boxes(folder / name / "groundtruth.txt")
+    (folder / "list.txt").write_text("".join(f"{name}\n" for name in names))
+
+
+def otb(folder, names):
+    for name in names:
+        pictures(folder / name / "img")
+        boxes(folder / name / "groundtruth_rect.txt")
+
+
+def test_got10k_by_its_parts(tmp_path):
+    got10k(tmp_path / "g/train", ["a", "b"])
+    got10k(tmp_path / "g/val", ["c"])
+    train, val = find_datasets(tmp_path / "g")
+    assert (train.verdict, val.verdict) == ("ok", "ok")
+    assert f"got10k train in {tmp_path}/g/train: 2 sequences (the official set has 9,335)" in train.text
+    assert "a has 3 frames of 32 x 24" in train.text
+    assert "1 sequences (the official set has 180)" in val.text
+    (alone,) = find_datasets(tmp_path / "g/val")
+    assert alone == val
+
+
+def test_a_whole_part_goes_without_the_remark(tmp_path):
+    got10k(tmp_path / "val", ["v1"])
+    for i in range(2, 181):
+        (tmp_path / "val" / f"v{i}").mkdir()
+    (tmp_path / "val/list.txt").write_text("".join(f"v{i}\n" for i in range(1, 181)))
+    (finding,) = find_datasets(tmp_path / "val")
+    assert "180 sequences; v1 has" in finding.text
+
+
+def test_sequences_without_a_folder_are_wrong(tmp_path):
+    got10k(tmp_path / "train", ["a"])
+    (tmp_path / "train/list.txt").write_text("a\nb\nc\nd\ne\n")
+    (finding,) = find_datasets(tmp_path / "train")
+    assert finding.verdict == "wrong"
+    assert "4 of 5 sequences of list.txt have no folder (b, c, d, ...)" in finding.text
+
+
+def test_a_sequence_that_cannot_be_read_is_wrong(tmp_path):
+    got10k(tmp_path / "train", ["a"])
+    boxes(tmp_path / "train/a/groundtruth.txt", 2)
+    (finding,) = find_datasets(tmp_path / "train")
+    assert finding.verdict == "wrong"
+    assert "2 boxes for 3 pictures" in finding.text
+
+
+def test_otb_and_a_plain_folder_one_level_down(tmp_path):
+    otb(tmp_path / "data/otb", ["Girl", "Car"])
+    pictures(tmp_path / "data/mine")
+    boxes(tmp_path / "data/mine/groundtruth.txt")
+    (tmp_path / "data/.hidden").mkdir()
+    (tmp_path / "data/empty").mkdir()
+    mine, found = find_datasets(tmp_path / "data")
+    assert f"folder {tmp_path}/data/mine: 1 sequences; mine has 3 frames of 32 x 24" in mine.text
+    assert "2 sequences (the official set has 100); Car has" in found.text
+
+
+def test_pictures_without_boxes_are_only_a_note(tmp_path):
+    pictures(tmp_path / "data/coco/train2017")
+    (finding,) = find_datasets(tmp_path / "data/coco")
+    assert finding.verdict == "note"
+    assert "no text file beside" in finding.text
+
+
+def test_nothing_there_is_wrong_and_nowhere_is_an_error(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (finding,) = find_datasets(tmp_path / "empty")
+    assert finding.verdict == "wrong"
+    assert "GOT-10k (list.txt)" in finding.fix
+    with pytest.raises(UserError, match="no folder"):
+        find_datasets(tmp_path / "missing")
+
+
+def test_configured_folders_are_looked_into(tmp_path, monkeypatch, nothing_configured):
+    assert configured() == []
+    otb(tmp_path / "data/otb", ["Girl"])
+    nothing_configured.write_text(f'[data]\notb = "{tmp_path}/data/otb"\n')
+    monkeypatch.setenv("OSTRACK_GOT10K_DIR", str(tmp_path / "gone"))
+    gone, found = configured()
+    assert (gone.verdict, gone.fix) == ("wrong", "correct or remove it in OSTRACK_GOT10K_DIR")
+    assert found.text.startswith(f"otb in {tmp_path}/data/otb: 1 sequences")
+
+
+@pytest.mark.data
+def test_the_real_folders(shared_data):
+    found = find_datasets(shared_data / "got10k")
+    assert [finding.verdict for finding in found] == ["ok", "ok"]
+    assert "53 sequences" in found[0].text
+    assert "14 sequences" in found[1].text
+    texts = [finding.text for finding in find_datasets(shared_data)]
+    assert any("otb in" in text and "5 sequences" in text for text in texts)

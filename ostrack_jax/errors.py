@@ -17,6 +17,6 @@ class UserError(Exception):
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
     """The error for a name that is none of ``choices``; names the nearest one."""
     choices = sorted(choices)
-    near = difflib.get_close_matches(name, choices, n=1)
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return UserError(f"unknown {kind} {name!r}: {hint}one of {', '.join(choices)}")

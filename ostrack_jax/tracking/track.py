@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -22,6 +22,7 @@ class Track:
     score: float
 
 
+@runtime_checkable
 class TrackerLike(Protocol):
     """The field's interface: start on a frame with a box, then answer frame by frame."""
 

@@ -6,13 +6,12 @@ with text files of the same name. A line `x,y,w,h` per frame, or for the first f
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from ostrack_jax.datasets.annotations import read_boxes, valid
-from ostrack_jax.datasets.frames import VIDEOS, PictureFrames, is_picture, list_pictures, natural
+from ostrack_jax.datasets.frames import VIDEOS, PictureFrames, is_picture, list_folder, list_pictures
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.sequence import Frames, Sequence
 from ostrack_jax.datasets.video import VideoFrames
@@ -31,10 +30,13 @@ def open_folder(folder: Path) -> LazySequences:
     Raises:
       UserError: it holds neither pictures nor videos, nor folders that do.
     """
-    keys = _find(folder, inside=False)
-    for place in sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda p: natural(p.name)):
-        if not place.name.startswith("."):
-            keys |= _find(place, inside=True)
+    places = [(folder, False), *((folder / entry.name, True) for entry in list_folder(folder) if entry.is_dir())]
+    keys: dict[str, Key] = {}
+    for place, inside in places:
+        for name, key in _find(place, inside):
+            if name in keys:
+                raise UserError(f"two sequences named {name} in {folder}: {keys[name][0]} and {key[0]}")
+            keys[name] = key
     if not keys:
         raise UserError(
             f"no sequence in {folder}: expected pictures or a video with a text file of boxes (x,y,w,h a line), "
@@ -43,24 +45,19 @@ def open_folder(folder: Path) -> LazySequences:
     return LazySequences(keys, _read)
 
 
-def _find(folder: Path, inside: bool) -> dict[str, Key]:
-    """The sequences that lie in ``folder`` itself; ``inside`` a larger one, a lone video gives it its own name."""
-    files = sorted((entry.name for entry in os.scandir(folder) if entry.is_file()), key=natural)
+def _find(folder: Path, inside: bool) -> list[tuple[str, Key]]:
+    """The sequences that lie in ``folder`` itself; ``inside`` a larger one, a lone video goes by its name."""
+    files = [entry.name for entry in list_folder(folder) if entry.is_file()]
     texts = [name for name in files if name.lower().endswith(".txt")]
-    videos = [name for name in files if name.lower().endswith(VIDEOS) and not name.startswith(".")]
     if any(is_picture(name) for name in files):
-        return {folder.resolve().name: (folder, _choose(folder, texts))}
+        return [(folder.resolve().name, (folder, _choose(folder, texts)))]
+    videos = [Path(name) for name in files if name.lower().endswith(VIDEOS)]
     if len(videos) == 1:
-        own = Path(videos[0]).stem + ".txt"
+        own = f"{videos[0].stem}.txt"
         boxes = (folder / own,) if own in texts else _choose(folder, texts)
-        return {folder.name if inside else Path(videos[0]).stem: (folder / videos[0], boxes)}
-    return {
-        f"{folder.name}-{Path(name).stem}" if inside else Path(name).stem: (
-            folder / name,
-            (folder / f"{Path(name).stem}.txt",),
-        )
-        for name in videos
-    }
+        return [(folder.name if inside else videos[0].stem, (folder / videos[0], boxes))]
+    prefix = f"{folder.name}-" if inside else ""
+    return [(prefix + video.stem, (folder / video, (folder / f"{video.stem}.txt",))) for video in videos]
 
 
 def _choose(folder: Path, texts: list[str]) -> tuple[Path, ...]:

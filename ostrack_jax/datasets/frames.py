@@ -78,24 +78,34 @@ def read_picture(path: Path | str) -> Picture:
 
 
 def list_pictures(folder: Path) -> list[str]:
-    """Full names of the pictures of a folder, numbers in names counting as numbers (2.jpg before 10.jpg).
+    """Paths of the pictures of a folder, numbers in names counting as numbers (2.jpg before 10.jpg).
 
     Raises:
       UserError: the folder cannot be listed or holds no picture.
     """
-    try:
-        names = os.listdir(folder)
-    except OSError as e:
-        raise UserError(f"cannot list {folder}: {e.strerror}") from e
-    names = [name for name in names if is_picture(name)]
+    names = [entry.name for entry in list_folder(folder) if is_picture(entry.name)]
     if not names:
         raise UserError(f"no pictures in {folder}: expected files ending in {', '.join(PICTURES[:3])} or the like")
-    return [os.path.join(folder, name) for name in sorted(names, key=natural)]
+    return [os.path.join(folder, name) for name in names]
+
+
+def list_folder(folder: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds, hidden entries left out, numbers in names counting as numbers.
+
+    Raises:
+      UserError: the folder cannot be listed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as e:
+        raise UserError(f"cannot list {folder}: {e.strerror}") from e
+    return sorted(found, key=lambda entry: natural(entry.name))
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name is a picture's (hidden files, such as macOS leaves, are not)."""
-    return name.lower().endswith(PICTURES) and not name.startswith(".")
+    """Whether a file's name is a picture's."""
+    return name.lower().endswith(PICTURES)
 
 
 def natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from ostrack_jax.datasets.annotations import read_boxes, valid
-from ostrack_jax.datasets.frames import PictureFrames, list_pictures, natural
+from ostrack_jax.datasets.frames import PictureFrames, list_folder, list_pictures
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.errors import UserError
@@ -29,14 +29,14 @@ def open_otb(folder: Path) -> LazySequences:
       UserError: no sub-folder holds `img/` and a `groundtruth_rect*.txt`.
     """
     keys: dict[str, tuple[Path, str]] = {}
-    for place in sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda p: natural(p.name)):
+    for place in (folder / entry.name for entry in list_folder(folder) if entry.is_dir()):
         if not (place / "img").is_dir():
             continue
-        for path in sorted(place.glob("groundtruth_rect*.txt")):
+        for entry in list_folder(place):
+            target = re.fullmatch(r"groundtruth_rect(?:\.(\d+))?\.txt", entry.name)
             # Human4 comes with an empty file beside the one of its only target.
-            target = re.fullmatch(r"groundtruth_rect(?:\.(\d+))?\.txt", path.name)
-            if target and path.stat().st_size > 0:
-                keys[place.name + (f"-{target[1]}" if target[1] else "")] = (place, path.name)
+            if target and entry.stat().st_size > 0:
+                keys[place.name + (f"-{target[1]}" if target[1] else "")] = (place, entry.name)
     if not keys:
         raise UserError(f"no OTB sequence in {folder}: expected folders with img/ and groundtruth_rect.txt")
     return LazySequences(keys, _read)

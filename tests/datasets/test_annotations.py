@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostrack_jax.datasets import annotations as an
@@ -28,6 +28,7 @@ def test_every_separator_is_understood(tmp_path, text):
     np.testing.assert_array_equal(an.read_boxes(path), [[1, 2, 3, 4], [5, 6, 7, 8]])
 
 
+@settings(deadline=None)
 @given(table=st.lists(st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4), min_size=1, max_size=5))
 def test_numbers_come_back_as_written(tmp_path_factory, table):
     path = tmp_path_factory.mktemp("boxes") / "boxes.txt"

@@ -115,3 +115,11 @@ def test_flaws_are_told(tmp_path):
     }.items():
         with pytest.raises(UserError, match=message):
             sequences.select([name])[0]
+
+
+def test_two_sequences_of_one_name_are_told(tmp_path):
+    _video(tmp_path / "a.mp4")
+    _video(tmp_path / "b.mp4")
+    _pictures(tmp_path / "a")
+    with pytest.raises(UserError, match=r"two sequences named a in .*: .*a.mp4 and .*a"):
+        open_folder(tmp_path)

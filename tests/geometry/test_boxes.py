@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostrack_jax.geometry import boxes as bx
@@ -24,6 +24,7 @@ ROUND_TRIPS = [
 
 
 @pytest.mark.parametrize(("there", "back"), ROUND_TRIPS)
+@settings(deadline=None)
 @given(box=box_xywh)
 def test_forms_round_trip(there, back, box):
     np.testing.assert_allclose(back(there(box)), box, atol=1e-9)
@@ -63,6 +64,7 @@ def test_iou_and_giou_agree_with_counting_pixels():
             assert bx.giou(fa, fb) == pytest.approx(expected - (hull - union) / hull, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(a=box_xywh, b=box_xywh)
 def test_overlaps_are_symmetric_and_bounded(a, b):
     a, b = bx.xywh_to_xyxy(a), bx.xywh_to_xyxy(b)
@@ -73,6 +75,7 @@ def test_overlaps_are_symmetric_and_bounded(a, b):
     np.testing.assert_allclose(giou, bx.giou(b, a), atol=1e-12)
 
 
+@settings(deadline=None)
 @given(box=st.tuples(coordinate, coordinate, st.floats(1, 1000), st.floats(1, 1000)).map(np.array))
 def test_a_box_overlaps_itself_wholly(box):
     box = bx.xywh_to_xyxy(box)
@@ -106,6 +109,7 @@ def test_clipping_is_the_published_one(golden):
     np.testing.assert_allclose(clipped, reference["clip_out_margin10"], atol=1e-12)
 
 
+@settings(deadline=None)
 @given(box=box_xywh, height=st.integers(20, 500), width=st.integers(20, 500), margin=st.floats(0, 10))
 def test_clipped_boxes_reach_into_the_frame(box, height, width, margin):
     x, y, w, h = bx.clip_xywh(box, height, width, margin)

@@ -8,7 +8,7 @@ import cv2
 import jax
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostrack_jax.errors import UserError
@@ -46,6 +46,7 @@ def _naive(image: np.ndarray, box: np.ndarray, factor: float, size: int) -> np.n
     return cv2.resize(square.astype(np.uint8), (size, size))
 
 
+@settings(deadline=None)
 @given(
     box=st.tuples(st.floats(-60, 100), st.floats(-60, 100), st.floats(0.3, 50), st.floats(0.3, 50)).map(np.array),
     factor=st.sampled_from([2.0, 4.0, 5.0]),
@@ -153,6 +154,7 @@ extent = st.floats(1, 300)
 some_box = st.tuples(finite, finite, extent, extent).map(lambda v: np.array(v, np.float64))
 
 
+@settings(deadline=None)
 @given(box=some_box, around=some_box, factor=st.floats(0.05, 20))
 def test_there_and_back_differ_by_half_a_pixel_of_the_crop(box, around, factor):
     """The training's "-1" is missing on the way back, so the box comes back half a crop pixel up and left."""

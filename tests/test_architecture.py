@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +151,26 @@ def test_every_module_has_its_row_in_the_map():
     assert not wanted - set(rows), f"no row in docs/map.md: {sorted(wanted - set(rows))}"
     gone = [row for row in rows if not any(ROOT.glob(row))]
     assert not gone, f"rows in docs/map.md of files that are gone: {gone}"
+
+
+def normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def test_dependencies_are_declared_and_used():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {normal(re.split(r"[^\w.-]", line)[0]) for line in project["dependencies"]}
+    extras = {"torch"}
+    providers = importlib.metadata.packages_distributions()
+    used: set[str] = set()
+    for path in MODULES:
+        if path.parts[0] in ("ostrack_jax", "convert", "configs"):
+            tops = {name.split(".")[0] for name, _ in imports(path)} - set(sys.stdlib_module_names)
+            for top in tops - {"ostrack_jax", "convert", "configs", *extras}:
+                names = {normal(name) for name in providers.get(top, [top])} & declared
+                assert names, f"{path} imports {top}, which pyproject.toml does not declare"
+                used |= names
+    assert declared == used, f"declared, but imported nowhere: {sorted(declared - used)}"
 
 
 def names_of(*rooms: str) -> list[str]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import re
 import sys
 import textwrap
@@ -61,12 +62,12 @@ def run(command: Command, argv: Sequence[str], program: str) -> int:
         flags.set_gnu_getopt(True)  # flags may follow positional arguments
         command.define(flags)
         if _asks_help(argv):
-            print(_help(command, flags, program))
+            print(_help(command, flags, program), flush=True)
             return 0
         arguments = _parse(command, flags, argv, program)
         return command.main(flags, arguments) or 0
     except (UserError, absl_flags.Error, OSError) as e:
-        return fail(program, e)
+        return 0 if isinstance(e, BrokenPipeError) and _reader_left() else fail(program, e)
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
@@ -168,6 +169,16 @@ def _overrides_as_flags(argv: Sequence[str], flags: absl_flags.FlagValues) -> li
             override = f"{override}={value}"
         out.append(f"--{_OVERRIDES}={override}")
     return out
+
+
+def _reader_left() -> bool:
+    """Whether nobody reads stdout any more (``ostrack ... | head``); then what is left to write goes nowhere."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _asks_help(argv: Sequence[str]) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import types
 
 import pytest
@@ -134,6 +136,21 @@ def test_what_a_person_can_mend_is_one_line(call, error, text):
 def test_an_interrupt_is_status_130(call):
     done = call("--output=x", main=raises(KeyboardInterrupt()))
     assert (done.status, done.err) == (130, "counter: interrupted\n")
+
+
+def test_a_reader_that_left_is_no_error(tmp_path):
+    """`ostrack ... --help | head -0`."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    words = [sys.executable, "-m", "ostrack_jax.cli.main", "doctor", "--help"]
+    done = subprocess.run(words, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_broken_pipe_of_our_own_is_told(call):
+    done = call("--output=x", main=raises(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))))
+    assert (done.status, done.err) == (2, "counter: error: Broken pipe\n")
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(call):

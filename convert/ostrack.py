@@ -1,0 +1,139 @@
+"""Convert a checkpoint of the published PyTorch OSTrack into weights of this project, or back.
+
+The file is read without torch and without running anything in it; every one of its tensors must fit the config.
+What comes out is a weights directory, or a .safetensors file where the output is named so. With --export, weights
+of this project are written as a file that the PyTorch code loads (its network's state under "net"); that needs
+PyTorch.
+
+Example:
+  python -m convert.ostrack OSTrack_ep0300.pth.tar --config vitb_256_mae_ce_32x4_ep300 --output weights/256
+  python -m convert.ostrack --export weights/256 --config vitb_256_mae_ce_32x4_ep300 --output OSTrack_ep0300.pth.tar
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from absl import flags as absl_flags
+
+from ostrack_jax.cli import command
+from ostrack_jax.config import Config
+from ostrack_jax.errors import UserError
+
+from . import tables
+from .files import read_tensors
+
+ARGUMENTS = ("[IN.pth.tar]",)
+TORCH_SUFFIXES = (".tar", ".pth", ".pt")
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the flags."""
+    command.define_config(flags)
+    absl_flags.DEFINE_string(
+        "output",
+        None,
+        "where to write: a directory, X.safetensors, or with --export X.pth.tar",
+        flag_values=flags,
+        required=True,
+    )
+    absl_flags.DEFINE_string(
+        "export",
+        None,
+        "weights of this project (directory, run or .safetensors) to write for PyTorch",
+        flag_values=flags,
+    )
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
+    """Convert in the direction that the flags ask for."""
+    config = command.read_config(flags)
+    output = Path(flags.output)
+    if bool(arguments) == bool(flags.export):
+        raise UserError("expected either a file to convert or --export DIR")
+    if flags.export:
+        return _export(Path(flags.export), config, output)
+    check_output(output)
+    weights = from_release(read_tensors(Path(arguments[0]), "net"), config)
+    print(f"{arguments[0]}: {len(weights)} tensors -> {save(output, weights, config)}")
+    return 0
+
+
+def from_release(tensors: Mapping[str, np.ndarray], config: Config) -> dict[str, np.ndarray]:
+    """The published ``net`` as our weights, by dotted name.
+
+    Raises:
+      UserError: tensors missing, unexpected, misshapen or of the wrong kind; all of them at once.
+    """
+    from ostrack_jax.models.weights import weight_shapes
+
+    table = tables.ostrack(config.model.depth)
+    return tables.to_ours(tables.without_wrapper(tensors), table, weight_shapes(config.model))
+
+
+def to_release(weights: Mapping[str, np.ndarray], config: Config) -> dict[str, np.ndarray]:
+    """Our weights as the published ``net``, in its order; the exact inverse of `from_release`, and raises as it."""
+    from ostrack_jax.models.weights import weight_shapes
+
+    return tables.to_release(weights, tables.ostrack(config.model.depth), weight_shapes(config.model))
+
+
+def write_release(path: Path, tensors: Mapping[str, np.ndarray], epoch: int) -> None:
+    """Write ``tensors`` as a checkpoint that the PyTorch code loads.
+
+    Raises:
+      UserError: PyTorch is not installed.
+    """
+    try:
+        import torch
+    except ImportError as e:
+        raise UserError("writing a PyTorch checkpoint needs PyTorch: pip install 'ostrack-jax[torch]'") from e
+    from ostrack_jax.checkpoint import write_atomically
+
+    net = OrderedDict((name, torch.from_numpy(np.array(value))) for name, value in tensors.items())
+    buffer = io.BytesIO()
+    torch.save({"epoch": epoch, "net_type": "OSTrack", "net": net}, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def check_output(output: Path) -> None:
+    """Raise `UserError` where weights cannot be written to ``output``, before any work is done."""
+    if output.suffix in TORCH_SUFFIXES:
+        raise UserError(f"--output {output}: expected a directory or X.safetensors (a PyTorch file needs --export DIR)")
+    if output.suffix == ".safetensors" and output.is_dir():
+        raise UserError(f"--output {output}: expected a file, found a directory")
+    if output.suffix != ".safetensors" and output.exists() and not output.is_dir():
+        raise UserError(f"--output {output}: expected a directory or X.safetensors, found a file")
+
+
+def save(output: Path, weights: dict[str, np.ndarray], config: Config) -> str:
+    """Write weights to a directory or a .safetensors file; a line that says where, and their hash."""
+    from ostrack_jax.checkpoint import save_safetensors, save_weights
+
+    if output.suffix == ".safetensors":
+        save_safetensors(output, weights, config)
+        return f"{output}"
+    return f"{output} (sha256 {save_weights(output, weights, config)})"
+
+
+def _export(source: Path, config: Config, output: Path) -> int:
+    """Write the weights at ``source`` for PyTorch."""
+    from ostrack_jax.checkpoint import load_weights
+
+    if output.suffix not in TORCH_SUFFIXES or output.is_dir():
+        raise UserError(f"--output {output}: expected a file X.pth.tar, X.pth or X.pt")
+    _, weights = load_weights(source)
+    tensors = to_release(weights, config)
+    # The release stores how long a network was trained; weights alone do not know, their config does.
+    write_release(output, tensors, config.train.epochs)
+    print(f"{source}: {len(tensors)} tensors -> {output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(command.load(__name__), sys.argv[1:], "python -m convert.ostrack"))

@@ -125,10 +125,12 @@ def read_config(flags: absl_flags.FlagValues) -> Config:
     """The checked config that ``--config`` and its overrides ask for.
 
     Raises:
-      UserError: no such config, an unknown key, a value of the wrong type.
+      UserError: none given, no such config, an unknown key, a value of the wrong type.
     """
     from ostrack_jax.config import load as load_config
 
+    if flags.config is None:
+        raise UserError("--config is required")
     return load_config(flags.config, flags[_OVERRIDES].value or [])
 
 

@@ -169,6 +169,12 @@ def test_config_and_its_overrides(call, tmp_path, words):
     assert (config.name, config.train.batch) == ("a=b", 16)
 
 
+def test_a_config_that_was_not_given(call):
+    ((flags, _),) = call("--output=x").seen
+    with pytest.raises(UserError, match="--config is required"):
+        command.read_config(flags)
+
+
 def test_choose_names_the_nearest(capsys):
     commands = {"train": "learn", "track": "follow"}
     assert command.choose(commands, DOC, ["track", "x"], "ours") == "track"

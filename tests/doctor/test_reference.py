@@ -121,10 +121,8 @@ def test_the_forward_pass_agrees():
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("backbone.blocks.2.mlp.fc2.bias", lambda x: x + 0.01),
-        ("backbone.blocks.0.attn.qkv.kernel", lambda x: -x),
+        ("backbone.blocks.2.mlp.fc2.bias", lambda x: x * 1.1),
         ("head.size.final.bias", lambda x: x[::-1]),
-        ("head.score.norms.0.mean", lambda x: x * 1.1),
     ],
 )
 def test_a_network_that_computes_otherwise_is_found(monkeypatch, name, change):

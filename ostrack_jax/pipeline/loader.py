@@ -1,0 +1,208 @@
+"""Batches, by grain. Enters: a config and a step. Leaves: `Batch`es of numpy arrays from that step on, endlessly.
+
+Record i is a function of the seed and i alone: each record draws its pair afresh, so there is nothing to
+shuffle, a position is a step number, any record can be made by itself (`record`), and it is the same with any
+number of worker processes. Step s is records s * batch .. (s + 1) * batch - 1, of which each host takes an
+equal run. Validation goes round and round over the same pairs.
+
+Imports no jax (grain does, for its profiler; workers never start a device).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Literal, TypedDict
+
+import grain
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from ostrack_jax.config import Config, ModelConfig
+from ostrack_jax.datasets.readers import open_dataset
+from ostrack_jax.errors import UserError
+from ostrack_jax.pipeline.augment import make_example
+from ostrack_jax.pipeline.pairs import Source, UnusablePairError, draw_pair
+from ostrack_jax.pipeline.workers import Ahead, Spec
+
+Use = Literal["train", "validation"]
+
+_MAX_DRAWS = 200  # for one record; on sound data hardly any needs a second
+_ENDLESS = 2**62  # records
+
+_log = logging.getLogger(__name__)
+
+
+class Batch(TypedDict):
+    """What a training step eats: RGB crops; boxes as left, top, width, height in fractions of their crop."""
+
+    template: UInt8[np.ndarray, "b z z 3"]
+    search: UInt8[np.ndarray, "b x x 3"]
+    template_box: Float32[np.ndarray, "b 4"]
+    search_box: Float32[np.ndarray, "b 4"]
+
+
+class DrawExample(grain.transforms.RandomMap):
+    """Draw a pair, augment it; draw again where that fails. A record's fields, and how many were unreadable."""
+
+    def __init__(self, sources: tuple[Source, ...], config: Config, use: Use):
+        self.sources, self.config, self.use = sources, config, use
+        self._reported: set[str] = set()
+
+    def random_map(self, element: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Record ``element``; ``rng`` is what its index and the seed make it.
+
+        Raises:
+          UserError: many draws in a row failed; tells at what.
+        """
+        failed: Counter[str] = Counter()
+        last = ""
+        for _ in range(_MAX_DRAWS):
+            try:
+                pair = draw_pair(self.sources, self.config.pairs, rng)
+                example = make_example(pair, self.config.pairs, self.config.model, self.use == "train", rng)
+                return {**example, "unreadable": np.int64(failed["unreadable"])}  # pyright: ignore
+            except UnusablePairError as e:
+                failed[e.kind] += 1
+                last = str(e)
+                self._report(e)
+        counts = ", ".join(f"{n} {kind}" for kind, n in failed.most_common())
+        names = ", ".join(source.name for source in self.sources)
+        raise UserError(
+            f"record {element}: {_MAX_DRAWS} pairs drawn from {names} and none usable ({counts}); last: {last}"
+        )
+
+    def _report(self, error: UnusablePairError) -> None:
+        if error.kind == "unreadable" and error.detail not in self._reported:
+            self._reported.add(error.detail)
+            _log.warning("not readable, another pair is drawn: %s", error.detail)
+
+
+class Batches:
+    """An endless iterator over batches, made ahead. Use it with ``with``, or `close` it: it may hold processes.
+
+    Attributes:
+      unreadable: draws that failed because a frame or annotation could not be read, within the batches given
+        out so far; each is also logged once by each process.
+    """
+
+    def __init__(self, made: Ahead) -> None:
+        self.unreadable = 0
+        self._made = made
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def __next__(self) -> Batch:
+        fields = next(self._made)
+        self.unreadable += int(fields["unreadable"].sum())
+        return Batch(
+            template=fields["template"],
+            search=fields["search"],
+            template_box=fields["template_box"],
+            search_box=fields["search_box"],
+        )
+
+    def close(self) -> None:
+        """End the workers; there are no more batches then."""
+        self._made.close()
+
+    def __enter__(self) -> Batches:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def steps_per_epoch(config: Config, use: Use = "train") -> int:
+    """Whole batches in an epoch (or a validation); the rest of the pairs is dropped, as published.
+
+    Raises:
+      UserError: there is not one.
+    """
+    pairs = config.train.pairs_per_epoch if use == "train" else config.train.validation_pairs
+    if pairs < config.train.batch:
+        name = "pairs_per_epoch" if use == "train" else "validation_pairs"
+        raise UserError(f"config.train.{name}: {pairs} pairs make no batch of {config.train.batch}")
+    return pairs // config.train.batch
+
+
+def open_sources(config: Config, use: Use = "train") -> tuple[Source, ...]:
+    """The data sets of the config's mix for this use, those of weight 0 left out.
+
+    Raises:
+      UserError: there is none, or one has no sequence (or cannot be opened).
+    """
+    chosen = {name: data for name, data in config.data.items() if data.use == use and data.weight > 0}
+    if not chosen:
+        raise UserError(f"config {config.name}: no data set has use={use!r} and a weight above 0 (config.data)")
+    sources = tuple(Source(name, open_dataset(data), data.weight) for name, data in chosen.items())
+    for source in sources:
+        if not len(source.sequences):
+            raise UserError(f"config.data.{source.name}: the data set has no sequence")
+    return sources
+
+
+def batches(
+    config: Config,
+    use: Use = "train",
+    *,
+    start_step: int = 0,
+    workers: int | None = None,
+    host: int = 0,
+    hosts: int = 1,
+    sources: tuple[Source, ...] | None = None,
+) -> Batches:
+    """The batches of step ``start_step`` and all after it.
+
+    Steps count from the start of training, across epochs; a validation's from its own start, where
+    `steps_per_epoch` batches make one round.
+
+    Args:
+      config: the experiment.
+      use: train, or validation (which always sees the same pairs, without brightness and second flip).
+      start_step: of the first batch.
+      workers: processes; 0 reads ahead on one thread of this process; None: the config's.
+      host: which of ``hosts`` this is; each gets ``batch / hosts`` pairs of every step.
+      hosts: processes that train together.
+      sources: the data sets, where they are already open.
+    """
+    workers = config.train.workers if workers is None else workers
+    if config.train.batch % hosts:
+        raise UserError(f"config.train.batch: {config.train.batch} does not divide among {hosts} hosts")
+    sources = open_sources(config, use) if sources is None else sources
+    # Put together by index, whoever makes it: every batch is whole, no worker is left with a remainder.
+    own = config.train.batch // hosts
+    all_hosts = _records(config, use, sources).batch(own).repeat(reseed_each_epoch=False)
+    return Batches(Ahead(all_hosts[start_step * hosts + host :: hosts], _spec(config.model, own), workers))
+
+
+def record(
+    config: Config, index: int, use: Use = "train", sources: tuple[Source, ...] | None = None
+) -> dict[str, np.ndarray]:
+    """Record ``index`` by itself, the one that `batches` has at step index // batch, place index % batch."""
+    sources = open_sources(config, use) if sources is None else sources
+    return _records(config, use, sources)[index]  # pyright: ignore[reportReturnType] (None: filtered, none is)
+
+
+def _records(config: Config, use: Use, sources: tuple[Source, ...]) -> grain.MapDataset[dict[str, np.ndarray]]:
+    """Every record by its index: as many as a validation has, endless for training."""
+    if config.train.seed < 0:
+        raise UserError(f"config.train.seed: expected 0 or more, found {config.train.seed}")
+    steps = steps_per_epoch(config, use)
+    count = _ENDLESS if use == "train" else steps * config.train.batch
+    # Training and validation draw from different streams.
+    seed = np.random.SeedSequence([config.train.seed, int(use == "validation")]).generate_state(1)[0]
+    return grain.MapDataset.range(count).random_map(DrawExample(sources, config, use), seed=int(seed))
+
+
+def _spec(model: ModelConfig, batch: int) -> Spec:
+    z, x = model.template_size, model.search_size
+    image, number = np.dtype(np.uint8), np.dtype(np.float32)
+    return {
+        "template": ((batch, z, z, 3), image),
+        "search": ((batch, x, x, 3), image),
+        "template_box": ((batch, 4), number),
+        "search_box": ((batch, 4), number),
+        "unreadable": ((batch,), np.dtype(np.int64)),
+    }

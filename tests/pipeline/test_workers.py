@@ -1,0 +1,133 @@
+"""Items made ahead by a thread or by processes: order, errors, an end without remains."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ostrack_jax.errors import UserError
+from ostrack_jax.pipeline.workers import Ahead
+
+SPEC = {"number": ((2, 3), np.dtype(np.int64)), "where": ((), np.dtype(np.int64)), "bytes": ((5,), np.dtype(np.uint8))}
+
+
+class Items:
+    """Item i is filled with i, and says in which process it was made; one raises, one kills its process."""
+
+    def __init__(self, raises: int = -1, dies: int = -1):
+        self.raises, self.dies = raises, dies
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        if index == self.raises:
+            raise UserError(f"item {index} is broken")
+        if index == self.dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.002 * (index % 3))  # later ones may be ready first
+        return {
+            "number": np.full((2, 3), index),
+            "where": np.array(os.getpid()),
+            "bytes": np.full(5, index % 256, np.uint8),
+        }
+
+
+class Conditions:
+    """What a process that makes items looks like from inside."""
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        bridge = sys.modules.get("jax._src.xla_bridge")
+        backends = len(bridge._backends) if bridge else 0
+        platforms = sys.modules["jax"].config.jax_platforms if "jax" in sys.modules else "cpu"
+        heavy = {"torch", "tensorflow", "matplotlib", "flax", "optax"} & set(sys.modules)
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        spawned = multiprocessing.current_process().__class__.__name__ == "SpawnProcess"
+        facts = [cv2.getNumThreads(), backends, platforms == "cpu", len(heavy), ignored, spawned]
+        return {"facts": np.array(facts, np.int64)}
+
+
+def numbers(items: Ahead, n: int) -> list[int]:
+    return [int(item["number"][0, 0]) for item in itertools.islice(items, n)]
+
+
+def test_a_thread_of_this_process_makes_items_in_order():
+    with Ahead(Items(), SPEC, 0) as items:
+        assert numbers(items, 20) == list(range(20))
+        assert int(next(items)["where"]) == os.getpid()
+
+
+def test_what_making_an_item_raises_is_raised_here():
+    with Ahead(Items(raises=3), SPEC, 0) as items:
+        assert numbers(items, 3) == [0, 1, 2]
+        with pytest.raises(UserError, match="item 3 is broken"):
+            next(items)
+
+
+def test_closing_twice_or_unused_is_fine():
+    items = Ahead(Items(), SPEC, 0)
+    items.close()
+    items.close()
+
+
+def test_processes_make_items_in_order_and_arrays_stay_as_they_were():
+    with Ahead(Items(), SPEC, 2) as items:
+        made = list(itertools.islice(items, 40))
+    assert [int(item["number"].min()) for item in made] == list(range(40))
+    assert [int(item["bytes"].max()) for item in made] == list(range(40))
+    assert len({int(item["where"]) for item in made} - {os.getpid()}) == 2
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_is_spawned_light_single_threaded_and_deaf_to_interrupts():
+    with Ahead(Conditions(), {"facts": ((6,), np.dtype(np.int64))}, 1) as items:
+        assert next(items)["facts"].tolist() == [1, 0, True, 0, True, True]
+
+
+def test_errors_of_workers_and_their_death_are_told():
+    with Ahead(Items(raises=1, dies=2), SPEC, 1) as items:
+        assert numbers(items, 1) == [0]
+        with pytest.raises(UserError, match="item 1 is broken"):
+            next(items)
+        with pytest.raises(UserError, match="a loader process ended unasked"):
+            next(items)
+
+
+def test_workers_end_with_a_trainer_that_is_killed(tmp_path):
+    script = tmp_path / "trainer.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from test_workers import SPEC, Ahead, Items\n"
+        "if __name__ == '__main__':\n"
+        "    items = Ahead(Items(), SPEC, 1)\n"
+        "    print(int(next(items)['where']), flush=True)\n"
+        "    input()\n"
+    )
+    trainer = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert trainer.stdout is not None
+    assert trainer.stdin is not None
+    worker = int(trainer.stdout.readline())
+    assert alive(worker)
+    trainer.kill()
+    trainer.wait()
+    trainer.stdin.close()
+    trainer.stdout.close()
+    deadline = time.monotonic() + 10
+    while alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(worker)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

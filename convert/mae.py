@@ -4,8 +4,8 @@ The backbone is the file's. Its position embedding is interpolated to the templa
 and the patch kernel where the config's patch size is another, both as the published code does. The head is left to
 its own initialisation. Pretraining files (with a decoder) and fine-tuned ones (with a classifier) both serve.
 
-Example:
-  python -m convert.mae mae_pretrain_vit_base.pth --config vitb_256_mae_ce_32x4_ep300 --output weights/mae
+Example (`python -m convert.mae` in a checkout):
+  ostrack convert mae mae_pretrain_vit_base.pth --config vitb_256_mae_ce_32x4_ep300 --output weights/mae
 """
 
 from __future__ import annotations
@@ -45,10 +45,13 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     config = command.read_config(flags)
     output = Path(flags.output)
     check_output(output)
-    weights, notices = from_release(read_tensors(Path(arguments[0]), "model"), config, flags.seed)
+    source = Path(arguments[0])
+    tensors = read_tensors(source, "model")
+    with tables.told_of(source):
+        weights, notices = from_release(tensors, config, flags.seed)
     for notice in notices:
         print(f"notice: {notice}", file=sys.stderr)
-    print(f"{arguments[0]}: the backbone -> {save(output, weights, config)}")
+    print(f"{source}: the backbone -> {save(output, weights, config)}")
     return 0
 
 

@@ -5,9 +5,9 @@ What comes out is a weights directory, or a .safetensors file where the output i
 of this project are written as a file that the PyTorch code loads (its network's state under "net"); that needs
 PyTorch.
 
-Example:
-  python -m convert.ostrack OSTrack_ep0300.pth.tar --config vitb_256_mae_ce_32x4_ep300 --output weights/256
-  python -m convert.ostrack --export weights/256 --config vitb_256_mae_ce_32x4_ep300 --output OSTrack_ep0300.pth.tar
+Example (`python -m convert.ostrack` in a checkout):
+  ostrack convert ostrack OSTrack_ep0300.pth.tar --config vitb_256_mae_ce_32x4_ep300 --output weights/256
+  ostrack convert ostrack --export weights/256 --config vitb_256_mae_ce_32x4_ep300 --output OSTrack_ep0300.pth.tar
 """
 
 from __future__ import annotations
@@ -59,8 +59,11 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     if flags.export:
         return _export(Path(flags.export), config, output)
     check_output(output)
-    weights = from_release(read_tensors(Path(arguments[0]), "net"), config)
-    print(f"{arguments[0]}: {len(weights)} tensors -> {save(output, weights, config)}")
+    source = Path(arguments[0])
+    tensors = read_tensors(source, "net")
+    with tables.told_of(source):
+        weights = from_release(tensors, config)
+    print(f"{source}: {len(weights)} tensors -> {save(output, weights, config)}")
     return 0
 
 
@@ -90,7 +93,7 @@ def write_release(path: Path, tensors: Mapping[str, np.ndarray], epoch: int) -> 
       UserError: PyTorch is not installed.
     """
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports] - an extra
     except ImportError as e:
         raise UserError("writing a PyTorch checkpoint needs PyTorch: pip install 'ostrack-jax[torch]'") from e
     from ostrack_jax.checkpoint import write_atomically
@@ -128,7 +131,8 @@ def _export(source: Path, config: Config, output: Path) -> int:
     if output.suffix not in TORCH_SUFFIXES or output.is_dir():
         raise UserError(f"--output {output}: expected a file X.pth.tar, X.pth or X.pt")
     _, weights = load_weights(source)
-    tensors = to_release(weights, config)
+    with tables.told_of(source):
+        tensors = to_release(weights, config)
     # The release stores how long a network was trained; weights alone do not know, their config does.
     write_release(output, tensors, config.train.epochs)
     print(f"{source}: {len(tensors)} tensors -> {output}")

@@ -143,6 +143,12 @@ def test_the_scripts_at_the_top_are_one_call():
         assert len((ROOT / name).read_text().splitlines()) <= 25
 
 
+def test_a_newcomer_reads_five_files():
+    core = ("models/ostrack.py", "tracking/tracker.py", "training/step.py")
+    files = ["README.md", "configs/vitb_256_mae_ce_32x4_ep300.py", *(f"ostrack_jax/{name}" for name in core)]
+    assert sum(len((ROOT / name).read_text().splitlines()) for name in files) < 700
+
+
 def test_every_module_has_its_row_in_the_map():
     rows = re.findall(r"^\| `([^`]+)` \|", (ROOT / "docs/map.md").read_text(), re.MULTILINE)
     assert rows == sorted(rows), "the rows are sorted by path"

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -57,6 +58,8 @@ class Ahead:
         else:
             # One thread: readers need not be thread-safe, and more processes serve better than more threads.
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="items")
+        # Also where nobody closes it: when it is collected, at the latest when Python ends.
+        self._end = weakref.finalize(self, self._pool.shutdown, wait=True, cancel_futures=True)
         self._order()
 
     def __iter__(self) -> Iterator[Fields]:
@@ -81,7 +84,7 @@ class Ahead:
     def close(self) -> None:
         """End the processes, each once it has finished the item it is at."""
         self._coming.clear()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._end()
         self._slots.clear()
 
     def __enter__(self) -> Ahead:

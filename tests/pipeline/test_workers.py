@@ -100,8 +100,9 @@ def test_errors_of_workers_and_their_death_are_told():
             next(items)
 
 
-def test_workers_end_with_a_trainer_that_is_killed(tmp_path):
-    script = tmp_path / "trainer.py"
+def trainer_script(folder: Path, rest: str = "") -> Path:
+    """A program that takes an item from one worker, never closes it, and prints the worker's number."""
+    script = folder / "trainer.py"
     script.write_text(
         "import sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
@@ -109,8 +110,25 @@ def test_workers_end_with_a_trainer_that_is_killed(tmp_path):
         "if __name__ == '__main__':\n"
         "    items = Ahead(Items(), SPEC, 1)\n"
         "    print(int(next(items)['where']), flush=True)\n"
-        "    input()\n"
+        f"    {rest}\n"
     )
+    return script
+
+
+sees_processes = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to see processes in")
+
+
+@sees_processes
+def test_a_program_that_never_closes_ends_without_a_word(tmp_path):
+    command = [sys.executable, "-W", "error", trainer_script(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not alive(int(done.stdout))
+
+
+@sees_processes
+def test_workers_end_with_a_trainer_that_is_killed(tmp_path):
+    script = trainer_script(tmp_path, "input()")
     trainer = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert trainer.stdout is not None
     assert trainer.stdin is not None

@@ -1,0 +1,190 @@
+"""Trackers to compare with. Enters: a spec such as `still` or `opencv:nano`. Leaves: a tracker with init and update.
+
+OpenCV's trackers answer in whole pixels. Where one of them says that it lost the target, its answer is OpenCV's own:
+an empty box (0, 0, 0, 0), which scores as a miss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.tracking.track import Track, TrackerLike
+
+# kind -> for each file of its model: words that its name holds
+MODEL_FILES: dict[str, dict[str, tuple[str, ...]]] = {
+    "mil": {},
+    "nano": {"backbone": ("nano", "backbone"), "neckhead": ("nano", "head")},
+    "vit": {"net": ("vit", "track")},
+}
+SPECS = ("still", *(f"opencv:{kind}" for kind in MODEL_FILES))
+_MODEL_BYTES = 256 * 2**20
+# MIL draws its features until one covers 9 pixels: with hardly any target it never ends.
+_MIL_LEAST_AREA = 25
+
+
+class StillTracker:
+    """Answers the first box for ever: what a benchmark gives for nothing."""
+
+    def __init__(self) -> None:
+        self._box_xywh: Float[np.ndarray, " 4"] | None = None
+
+    def init(self, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
+        """Start with the target's box in pixels; the frame is not looked at."""
+        self._box_xywh = np.asarray(box_xywh, np.float64).copy()
+
+    def update(self, frame: UInt8[np.ndarray, "h w 3"]) -> Track:
+        """The first box again."""
+        if self._box_xywh is None:
+            raise RuntimeError("StillTracker.update before StillTracker.init: there is no target yet")
+        return Track(self._box_xywh.copy(), float("nan"))
+
+
+class OpenCVTracker:
+    """One of OpenCV's trackers behind our interface: RGB frames and float boxes in, BGR and whole pixels inside."""
+
+    def __init__(self, kind: str, files: dict[str, Path] | None = None, seed: int = 0) -> None:
+        """Load the model once, to know that its files are good.
+
+        Args:
+          kind: mil | nano | vit.
+          files: the model's files as `find_files` has them.
+          seed: of MIL, whose answers are drawn; the same seed repeats them where C's `rand` is in reach (POSIX).
+
+        Raises:
+          UserError: this build of OpenCV has no such tracker, or it cannot read the files.
+        """
+        self.kind, self._files, self._seed = kind, dict(files or {}), seed
+        self._tracker: Any = None
+        try:
+            self._new()
+        except (cv2.error, AttributeError) as e:
+            names = ", ".join(str(path) for path in self._files.values())
+            raise UserError(
+                f"OpenCV {cv2.__version__} cannot make its tracker {kind}{f' from {names}' if names else ''}: "
+                f"{_first_line(e)}"
+            ) from e
+
+    def init(self, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
+        """Start (again) on RGB ``frame``; the box is rounded to whole pixels and clipped to the frame.
+
+        Raises:
+          UserError: the box lies outside the frame, or it is too small for MIL (OpenCV's would never return).
+        """
+        height, width = frame.shape[:2]
+        x, y, w, h = (round(float(v)) for v in box_xywh)
+        left, top, right, bottom = max(x, 0), max(y, 0), min(x + max(w, 1), width), min(y + max(h, 1), height)
+        box = (left, top, right - left, bottom - top)
+        least = _MIL_LEAST_AREA if self.kind == "mil" else 1
+        if right <= left or bottom <= top or box[2] * box[3] < least:
+            raise UserError(
+                f"opencv:{self.kind} cannot start on the box {x},{y},{w},{h} in a frame of {width}x{height}: "
+                f"expected at least {least} pixels inside it"
+            )
+        self._seed_generators()
+        tracker = self._new()
+        tracker.init(_bgr(frame), box)
+        self._tracker = tracker
+
+    def update(self, frame: UInt8[np.ndarray, "h w 3"]) -> Track:
+        """Where OpenCV sees the target; 0, 0, 0, 0 where it says that it is lost. MIL states no score."""
+        if self._tracker is None:
+            raise RuntimeError("OpenCVTracker.update before OpenCVTracker.init: there is no target yet")
+        found, box = self._tracker.update(_bgr(frame))
+        score = float("nan") if self.kind == "mil" else float(self._tracker.getTrackingScore())
+        return Track(np.array(box if found else (0, 0, 0, 0), np.float64), score)
+
+    def _new(self) -> Any:
+        with _quiet():
+            if self.kind == "mil":
+                return cv2.TrackerMIL.create()  # type: ignore[attr-defined]
+            maker = {"nano": "TrackerNano", "vit": "TrackerVit"}[self.kind]
+            parameters = getattr(cv2, f"{maker}_Params")()
+            for name, path in self._files.items():
+                setattr(parameters, name, os.fspath(path))
+            return getattr(cv2, maker).create(parameters)
+
+    def _seed_generators(self) -> None:
+        """MIL draws its features by C's `rand` and its samples by OpenCV's generator."""
+        cv2.setRNGSeed(self._seed)
+        if os.name == "posix":
+            ctypes.CDLL(None).srand(self._seed)
+
+
+def make(spec: str, files: Path | None = None) -> TrackerLike:
+    """The baseline named by ``spec``, one of `SPECS`; ``files`` is the folder of OpenCV's model files.
+
+    Raises:
+      UserError: an unknown spec, missing or broken model files.
+    """
+    if spec not in SPECS:
+        raise unknown("tracker", spec, SPECS)
+    if spec == "still":
+        return StillTracker()
+    kind = spec.removeprefix("opencv:")
+    return OpenCVTracker(kind, find_files(kind, files))
+
+
+def describe(spec: str, files: Path | None = None) -> dict[str, Any]:
+    """What makes the answers of ``spec`` what they are: its name, OpenCV's version, the hashes of its model files."""
+    if spec == "still":
+        return {"tracker": spec}
+    found = find_files(spec.removeprefix("opencv:"), files)
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()}
+    return {"tracker": spec, "opencv": cv2.__version__, "model_files_sha256": hashes}
+
+
+def find_files(kind: str, folder: Path | None) -> dict[str, Path]:
+    """The model files of a kind of tracker, by the parameter they are for, in ``folder`` or a folder of it.
+
+    Raises:
+      UserError: no folder, no file or several files that fit, or one of no sane size.
+    """
+    wanted = MODEL_FILES[kind]
+    if not wanted:
+        return {}
+    if folder is None or not folder.is_dir():
+        found = "none was given" if folder is None else f"{folder} is none"
+        raise UserError(f"opencv:{kind} needs the folder of its model files (--tracker_files): {found}")
+    models = sorted([*folder.glob("*.onnx"), *folder.glob("*/*.onnx")])
+    out = {}
+    for parameter, words in wanted.items():
+        fitting = [path for path in models if all(word in path.name.lower() for word in words)]
+        if len(fitting) != 1:
+            names = "*".join(["", *words, ".onnx"])
+            found = ", ".join(str(path) for path in fitting[:4]) or "none"
+            raise UserError(f"opencv:{kind} needs one file {names} in {folder}: found {found}")
+        if not 0 < fitting[0].stat().st_size <= _MODEL_BYTES:
+            raise UserError(f"{fitting[0]} is empty or over {_MODEL_BYTES >> 20} MiB: expected an ONNX model")
+        out[parameter] = fitting[0]
+    return out
+
+
+def _bgr(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without OpenCV's warnings of each load, which say nothing about the answers and would break a progress bar."""
+    logging = cv2.utils.logging
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(level)

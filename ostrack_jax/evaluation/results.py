@@ -1,0 +1,122 @@
+"""What a tracker answered for one sequence, on disk. Enters: a `Result`. Leaves: text files, and the `Result` again.
+
+Two layouts, the boxes as x,y,w,h with 4 decimals a line, times and scores (one a line) beside them:
+got10k: NAME/NAME_001.txt, NAME/NAME_time.txt, NAME/NAME_score.txt; otb: NAME.txt, NAME_time.txt, NAME_score.txt.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from ostrack_jax.datasets.annotations import read_numbers
+from ostrack_jax.errors import UserError, unknown
+
+FORMS = ("got10k", "otb")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One pass over one sequence.
+
+    Attributes:
+      boxes_xywh: left, top, width, height in pixels; row 0 is the ground truth the tracker started with.
+      times_s: seconds for each frame in `init` (row 0) or `update`, without reading the picture.
+      scores: the tracker's confidence in 0..1; NaN where it states none (always so in row 0).
+    """
+
+    boxes_xywh: Float[np.ndarray, "t 4"]
+    times_s: Float[np.ndarray, " t"]
+    scores: Float[np.ndarray, " t"]
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """Where one sequence's result lies."""
+
+    boxes: Path
+    times: Path
+    scores: Path
+
+
+def files(folder: Path, name: str, form: str) -> ResultFiles:
+    """The files of sequence ``name`` in ``folder``.
+
+    Raises:
+      UserError: an unknown form, or a name that is no plain file name.
+    """
+    if form not in FORMS:
+        raise unknown("form of result files", form, FORMS)
+    if name in ("", ".", "..") or re.search(r"[/\\\0]", name):
+        raise UserError(f"sequence {name!r}: expected a name that a result file can carry, without / and \\")
+    inner = folder / name if form == "got10k" else folder
+    boxes = inner / (f"{name}_001.txt" if form == "got10k" else f"{name}.txt")
+    return ResultFiles(boxes, inner / f"{name}_time.txt", inner / f"{name}_score.txt")
+
+
+def check_names(names: Iterable[str], form: str) -> None:
+    """A `UserError` where two sequences would write one file (`a` with its times, and `a_time`)."""
+    owner: dict[str, str] = {}
+    for name in names:
+        for path in vars(files(Path(), name, form)).values():
+            key = str(path).casefold()  # some file systems know no case
+            if owner.setdefault(key, name) != name:
+                raise UserError(f"sequences {owner[key]!r} and {name!r} would share the result file {path}")
+
+
+def write(folder: Path, name: str, form: str, result: Result) -> None:
+    """Write one result; the boxes come last, so that where they are, all is."""
+    paths = files(folder, name, form)
+    write_text(paths.times, _lines(result.times_s[:, None], "%.8f"))
+    write_text(paths.scores, _lines(result.scores[:, None], "%.6f"))
+    write_text(paths.boxes, _lines(result.boxes_xywh, "%.4f"))
+
+
+def read(folder: Path, name: str, form: str) -> Result:
+    """Read one result.
+
+    Raises:
+      UserError: a file is missing, holds no numbers, or has another length than the others.
+    """
+    paths = files(folder, name, form)
+    boxes = read_numbers(paths.boxes, 4, "x,y,width,height")
+    times = read_numbers(paths.times, 1, "seconds")[:, 0]
+    scores = read_numbers(paths.scores, 1, "a score")[:, 0]
+    if not len(boxes) == len(times) == len(scores):
+        raise UserError(
+            f"{paths.boxes} has {len(boxes)} boxes, but {len(times)} times and {len(scores)} scores lie beside it"
+        )
+    return Result(boxes, times, scores)
+
+
+def read_whole(folder: Path, name: str, form: str, first_xywh: Float[np.ndarray, " 4"], frames: int) -> Result | None:
+    """The result of an earlier run if it is whole: readable, ``frames`` long, and started on the box ``first_xywh``."""
+    if not files(folder, name, form).boxes.is_file():
+        return None
+    try:
+        result = read(folder, name, form)
+    except UserError:
+        return None  # cut short or foreign: run again
+    whole = len(result.boxes_xywh) == frames and np.isfinite(result.boxes_xywh).all()
+    return result if whole and np.abs(result.boxes_xywh[0] - first_xywh).max() < 1e-3 else None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is either whole or not there; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _lines(table: Float[np.ndarray, "t columns"], number: str) -> str:
+    return "".join(",".join(number % value for value in row) + "\n" for row in table)

@@ -1,0 +1,67 @@
+"""What a number was made with. Enters: nothing but the process. Leaves: versions, hardware, commit, for reports."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from ostrack_jax import __version__
+
+PACKAGES = ("jax", "jaxlib", "flax", "numpy")
+
+
+def versions() -> dict[str, str | None]:
+    """Python's, this project's and its packages' versions by name; None for what is not installed."""
+    found: dict[str, str | None] = {
+        "python": platform.python_version(),
+        "ostrack_jax": __version__,
+        "opencv": cv2.__version__,  # several packages bring it
+    }
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, number of cores this process may use, and jax's devices where jax was used at all."""
+    jax = sys.modules.get("jax")  # a baseline runs without it, and it takes seconds to load
+    devices = [device.device_kind for device in jax.devices()] if jax is not None else []
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"platform": platform.platform(), "cpu": _cpu(), "cores": cores, "jax_devices": devices}
+
+
+def commit() -> str | None:
+    """The commit of the checkout this package lies in, with `-dirty` where files differ; None outside of one."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head + "-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else head
+    except (OSError, subprocess.SubprocessError):  # no git, or a checkout that it does not trust
+        return None
+
+
+def _git(root: Path, *words: str) -> str:
+    command = ["git", "-C", str(root), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+
+
+def _cpu() -> str:
+    """The processor's model, as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

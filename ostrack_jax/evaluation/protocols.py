@@ -1,0 +1,97 @@
+"""What a benchmark is. Enters: its name. Leaves: where its sequences come from, which frames count, how to score.
+
+A protocol joins a reader, a part of the data, a form of result files and the conventions of its scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from ostrack_jax.config import DataConfig
+from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.readers import open_dataset
+from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.errors import unknown
+from ostrack_jax.evaluation import metrics
+from ostrack_jax.evaluation.metrics import Answered, Scores
+
+
+def covered(sequence: Sequence) -> Bool[np.ndarray, " t"]:
+    """GOT-10k's rule: frames in which some of the target is seen (cover above 0)."""
+    return sequence.visible if sequence.cover is None else sequence.cover > 0
+
+
+def every(sequence: Sequence) -> Bool[np.ndarray, " t"]:
+    """OTB's rule: all frames."""
+    return np.ones(len(sequence), bool)
+
+
+def visible(sequence: Sequence) -> Bool[np.ndarray, " t"]:
+    """Frames whose target is present and annotated."""
+    return sequence.visible
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One benchmark.
+
+    Attributes:
+      name: as a user gives it.
+      reader: of `ostrack_jax.datasets.readers`; ``part`` of its data.
+      form: of the result files, see `results`.
+      counted: which frames of a sequence may count.
+      conventions: functions of `metrics`, each giving some of the scores.
+      options: of the reader, where the benchmark fixes some.
+    """
+
+    name: str
+    reader: str
+    part: str
+    form: str
+    counted: Callable[[Sequence], Bool[np.ndarray, " t"]]
+    conventions: tuple[Callable[[list[Answered]], Scores], ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def open(self, data_dir: Path | None = None, options: Mapping[str, Any] | None = None) -> LazySequences:
+        """The benchmark's sequences.
+
+        Args:
+          data_dir: their folder; None: looked up as `datasets.paths` says.
+          options: of the reader, over the benchmark's own (synthetic: seed, sequences, frames, width, height).
+
+        Raises:
+          UserError: a missing or foreign folder, a wrong option.
+        """
+        where = str(data_dir) if data_dir is not None else ""
+        merged = {**self.options, **(options or {})}
+        return open_dataset(DataConfig(reader=self.reader, dir=where, part=self.part, options=merged))
+
+    def score(self, answers: list[Answered]) -> Scores:
+        """The numbers of all conventions."""
+        return metrics.combine(*(convention(answers) for convention in self.conventions))
+
+
+_MADE_UP = {"seed": 0, "sequences": 20, "frames": 60, "width": 240, "height": 180}
+_BOTH = (metrics.got10k_scores, metrics.otb_scores)
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("folder", "folder", "test", "otb", visible, _BOTH),
+        Protocol("got10k_val", "got10k", "val", "got10k", covered, (metrics.got10k_scores,)),
+        Protocol("otb", "otb", "test", "otb", every, (metrics.otb_scores,)),
+        Protocol("synthetic", "synthetic", "test", "otb", visible, _BOTH, _MADE_UP),
+    )
+}
+
+
+def find(name: str) -> Protocol:
+    """The protocol of a benchmark; a `UserError` names the nearest for an unknown one."""
+    if name not in PROTOCOLS:
+        raise unknown("benchmark", name, PROTOCOLS)
+    return PROTOCOLS[name]

@@ -1,0 +1,135 @@
+"""What is told of a run. Enters: outcomes and what made them. Leaves: a table for the terminal, `report.json`.
+
+Keys of the report: `benchmark`; `tracker`; `scores` (of all sequences that have a result, keys of `metrics.MEANING`,
+shares in 0..1, null where no frame counts); `sequences` (by name: `state` done | skipped, `frames`, `fps`, its own
+scores); `failed` (by name: the reason); `counts` (`done`, `skipped`, `failed`); `speed` (`fps`: frames a second of
+`update` alone, without pictures read, first frames and compiling; `first_frame_seconds`: the median of `init`;
+`compile_seconds`, null where nothing is compiled); `made_by`; `config` (null for baselines); `weights_sha256`;
+`commit`; `versions`; `hardware`; `command`; `finished` (UTC).
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ostrack_jax.evaluation import environment, results
+from ostrack_jax.evaluation.protocols import Protocol
+from ostrack_jax.evaluation.results import Result
+from ostrack_jax.evaluation.runner import Outcome
+
+REPORT_FILE = "report.json"
+HEADINGS = {"ao": "AO", "sr50": "SR0.5", "sr75": "SR0.75", "success_auc": "AUC", "precision": "P"}
+
+
+def build(
+    protocol: Protocol,
+    outcomes: list[Outcome],
+    made_by: Mapping[str, Any],
+    *,
+    config: Mapping[str, Any] | None = None,
+    compile_seconds: float | None = None,
+    command: str = "",
+) -> dict[str, Any]:
+    """The report of one run, as JSON can hold it.
+
+    Args:
+      protocol: of the benchmark; scores what has a result.
+      outcomes: of every sequence of the run.
+      made_by: as `runner.evaluate` got it: `tracker`, and `weights_sha256` where there are weights.
+      config: the tracker's whole config, where it has one.
+      compile_seconds: what the tracker's executables took, where it has some.
+      command: as the user typed it.
+    """
+    whole = [outcome for outcome in outcomes if outcome.answered is not None and outcome.result is not None]
+    scores = protocol.score([outcome.answered for outcome in whole if outcome.answered is not None])
+    found = {outcome.name: outcome.result for outcome in whole if outcome.result is not None}
+    states = {outcome.name: outcome.state for outcome in whole}
+    counts = Counter(outcome.state for outcome in outcomes)
+    report = {
+        "benchmark": protocol.name,
+        "tracker": made_by.get("tracker"),
+        "scores": scores.overall,
+        "sequences": {
+            name: {"state": states[name], "frames": len(result.times_s), "fps": fps(result), **scores.sequences[name]}
+            for name, result in found.items()
+        },
+        "failed": {outcome.name: outcome.reason for outcome in outcomes if outcome.state == "failed"},
+        "counts": {state: counts[state] for state in ("done", "skipped", "failed")},
+        "speed": {
+            "fps": fps(*found.values()),
+            "first_frame_seconds": float(np.median([r.times_s[0] for r in found.values()])) if found else None,
+            "compile_seconds": compile_seconds,
+        },
+        "made_by": dict(made_by),
+        "config": config,
+        "weights_sha256": made_by.get("weights_sha256"),
+        "commit": environment.commit(),
+        "versions": environment.versions(),
+        "hardware": environment.hardware(),
+        "command": command,
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    return _without_nan(report)
+
+
+def fps(*several: Result) -> float:
+    """Frames a second in `update`: first frames, which start the tracker, are left out. NaN without any other."""
+    seconds = sum(float(result.times_s[1:].sum()) for result in several)
+    frames = sum(len(result.times_s) - 1 for result in several)
+    return frames / seconds if seconds > 0 else float("nan")
+
+
+def write(folder: Path, report: Mapping[str, Any]) -> Path:
+    """Write `report.json`; its path."""
+    path = folder / REPORT_FILE
+    results.write_text(path, json.dumps(report, indent=2, allow_nan=False) + "\n")
+    return path
+
+
+def show(report: Mapping[str, Any], console: Console) -> None:
+    """Print the table of sequences with the overall scores below, the speed, and what failed and why."""
+    keys = [key for key in HEADINGS if key in report["scores"]]
+    table = Table(title=f"{report['tracker']} on {report['benchmark']}", title_justify="left")
+    table.add_column("sequence", overflow="fold")
+    for heading in ("frames", *(HEADINGS[key] for key in keys), "frames/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, row in report["sequences"].items():
+        note = " (earlier)" if row["state"] == "skipped" else ""
+        table.add_row(escape(name) + note, str(row["frames"]), *(_cell(row[k]) for k in keys), _cell(row["fps"], 1))
+    frames = sum(row["frames"] for row in report["sequences"].values())
+    table.add_section()
+    overall = [_cell(report["scores"][key]) for key in keys]
+    table.add_row("all", str(frames), *overall, _cell(report["speed"]["fps"], 1), style="bold")
+    console.print(table)
+    counts = report["counts"]
+    compiled = report["speed"]["compile_seconds"]
+    console.print(
+        f"{counts['done']} done, {counts['skipped']} skipped (their results were there), {counts['failed']} failed"
+        + (f"; compiled in {compiled:.1f} s" if compiled is not None else "")
+    )
+    for name, reason in report["failed"].items():
+        console.print(f"[red]failed[/red] {escape(name)}: {escape(reason)}", soft_wrap=True)
+
+
+def _cell(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _without_nan(value: Any) -> Any:
+    """``value`` with None for each NaN, which JSON has not."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

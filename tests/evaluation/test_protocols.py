@@ -1,0 +1,58 @@
+"""Benchmarks by name: which frames count, where sequences come from."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation import metrics, protocols
+
+
+def test_unknown_names_come_with_the_nearest():
+    with pytest.raises(UserError, match=r"unknown benchmark 'got10k-val': did you mean 'got10k_val'"):
+        protocols.find("got10k-val")
+
+
+def test_which_frames_count(sequence):
+    found = dataclasses.replace(
+        sequence("one", 4), visible=np.array([True, False, True, True]), cover=np.array([8, 3, 0, 1])
+    )
+
+    def counted(name, of=found):
+        return protocols.find(name).counted(of).tolist()
+
+    assert counted("got10k_val") == [True, True, False, True]
+    assert counted("got10k_val", dataclasses.replace(found, cover=None)) == [True, False, True, True]
+    assert counted("otb") == [True] * 4
+    assert counted("folder") == counted("synthetic") == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("got10k_val", ["ao", "sr50", "sr75"]),
+        ("otb", ["success_auc", "precision"]),
+        ("folder", list(metrics.MEANING)),
+        ("synthetic", list(metrics.MEANING)),
+    ],
+)
+def test_which_scores_it_has(name, keys):
+    assert list(protocols.find(name).score([]).overall) == keys
+
+
+def test_made_up_sequences_need_no_data_and_are_fixed():
+    synthetic = protocols.find("synthetic")
+    sequences = synthetic.open()
+    assert len(sequences) == 20
+    assert sequences[0].frames[0].shape == (180, 240, 3)
+    few = synthetic.open(options={"sequences": 2, "frames": 3})
+    assert (len(few), len(few[0])) == (2, 3)
+    np.testing.assert_array_equal(few[1].frames[0], synthetic.open(options={"sequences": 3, "frames": 3})[1].frames[0])
+
+
+def test_a_missing_folder_is_told(tmp_path):
+    with pytest.raises(UserError, match="missing"):
+        protocols.find("otb").open(tmp_path / "missing")

@@ -1,0 +1,118 @@
+"""The report: its keys, its numbers, what is told on the terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from ostrack_jax.evaluation import environment, protocols, report, runner
+from ostrack_jax.evaluation.results import Result
+
+KEYS = [
+    *("benchmark", "tracker", "scores", "sequences", "failed", "counts", "speed", "made_by", "config"),
+    *("weights_sha256", "commit", "versions", "hardware", "command", "finished"),
+]
+
+
+@pytest.fixture
+def told(tmp_path, oracle, sequence, listed):
+    """A run of three sequences, one of which fails, and its report."""
+    sequences = listed(sequence("one", 6, 1), sequence("b[r]oken", 4, 2, broken=1), sequence("two", 1, 3))
+    protocol, made_by = protocols.find("folder"), {"tracker": "oracle", "weights_sha256": "ab"}
+    quiet = Console(file=io.StringIO())
+    runner.evaluate(oracle(), protocol, listed(sequence("one", 6, 1)), tmp_path, made_by, quiet)
+    outcomes = runner.evaluate(oracle(), protocol, sequences, tmp_path, made_by, quiet)
+    return report.build(protocol, outcomes, made_by, config={"name": "x"}, compile_seconds=2.5, command="ostrack eval")
+
+
+def test_the_report_has_its_keys_and_numbers(told):
+    assert list(told) == KEYS
+    assert all(f"`{key}`" in report.__doc__ for key in KEYS)
+    assert told["counts"] == {"done": 1, "skipped": 1, "failed": 1}
+    assert told["failed"] == {"b[r]oken": "UserError: cannot read the picture 1.jpg"}
+    one = told["sequences"]["one"]
+    assert (one["state"], one["frames"]) == ("skipped", 6)
+    assert one["ao"] == pytest.approx(1)
+    assert told["scores"]["ao"] == pytest.approx(1)
+    assert told["scores"]["success_auc"] == pytest.approx(20 / 21)
+    # one frame: none that counts for AO, none in `update`
+    assert told["sequences"]["two"]["ao"] is None
+    assert told["sequences"]["two"]["fps"] is None
+    assert told["speed"]["compile_seconds"] == 2.5
+    assert told["weights_sha256"] == "ab"
+    assert told["config"] == {"name": "x"}
+
+
+def test_it_is_written_as_strict_json(tmp_path, told):
+    path = report.write(tmp_path / "new", told)
+    text = path.read_text()
+    assert json.loads(text) == told
+    assert "NaN" not in text
+
+
+def test_speed_leaves_first_frames_out():
+    def result(*times):
+        return Result(np.ones((len(times), 4)), np.array(times), np.ones(len(times)))
+
+    assert report.fps(result(100.0, 0.1, 0.3)) == pytest.approx(5)
+    assert report.fps(result(100.0, 0.1, 0.3), result(50.0, 0.1)) == pytest.approx(6)
+    assert np.isnan(report.fps(result(100.0)))
+
+
+def test_the_table_tells_all(told):
+    out = io.StringIO()
+    report.show(told, Console(file=out, width=100))
+    text = out.getvalue()
+    assert re.search(r"one \(earlier\) +│ +6 │ 1\.000 │ 1\.000 │ +1\.000 │ 0\.952 │ 1\.000 │", text)
+    assert re.search(r"two +│ +1 │ +- │", text)
+    assert re.search(r"all +│ +7 │ 1\.000", text)
+    assert "1 done, 1 skipped (their results were there), 1 failed; compiled in 2.5 s" in text
+    assert "failed b[r]oken: UserError: cannot read the picture 1.jpg" in text
+
+
+def test_a_run_that_failed_whole_still_reports(tmp_path, oracle, sequence, listed):
+    protocol = protocols.find("otb")
+    outcomes = runner.evaluate(
+        oracle(), protocol, listed(sequence("a", 3, broken=0)), tmp_path, {}, Console(file=io.StringIO())
+    )
+    told = report.build(protocol, outcomes, {})
+    assert told["scores"] == {"success_auc": None, "precision": None}
+    assert told["speed"]["fps"] is None
+    report.show(told, Console(file=io.StringIO()))
+    json.dumps(told, allow_nan=False)
+
+
+def test_versions_and_hardware():
+    versions = environment.versions()
+    assert versions["numpy"] == np.__version__
+    assert versions["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert set(versions) == {"python", "ostrack_jax", "opencv", "jax", "jaxlib", "flax", "numpy"}
+    hardware = environment.hardware()
+    assert hardware["cores"] >= 1
+    assert hardware["cpu"]
+
+
+def test_the_commit_is_this_checkouts(monkeypatch, tmp_path):
+    commit = environment.commit()
+    root = Path(__file__).parents[2]
+    if (root / ".git").exists():
+        assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", commit or "")
+    # installed elsewhere, even inside another's checkout, it has none
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "a" / "b" / "c.py"))
+    assert environment.commit() is None
+
+
+def test_without_git_there_is_no_commit(monkeypatch):
+    def fails(*_, **__):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(subprocess, "run", fails)
+    assert environment.commit() is None

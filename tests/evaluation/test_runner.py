@@ -1,0 +1,203 @@
+"""One-pass evaluation: what the tracker is given, what is written, skipped, told as failed, and never mixed."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation import protocols, results, runner
+from ostrack_jax.tracking.track import Track
+
+MADE_BY = {"tracker": "oracle"}
+
+
+@pytest.fixture
+def evaluate(tmp_path):
+    def call(tracker, sequences, benchmark="got10k_val", made_by=MADE_BY, folder=tmp_path / "out"):
+        console = Console(file=io.StringIO())
+        return runner.evaluate(tracker, protocols.find(benchmark), sequences, folder, made_by, console)
+
+    return call
+
+
+def states(outcomes):
+    return {outcome.name: outcome.state for outcome in outcomes}
+
+
+@pytest.mark.parametrize("benchmark", sorted(protocols.PROTOCOLS))
+def test_one_pass_from_the_true_box(tmp_path, evaluate, oracle, sequence, listed, benchmark):
+    tracker, one, two = oracle(off=1.5), sequence("one", 6, 1), sequence("two", 4, 2)
+    outcomes = evaluate(tracker, listed(one, two), benchmark)
+    assert states(outcomes) == {"one": "done", "two": "done"}
+    assert len(tracker.started) == 2
+    assert tracker.updated == 5 + 3
+    protocol = protocols.find(benchmark)
+    for outcome, source in zip(outcomes, (one, two), strict=True):
+        found = results.read(tmp_path / "out", outcome.name, protocol.form)
+        expected = source.boxes_xywh + np.array([1.5, 0, 0, 0])
+        expected[0] = source.boxes_xywh[0]
+        np.testing.assert_array_equal(found.boxes_xywh, expected)
+        assert np.isnan(found.scores[0])
+        assert (found.scores[1:] == 0.5).all()
+        assert (found.times_s >= 0).all()
+        assert outcome.answered.size_wh == (100, 80)
+        np.testing.assert_array_equal(outcome.answered.result_xywh, expected)
+    assert 0.5 < next(iter(protocol.score([o.answered for o in outcomes]).overall.values())) <= 1
+
+
+def test_whole_results_are_skipped_and_score_the_same(tmp_path, evaluate, oracle, sequence, listed):
+    sequences = listed(sequence("one", 6, 1), sequence("two", 4, 2))
+    first = evaluate(oracle(off=1), sequences)
+    again = oracle(off=50)
+    outcomes = evaluate(again, sequences)
+    assert states(outcomes) == {"one": "skipped", "two": "skipped"}
+    assert (again.started, again.updated) == ([], 0)
+    score = protocols.find("got10k_val").score
+    assert score([o.answered for o in outcomes]) == score([o.answered for o in first])
+
+    cut = tmp_path / "out/two/two_001.txt"
+    cut.write_text("".join(cut.read_text().splitlines(keepends=True)[:-1]))
+    assert states(evaluate(oracle(off=1), sequences)) == {"one": "skipped", "two": "done"}
+    assert len(cut.read_text().splitlines()) == 4
+
+
+def test_an_interrupted_run_goes_on(evaluate, oracle, sequence, listed):
+    sequences = listed(sequence("one", 4, 1), sequence("two", 4, 2), sequence("three", 4, 3))
+
+    class Interrupted(oracle):
+        def update(self, frame):
+            if self.updated == 4:
+                raise KeyboardInterrupt
+            return super().update(frame)
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(Interrupted(), sequences)
+    assert states(evaluate(oracle(), sequences)) == {"one": "skipped", "two": "done", "three": "done"}
+
+
+def test_a_failure_is_told_and_stops_nothing(tmp_path, evaluate, oracle, sequence, listed):
+    sequences = listed(sequence("good", 4, 1), sequence("bad", 4, 2, broken=2), sequence("last", 4, 3))
+    outcomes = evaluate(oracle(), sequences)
+    assert states(outcomes) == {"good": "done", "bad": "failed", "last": "done"}
+    assert outcomes[1].reason == "UserError: cannot read the picture 2.jpg"
+    assert (outcomes[1].result, outcomes[1].answered) == (None, None)
+    assert not (tmp_path / "out/bad").exists()
+    assert states(evaluate(oracle(), sequences)) == {"good": "skipped", "bad": "failed", "last": "skipped"}
+
+
+def test_a_sequence_that_cannot_be_opened_fails_alone(evaluate, oracle, sequence):
+    from ostrack_jax.datasets.lazy import LazySequences
+
+    def build(name, key):
+        if name == "bad":
+            raise UserError("groundtruth.txt line 3: expected x,y,width,height")
+        return sequence(name, 4)
+
+    outcomes = evaluate(oracle(), LazySequences({"bad": None, "good": None}, build))
+    assert states(outcomes) == {"bad": "failed", "good": "done"}
+    assert "line 3" in outcomes[0].reason
+
+
+@pytest.mark.parametrize("error", [ValueError("a"), OSError("b"), RuntimeError("c\nd")])
+def test_what_a_tracker_can_fail_by(evaluate, oracle, sequence, listed, error):
+    class Fails(oracle):
+        def update(self, frame):
+            raise error
+
+    (outcome,) = evaluate(Fails(), listed(sequence("one", 3)))
+    assert outcome.reason == f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def test_mistakes_of_the_program_are_not_swallowed(evaluate, oracle, sequence, listed):
+    class Wrong(oracle):
+        def update(self, frame):
+            raise KeyError("a mistake")
+
+    with pytest.raises(KeyError):
+        evaluate(Wrong(), listed(sequence("one", 3)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_box_that_is_none_is_a_failure(evaluate, oracle, sequence, listed, value):
+    class Lost(oracle):
+        def update(self, frame):
+            return Track(np.array([1, 2, value, 4.0]), 0.5)
+
+    (outcome,) = evaluate(Lost(), listed(sequence("one", 3)))
+    assert outcome.state == "failed"
+    assert outcome.reason.startswith("ValueError: frame 1: the tracker answered the box")
+
+
+@pytest.mark.parametrize("box", [(np.nan,) * 4, (3, 4, 0, 9)])
+def test_a_sequence_without_a_first_box_fails(evaluate, oracle, sequence, listed, box):
+    bad = sequence("one", 3)
+    bad.boxes_xywh[0] = box
+    (outcome,) = evaluate(oracle(), listed(bad))
+    assert "frame 0 has no box to start with" in outcome.reason
+
+
+def test_results_of_different_makers_are_never_mixed(tmp_path, evaluate, oracle, sequence, listed):
+    one, two = listed(sequence("one", 3)), listed(sequence("two", 3))
+    made_by = {"tracker": "a", "weights_sha256": "1" * 64, "model": {"eliminate_at": (3, 6), "keep": 0.7}}
+    evaluate(oracle(), one, made_by=made_by)
+    assert states(evaluate(oracle(), two, made_by=made_by)) == {"two": "done"}
+    with pytest.raises(UserError, match=r"another run \(weights_sha256 1111.* there, 2222.* here\)"):
+        evaluate(oracle(), one, made_by={**made_by, "weights_sha256": "2" * 64})
+    with pytest.raises(UserError, match=r"another run \(model "):
+        evaluate(oracle(), one, made_by={**made_by, "model": {"eliminate_at": (3, 6), "keep": 0.8}})
+    with pytest.raises(UserError, match=r"another run \(benchmark got10k_val there, otb here\)"):
+        evaluate(oracle(), one, "otb", made_by=made_by)
+    run = tmp_path / "out" / runner.RUN_FILE
+    assert json.loads(run.read_text())["tracker"] == "a"
+    run.write_text("{")
+    with pytest.raises(UserError, match="is no JSON"):
+        evaluate(oracle(), one, made_by=made_by)
+    run.unlink()
+    with pytest.raises(UserError, match=r"no run\.json says"):
+        evaluate(oracle(), one, made_by=made_by)
+
+
+def test_names_that_are_no_file_names_are_refused(tmp_path, evaluate, oracle, sequence, listed):
+    with pytest.raises(UserError, match="expected a name"):
+        evaluate(oracle(), listed(sequence("../one", 3)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_size_comes_from_the_picture_where_nothing_states_it(evaluate, oracle, sequence, listed):
+    import dataclasses
+
+    unstated = dataclasses.replace(sequence("one", 3), size_wh=None)
+    (outcome,) = evaluate(oracle(), listed(unstated))
+    assert outcome.answered.size_wh == (100, 80)
+
+
+def test_reading_pictures_is_not_timed(sequence, oracle):
+    import dataclasses
+
+    class Slow:
+        def __init__(self, frames):
+            self.frames = frames
+
+        def __len__(self):
+            return len(self.frames)
+
+        def __getitem__(self, index):
+            time.sleep(0.05)
+            return self.frames[index]
+
+    class Works(oracle):
+        def update(self, frame):
+            time.sleep(0.01)
+            return super().update(frame)
+
+    slow = sequence("one", 4)
+    found = runner.track_sequence(Works(), dataclasses.replace(slow, frames=Slow(slow.frames)))
+    assert found.times_s.shape == (4,)
+    assert np.median(found.times_s[1:]) >= 0.01
+    assert min(found.times_s[1:]) < 0.05

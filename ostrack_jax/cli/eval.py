@@ -1,0 +1,66 @@
+"""Score a tracker on a benchmark: one pass, ground-truth start, results and scores written to a folder.
+
+Results that are there and whole are not tracked again, so an interrupted run goes on where it was. The folder gets
+the result files of the benchmark's own format, report.json with the scores and what made them, and run.json, by
+which results of different trackers are never mixed. Ends with status 1 where a sequence failed.
+
+Example:
+  ostrack eval --checkpoint weights/256 --benchmark got10k_val --data_dir /data/got10k --output results/256
+  ostrack eval --tracker opencv:nano --tracker_files peers --benchmark otb --data_dir /data/otb --output results/nano
+  python eval.py --config configs/vitb_256_mae_ce_32x4_ep300.py --checkpoint weights/256 \\
+      --benchmark otb --data_dir /data/otb --output results/otb --sequences Girl,Crossing
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from absl import flags as absl_flags
+
+from ostrack_jax.cli import trackers
+from ostrack_jax.errors import UserError
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the command's flags."""
+    text = "got10k_val, otb, folder (one's own) or synthetic (made up, needs no data)"
+    absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags, required=True)
+    text = "the benchmark's folder; without it, where OSTRACK_<READER>_DIR or the file of paths says"
+    absl_flags.DEFINE_string("data_dir", None, text, flag_values=flags)
+    text = "the folder for results and report, made where it is not there"
+    absl_flags.DEFINE_string("output", None, text, flag_values=flags, required=True)
+    absl_flags.DEFINE_list("sequences", None, "some of its sequences alone, as a,b", flag_values=flags)
+    trackers.define(flags)
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
+    """Track, score, report; 1 where a sequence failed."""
+    from rich.console import Console
+
+    from ostrack_jax.evaluation import protocols, report, runner
+
+    protocol = protocols.find(flags.benchmark)
+    sequences = protocol.open(None if flags.data_dir is None else Path(flags.data_dir))
+    if flags.sequences is not None:
+        sequences = sequences.select(dict.fromkeys(flags.sequences))
+    if not len(sequences):
+        raise UserError(f"--sequences: expected names of {flags.benchmark}, as a,b")
+    output = Path(flags.output)
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output} is a file: expected a folder")
+    chosen = trackers.choose(flags)
+    outcomes = runner.evaluate(chosen.tracker, protocol, sequences, output, chosen.made_by)
+    told = report.build(
+        protocol,
+        outcomes,
+        chosen.made_by,
+        config=chosen.config,
+        compile_seconds=chosen.compile_seconds,
+        command=shlex.join(sys.argv),
+    )
+    path = report.write(output, told)
+    report.show(told, Console())
+    print(f"report: {path}")
+    return 1 if told["failed"] else 0

@@ -1,0 +1,101 @@
+"""Follow one object through a video or a folder of pictures, and write a video with its box and score.
+
+The box is the object's in the first frame: left, top, width, height in pixels. Boxes and scores go to a text file
+beside the video, of the same name: a line x,y,w,h,score per frame. Needs no display.
+
+Example:
+  ostrack track street.mp4 --box 312,140,48,96 --checkpoint weights/256 --output tracked.mp4
+  ostrack track frames/ --box 10,20,30,40 --tracker opencv:mil --output tracked.mp4
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import flags as absl_flags
+
+from ostrack_jax.cli import trackers
+from ostrack_jax.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ostrack_jax.datasets.sequence import Frames
+    from ostrack_jax.tracking.track import TrackerLike
+
+ARGUMENTS = ("VIDEO_OR_FOLDER",)
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the command's flags."""
+    absl_flags.DEFINE_string("box", None, "x,y,w,h in the first frame, in pixels", flag_values=flags, required=True)
+    absl_flags.DEFINE_string("output", None, "the video to write, NAME.mp4", flag_values=flags, required=True)
+    text = "pictures a second of the video; without it, the input's, or 30 for a folder"
+    absl_flags.DEFINE_float("rate", None, text, flag_values=flags)
+    trackers.define(flags)
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
+    """Track and write."""
+    from ostrack_jax.evaluation.results import write_text
+    from ostrack_jax.tracking import video
+
+    source, output = Path(arguments[0]), Path(flags.output)
+    frames = open_frames(source)
+    text = output.with_suffix(".txt")
+    for path in (output, text):
+        if path.exists() and path.resolve() == source.resolve():
+            raise UserError(f"--output {output} would overwrite the input {source}: give another name")
+    box = read_box(flags.box, frames[0].shape)
+    rate = video.frame_rate(source) if flags.rate is None else flags.rate
+    tracker = trackers.choose(flags).tracker
+    lines: list[str] = []
+    began = time.perf_counter()
+    count = video.write_video(output, _annotated(tracker, frames, box, lines), rate)
+    write_text(text, "".join(lines))
+    print(f"{output}: {count} frames, {count / (time.perf_counter() - began):.1f} a second; boxes and scores: {text}")
+
+
+def open_frames(source: Path) -> Frames:
+    """The frames of a video file, or of a folder of pictures in the order of their numbers."""
+    from ostrack_jax.datasets.frames import PictureFrames, list_pictures
+    from ostrack_jax.datasets.video import VideoFrames
+
+    if not source.exists():
+        raise UserError(f"no video or folder {source}")
+    frames = PictureFrames(list_pictures(source)) if source.is_dir() else VideoFrames(source)
+    if not len(frames):
+        raise UserError(f"{source} holds no frames")
+    return frames
+
+
+def read_box(text: str, shape: tuple[int, ...]) -> np.ndarray:
+    """``x,y,w,h`` as a box that reaches into a frame of ``shape`` (height, width, ...), or a `UserError`."""
+    import numpy as np
+
+    try:
+        box = np.array([float(part) for part in text.split(",")])
+    except ValueError:
+        box = np.zeros(0)
+    if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
+        raise UserError(f"--box {text}: expected x,y,w,h in pixels, width and height above 0")
+    height, width = shape[:2]
+    if box[0] >= width or box[1] >= height or box[0] + box[2] <= 0 or box[1] + box[3] <= 0:
+        raise UserError(f"--box {text} lies outside the frame, which is {width} wide and {height} high")
+    return box
+
+
+def _annotated(tracker: TrackerLike, frames: Frames, box: np.ndarray, lines: list[str]) -> Iterator[np.ndarray]:
+    """Each frame with its box drawn; a line of text for each goes to ``lines``."""
+    from rich.console import Console
+    from rich.progress import track as with_progress
+
+    from ostrack_jax.tracking import video
+
+    steps = with_progress(range(len(frames)), "frames", console=Console(stderr=True))
+    for frame, track in video.follow(tracker, (frames[i] for i in steps), box):
+        lines.append(",".join(f"{value:.4f}" for value in (*track.box_xywh, track.score)) + "\n")
+        yield video.annotate(frame, track)

@@ -1,0 +1,81 @@
+"""Which tracker a command uses. Enters: its flags. Leaves: the tracker, and what its answers follow from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags as absl_flags
+
+from ostrack_jax.cli import command
+from ostrack_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ostrack_jax.tracking.track import TrackerLike
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A tracker ready to start.
+
+    Attributes:
+      tracker: to be started on a frame.
+      made_by: what its answers follow from, as JSON can hold it: `tracker`, and hashes of its weights or files.
+      config: the whole config, where it has one.
+      compile_seconds: what its executables took, where it has some.
+    """
+
+    tracker: TrackerLike
+    made_by: dict[str, Any]
+    config: dict[str, Any] | None = None
+    compile_seconds: float | None = None
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare `--checkpoint` and `--config`, or `--tracker` and `--tracker_files`."""
+    text = "weights: a folder that `ostrack convert` wrote, a .safetensors file, or a training's workdir"
+    absl_flags.DEFINE_string("checkpoint", None, text, flag_values=flags)
+    command.define_config(flags, required=False)
+    flags["config"].help = "a named config or the path of one, in place of the checkpoint's own; its model must fit"
+    text = "in place of a checkpoint: still, opencv:mil, opencv:nano or opencv:vit"
+    absl_flags.DEFINE_string("tracker", None, text, flag_values=flags)
+    text = "the folder of the model files of opencv:nano and opencv:vit"
+    absl_flags.DEFINE_string("tracker_files", None, text, flag_values=flags)
+
+
+def choose(flags: absl_flags.FlagValues) -> Chosen:
+    """The tracker that the flags ask for, compiled.
+
+    Raises:
+      UserError: both or none are asked for, an unknown name, missing or broken files, weights that do not fit.
+    """
+    if (flags.tracker is None) == (flags.checkpoint is None):
+        found = "neither" if flags.tracker is None else "both"
+        raise UserError(f"expected --checkpoint DIR (with --config NAME) or --tracker NAME: found {found}")
+    if flags.tracker is not None:
+        return _baseline(flags)
+    if flags.tracker_files is not None:
+        raise UserError("--tracker_files goes with --tracker, not with --checkpoint")
+
+    from ostrack_jax.checkpoint import load_weights, sha256
+    from ostrack_jax.config import to_dict
+    from ostrack_jax.tracking.tracker import Tracker
+
+    stored, weights = load_weights(Path(flags.checkpoint))
+    config = stored if flags.config is None else command.read_config(flags)
+    tracker = Tracker(config, weights)
+    whole = to_dict(config)
+    # Of a config, what training alone reads says nothing about the answers.
+    made_by = {"weights_sha256": sha256(weights), "model": whole["model"], "track": whole["track"]}
+    return Chosen(tracker, {"tracker": config.name, **made_by}, whole, tracker.compile_seconds)
+
+
+def _baseline(flags: absl_flags.FlagValues) -> Chosen:
+    if flags.config is not None:
+        raise UserError("--config goes with --checkpoint, not with --tracker")
+
+    from ostrack_jax.tracking import baselines
+
+    files = None if flags.tracker_files is None else Path(flags.tracker_files)
+    return Chosen(baselines.make(flags.tracker, files), baselines.describe(flags.tracker, files))

@@ -1,0 +1,114 @@
+"""`ostrack eval` as a user meets it: scores on the terminal, files in the folder, one line for each mistake."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from ostrack_jax.cli.main import main
+
+BENCHMARK = ("--benchmark", "otb")
+
+
+@pytest.fixture
+def otb(tmp_path):
+    """Two short sequences of a target that moves, in OTB's layout."""
+    rng = np.random.default_rng(0)
+    for name, step in (("Slow", 0), ("Fast", 6)):
+        place = tmp_path / "otb" / name / "img"
+        place.mkdir(parents=True)
+        boxes = []
+        for t in range(4):
+            frame = rng.integers(0, 255, (60, 80, 3), dtype=np.uint8)
+            cv2.imwrite(str(place / f"{t + 1:04d}.png"), frame)
+            boxes.append(f"{10 + step * t}\t20\t12\t16")
+        (place.parent / "groundtruth_rect.txt").write_text("\n".join(boxes) + "\n")
+    return tmp_path / "otb"
+
+
+@pytest.fixture
+def evaluate(otb, tmp_path, capsys):
+    def call(*words):
+        status = main(["eval", *BENCHMARK, "--data_dir", str(otb), "--output", str(tmp_path / "out"), *words])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+def one_line(done, *words):
+    status, _, err = done
+    assert status == 2, err
+    assert err.startswith("ostrack eval: error: ")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+def test_a_baseline_is_scored_and_its_files_lie_there(evaluate, tmp_path):
+    status, out, _ = evaluate("--tracker", "still")
+    assert status == 0
+    assert "still on otb" in out
+    assert "2 done, 0 skipped" in out
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    # overlaps of `Fast`: 1, 1/3, 0, 0
+    assert report["sequences"]["Fast"]["success_auc"] == pytest.approx((20 + 7) / 21 / 4)
+    assert report["sequences"]["Slow"]["success_auc"] == pytest.approx(20 / 21)
+    assert (tmp_path / "out/Slow.txt").read_text() == "10.0000,20.0000,12.0000,16.0000\n" * 4
+    assert "2 skipped" in evaluate("--tracker", "still")[1]
+
+
+def test_some_sequences_alone(evaluate, tmp_path):
+    status, out, _ = evaluate("--tracker", "still", "--sequences", "Fast")
+    assert status == 0
+    assert "1 done" in out
+    assert not (tmp_path / "out/Slow.txt").exists()
+    one_line(evaluate("--tracker", "still", "--sequences", "Fast,Slwo"), "'Slwo'", "did you mean 'Slow'")
+    one_line(evaluate("--tracker", "still", "--sequences", ""), "--sequences")
+
+
+def test_a_failed_sequence_makes_the_status_1(evaluate, otb, tmp_path):
+    (otb / "Fast/img/0003.png").write_bytes(b"no picture")
+    status, out, _ = evaluate("--tracker", "still")
+    assert status == 1
+    assert "1 done, 0 skipped (their results were there), 1 failed" in out
+    assert "0003.png" in out
+    assert list(json.loads((tmp_path / "out/report.json").read_text())["failed"]) == ["Fast"]
+
+
+def test_mistakes_are_one_line(evaluate, tmp_path):
+    one_line(evaluate("--tracker", "stil"), "unknown tracker 'stil'", "'still'")
+    one_line(evaluate("--tracker", "still", "--benchmark", "obt"), "unknown benchmark 'obt'", "'otb'")
+    one_line(evaluate("--tracker", "opencv:nano"), "--tracker_files")
+    one_line(evaluate(), "--checkpoint", "--tracker", "neither")
+    one_line(evaluate("--tracker", "still", "--checkpoint", "x"), "both")
+    one_line(evaluate("--tracker", "still", "--config", "tiny"), "--config goes with --checkpoint")
+    one_line(evaluate("--checkpoint", str(tmp_path / "nothing")), "no checkpoint at")
+    (tmp_path / "file").write_text("")
+    one_line(evaluate("--tracker", "still", "--output", str(tmp_path / "file")), "is a file")
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_trackers_results_are_not_mixed_in(evaluate):
+    assert evaluate("--tracker", "still")[0] == 0
+    one_line(evaluate("--tracker", "opencv:mil"), "holds results of another run", "tracker still there")
+
+
+def test_a_checkpoint_is_scored_and_its_weights_are_named(evaluate, small_weights, tmp_path):
+    folder, sha = small_weights
+    status, out, err = evaluate("--checkpoint", str(folder))
+    assert status == 0, err
+    assert "small on otb" in out
+    assert "compiled in" in out
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["weights_sha256"] == sha
+    assert report["config"]["model"]["width"] == 16
+    assert report["speed"]["compile_seconds"] > 0
+    assert report["hardware"]["jax_devices"]
+    assert len((tmp_path / "out/Fast_score.txt").read_text().splitlines()) == 4
+    assert "2 skipped" in evaluate("--checkpoint", str(folder))[1]
+    # the published config asks for another network
+    one_line(evaluate("--checkpoint", str(folder), "--config", "tiny"), "do not fit the config")

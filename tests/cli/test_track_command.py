@@ -1,0 +1,115 @@
+"""`ostrack track` as a user meets it: a video and a text file, or one line that says what is wrong."""
+
+from __future__ import annotations
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from ostrack_jax.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder of 11 pictures in which a textured patch moves 3 pixels right each frame; 2.png before 10.png."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(3)
+    patch = cv2.resize(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8), (30, 30), interpolation=cv2.INTER_NEAREST)
+    ground = cv2.resize(rng.integers(80, 120, (9, 12, 3), dtype=np.uint8), (120, 90))
+    for t in range(11):
+        frame = ground.copy()
+        frame[30:60, 20 + 3 * t : 50 + 3 * t] = patch
+        cv2.imwrite(str(folder / f"{t}.png"), frame)
+    return folder
+
+
+@pytest.fixture
+def track(tmp_path, capsys):
+    def call(source, *words, box="20,30,30,30", output=tmp_path / "new/out.mp4", tracker=("--tracker", "opencv:mil")):
+        status = main(["track", str(source), "--box", box, "--output", str(output), *tracker, *words])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+def one_line(done, *words):
+    status, _, err = done
+    assert status == 2, err
+    assert "ostrack track: error: " in err.splitlines()[-1]
+    for word in words:
+        assert word in err.splitlines()[-1]
+
+
+def table(path):
+    return np.loadtxt(path, delimiter=",")
+
+
+def video(path):
+    with av.open(str(path)) as container:
+        return float(container.streams.video[0].average_rate), sum(1 for _ in container.decode(video=0))
+
+
+def test_a_folder_becomes_a_video_and_a_text(track, pictures, tmp_path):
+    status, out, err = track(pictures)
+    assert status == 0, err
+    assert "out.mp4: 11 frames" in out
+    assert "out.txt" in out
+    assert video(tmp_path / "new/out.mp4") == (30.0, 11)
+    rows = table(tmp_path / "new/out.txt")
+    assert rows.shape == (11, 5)
+    assert rows[0, :4].tolist() == [20, 30, 30, 30]
+    assert rows[-1, 0] > 35  # it followed
+    assert np.isnan(rows[:, 4]).all()  # MIL states no score
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["out.mp4", "out.txt"]
+
+
+def test_a_video_keeps_its_rate(track, pictures, tmp_path):
+    assert track(pictures, "--rate", "12")[0] == 0
+    made = tmp_path / "made.mp4"
+    (tmp_path / "new/out.mp4").rename(made)
+    status, _, err = track(made, box="80,120,120,120", tracker=("--tracker", "still"))
+    assert status == 0, err
+    assert video(tmp_path / "new/out.mp4") == (12.0, 11)
+    assert (table(tmp_path / "new/out.txt")[:, :4] == [80, 120, 120, 120]).all()
+
+
+def test_a_checkpoint_tracks_and_scores(track, pictures, small_weights, tmp_path):
+    status, _, err = track(pictures, tracker=("--checkpoint", str(small_weights[0])))
+    assert status == 0, err
+    rows = table(tmp_path / "new/out.txt")
+    assert np.isnan(rows[0, 4])
+    assert ((rows[1:, 4] > 0) & (rows[1:, 4] <= 1)).all()
+
+
+@pytest.mark.parametrize("box", ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "1,2,0,4", "1,2,3,-4", "nan,1,2,3", "inf,1,2,3"])
+def test_a_box_that_is_none_is_told(track, pictures, box):
+    one_line(track(pictures, box=box), "expected x,y,w,h")
+
+
+@pytest.mark.parametrize("box", ["120,0,10,10", "0,90,10,10", "-10,0,10,10", "0,-40,10,40"])
+def test_a_box_outside_the_frame_is_told(track, pictures, box):
+    one_line(track(pictures, box=box), "lies outside the frame, which is 120 wide and 90 high")
+
+
+def test_mistakes_are_one_line_and_leave_nothing(track, pictures, tmp_path):
+    one_line(track(tmp_path / "missing"), "missing")
+    (tmp_path / "empty").mkdir()
+    one_line(track(tmp_path / "empty"), "no pictures in")
+    (tmp_path / "broken.mp4").write_bytes(b"nothing" * 100)
+    one_line(track(tmp_path / "broken.mp4"), "broken.mp4")
+    one_line(track(pictures, output=tmp_path / "new/out.avi"), "ends in .mp4")
+    one_line(track(pictures, "--rate", "0"), "frames a second")
+    one_line(track(pictures, tracker=()), "neither")
+    one_line(track(pictures, tracker=("--tracker", "opencv:nano")), "--tracker_files")
+    one_line(track(pictures, tracker=("--checkpoint", str(tmp_path / "nothing"))), "no checkpoint at")
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_input_is_never_overwritten(track, pictures, tmp_path):
+    track(pictures)
+    made = tmp_path / "new/out.mp4"
+    before = made.read_bytes()
+    one_line(track(made, box="80,120,120,120"), "would overwrite the input")
+    assert made.read_bytes() == before

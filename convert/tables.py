@@ -5,12 +5,16 @@ A table maps a release's name to our dotted name and the layout between them, in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ostrack_jax.errors import UserError
+
+from .names import brief
 
 SHOWN = 10  # of each kind of misfit; a wrong config misfits everywhere
 
@@ -107,6 +111,15 @@ def without_wrapper(tensors: Mapping[str, Array]) -> dict[str, Array]:
     return out
 
 
+@contextmanager
+def told_of(source: Path) -> Iterator[None]:
+    """Puts the file's name before what is said of its tensors."""
+    try:
+        yield
+    except UserError as e:
+        raise UserError(f"{source}: {e}") from e
+
+
 def to_ours(tensors: Mapping[str, Array], table: Table, shapes: Shapes) -> dict[str, Array]:
     """A release's tensors by our names: float32 (a half's value is kept), counters int32.
 
@@ -149,7 +162,7 @@ def _check(tensors: Mapping[str, Array], expected: Shapes, counters: set[str]) -
     common = [name for name in expected if name in tensors]
     problems = {
         "missing": [f"{name} {shape}" for name, shape in expected.items() if name not in tensors],
-        "unexpected": [f"{name!a} {x.shape}" for name, x in tensors.items() if name not in expected],
+        "unexpected": [f"{brief(name)} {x.shape}" for name, x in tensors.items() if name not in expected],
         "misshapen": [
             f"{name} is {tensors[name].shape}, expected {expected[name]}"
             for name in common

@@ -82,7 +82,7 @@ def test_mistakes_end_in_one_line(tmp_path, capsys):
         ([source, *CONFIG], "--output is required"),
         ([source, "--output", "w"], "--config is required"),
         ([source, "--output", "w", "--config", "vitb_256"], "unknown config"),
-        ([source, "--output", tmp_path / "w", "--config", "tiny"], "do not fit the config"),
+        ([source, "--output", tmp_path / "w", "--config", "tiny"], f"{source}: the tensors do not fit the config"),
         ([source, "--output", tmp_path / "w.pth.tar", *CONFIG], "expected a directory or X.safetensors"),
         ([source, "--output", tmp_path / "file", *CONFIG], "found a file"),
         ([tmp_path / "none.pth", "--output", tmp_path / "w", *CONFIG], "no checkpoint"),

@@ -107,6 +107,10 @@ def test_a_wrong_config_gives_a_short_message(tensors):
     with pytest.raises(UserError, match="more") as caught:
         from_release(tensors, small_config(width=48, depth=3))
     assert len(str(caught.value)) < 3000
+    with pytest.raises(UserError, match="1 unexpected") as caught:
+        from_release(tensors | {"long\n" * 10_000: np.zeros(1, np.float32)}, SMALL)
+    assert len(str(caught.value)) < 300
+    assert str(caught.value).isprintable()
 
 
 def test_doubles_beyond_float32_are_told(tensors):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -100,12 +101,14 @@ def write(folder: Path, report: Mapping[str, Any]) -> Path:
 def show(report: Mapping[str, Any], console: Console) -> None:
     """Print the table of sequences with the overall scores below, the speed, and what failed and why."""
     keys = [key for key in HEADINGS if key in report["scores"]]
-    table = Table(title=f"{report['tracker']} on {report['benchmark']}", title_justify="left")
+    table = Table(
+        title=f"{report['tracker']} on {report['benchmark']}", title_justify="left", box=SIMPLE_HEAD, padding=0
+    )
     table.add_column("sequence", overflow="fold")
     for heading in ("frames", *(HEADINGS[key] for key in keys), "frames/s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, row in report["sequences"].items():
-        note = " (earlier)" if row["state"] == "skipped" else ""
+        note = " *" if row["state"] == "skipped" else ""
         table.add_row(escape(name) + note, str(row["frames"]), *(_cell(row[k]) for k in keys), _cell(row["fps"], 1))
     frames = sum(row["frames"] for row in report["sequences"].values())
     table.add_section()
@@ -115,7 +118,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     counts = report["counts"]
     compiled = report["speed"]["compile_seconds"]
     console.print(
-        f"{counts['done']} done, {counts['skipped']} skipped (their results were there), {counts['failed']} failed"
+        f"{counts['done']} done, {counts['skipped']} skipped (*, their results were there), {counts['failed']} failed"
         + (f"; compiled in {compiled:.1f} s" if compiled is not None else "")
     )
     for name, reason in report["failed"].items():

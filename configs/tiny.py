@@ -12,7 +12,7 @@ from ostrack_jax.config import DataConfig, default
 
 def get_config() -> ConfigDict:
     """Small crops, a short and narrow network, one cycle of a cosine."""
-    world = {"size_wh": (240, 180), "length": 40}
+    world = {"width": 240, "height": 180, "frames": 40}
     config = default(
         "tiny",
         synthetic=DataConfig(reader="synthetic", options={**world, "sequences": 400}),

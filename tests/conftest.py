@@ -1,18 +1,29 @@
 """Fixtures for every test; jaxtyping's annotations are checked at run time while the suite runs."""
 
+# ruff: noqa: E402 - the import hook must come before what it checks
+
 from __future__ import annotations
 
+import functools
 import os
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# What one test has compiled, another with the same computation need not compile again.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="ostrack-tests-"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 from jaxtyping import install_import_hook
 
 install_import_hook(["ostrack_jax", "convert"], "beartype.beartype").__enter__()
 
+import hypothesis
 import numpy as np
 import pytest
+
+hypothesis.settings.register_profile("tests", deadline=None, max_examples=50, derandomize=True)
+hypothesis.settings.load_profile("tests")
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -30,3 +41,37 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real frames at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def standin():
+    """Config and weights of the model the reference files were made with: ``standin(256)``, ``standin(384)``."""
+    import standin as recipe
+
+    from convert.ostrack import from_release
+    from ostrack_jax import config as configs
+
+    @functools.cache
+    def make(size: int):
+        config = configs.load(f"vitb_{size}_mae_ce_32x4_ep300")
+        return config, from_release(recipe.weights(recipe.shapes(size, size // 2)), config)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_config():
+    """A config that compiles in seconds: two blocks of width 48, crops of 32 and 64 pixels, one elimination."""
+    from ostrack_jax import config as configs
+
+    overrides = "width=48 depth=2 heads=2 patch=8 head_channels=16 template_size=32 search_size=64 drop_path=0.0"
+    config = [f"model.{pair}" for pair in overrides.split()]
+    return configs.load("tiny", [*config, "model.eliminate_at=(0,)", "model.keep_ratio=(0.7,)", "train.workers=0"])
+
+
+@pytest.fixture(scope="session")
+def small_weights(small_config):
+    """Fresh weights for `small_config`."""
+    from ostrack_jax.models.weights import initial_weights
+
+    return initial_weights(small_config.model, 0)

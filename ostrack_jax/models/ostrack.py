@@ -64,8 +64,8 @@ class OSTrack(nnx.Module):
 
     def __call__(
         self,
-        template: UInt8[Array, "b h w 3"] | Float[Array, "b z c"],
-        search: UInt8[Array, "b h w 3"],
+        template: UInt8[Array, "b t t 3"] | Float[Array, "b z c"],
+        search: UInt8[Array, "b s s 3"],
         template_box: Float[Array, "b 4"] | None = None,
         *,
         window: Float[Array, "h w"] | None = None,

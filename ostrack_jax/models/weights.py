@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -42,12 +43,14 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 def trained_names(config: ModelConfig) -> frozenset[str]:
     """Names of the tensors that have a gradient."""
-    return frozenset(flat(structure(config)[1].filter(nnx.Param)))
+    variables = nnx.to_flat_state(structure(config)[1])
+    return frozenset(".".join(map(str, path)) for path, variable in variables if isinstance(variable, nnx.Param))
 
 
 def initial_weights(config: ModelConfig, seed: int) -> dict[str, np.ndarray]:
     """Weights before any training: truncated normal 0.02 in the backbone, Xavier uniform in the head."""
-    return {name: np.asarray(leaf) for name, leaf in flat(nnx.state(OSTrack(config, nnx.Rngs(seed)))).items()}
+    state = jax.jit(lambda: nnx.state(OSTrack(config, nnx.Rngs(seed))))()
+    return {name: np.asarray(leaf) for name, leaf in flat(state).items()}
 
 
 def model_of(config: ModelConfig, weights: Mapping[str, Any]) -> OSTrack:

@@ -56,7 +56,9 @@ class Tracker:
         stored, weights = load_weights(Path(path))
         return cls(config or stored, weights)
 
-    def init(self, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Sequence[float] | Float[np.ndarray, " 4"]) -> None:
+    def init(
+        self, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Sequence[float | int] | Float[np.ndarray, " 4"]
+    ) -> None:
         """Start on RGB ``frame`` with the target's box in pixels.
 
         Raises:
@@ -91,7 +93,7 @@ class Tracker:
         return Track(box_xywh.copy(), float(score[0]))
 
 
-def _check_frame(frame: np.ndarray) -> None:
+def _check_frame(frame: Any) -> None:
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         found = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
         raise UserError(f"a frame is a numpy array uint8 (height, width, 3) in RGB: found {found}")
@@ -100,7 +102,7 @@ def _check_frame(frame: np.ndarray) -> None:
 def _compile(config: Config, graph: nnx.GraphDef, state: nnx.State) -> tuple[Callable, Callable]:
     """Executables for the template's tokens and for box and score in a search region, ahead of time."""
     model = config.model
-    window = jnp.asarray(hann(model.search_size // model.patch), jnp.float32) if config.track.window else None
+    window = jnp.asarray(hann(model.search_size // model.patch)) if config.track.window else None
 
     def embed(state: nnx.State, template: jax.Array) -> jax.Array:
         return nnx.merge(graph, state).embed_template(template)

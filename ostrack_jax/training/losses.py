@@ -1,4 +1,4 @@
-"""What the network is trained on (section 3.4, equation 12). Enters: maps and boxes. Leaves: a loss per sample or group."""
+"""What the network is trained on (section 3.4, equation 12). Enters: maps and boxes. Leaves: losses."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ALPHA, BETA = 2, 4
 
 
 class Losses(NamedTuple):
-    """Means over the batch; ``total`` is the weighted sum that is minimised, ``iou`` only watched."""
+    """Means over the batch; ``loss`` is the weighted sum that is minimised, ``iou`` only watched."""
 
-    total: Float[Array, ""]
+    loss: Float[Array, ""]
     giou: Float[Array, ""]
     l1: Float[Array, ""]
     focal: Float[Array, ""]

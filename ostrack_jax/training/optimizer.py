@@ -11,13 +11,9 @@ import optax
 
 from ostrack_jax.config import Config, TrainConfig
 from ostrack_jax.models.elimination import kept_counts
+from ostrack_jax.pipeline.loader import steps_per_epoch
 
 BACKBONE = "backbone."
-
-
-def steps_per_epoch(train: TrainConfig) -> int:
-    """Whole batches of an epoch; what is left over is dropped, as in the release."""
-    return max(train.pairs_per_epoch // train.batch, 1)
 
 
 def peak_rate(train: TrainConfig) -> float:
@@ -25,9 +21,10 @@ def peak_rate(train: TrainConfig) -> float:
     return train.lr * (train.batch / train.lr_batch if train.lr_batch else 1.0)
 
 
-def learning_rate(train: TrainConfig) -> optax.Schedule:
+def learning_rate(config: Config) -> optax.Schedule:
     """Step -> the head's learning rate: linear warm-up, then constant with one drop, or a cosine to zero."""
-    per_epoch, peak = steps_per_epoch(train), peak_rate(train)
+    train = config.train
+    per_epoch, peak = steps_per_epoch(config), peak_rate(train)
     warmup, total = train.warmup_epochs * per_epoch, train.epochs * per_epoch
 
     def rate(step: Any) -> Any:
@@ -42,7 +39,7 @@ def learning_rate(train: TrainConfig) -> optax.Schedule:
 
 
 def keep_ratio(train: TrainConfig, base: float, epoch: int) -> float:
-    """Training's keep ratio in ``epoch`` (the first is 1): 1, then a cosine down to ``base`` (the release's schedule)."""
+    """Training's keep ratio in ``epoch`` (the first is 1): 1, then a cosine to ``base``, as released."""
     if epoch < train.keep_from_epoch:
         return 1.0
     if epoch >= train.keep_until_epoch:
@@ -58,7 +55,7 @@ def kept_in_epoch(config: Config, epoch: int) -> tuple[int, ...]:
     return kept_counts(ratios, (model.search_size // model.patch) ** 2)
 
 
-def optimizer(train: TrainConfig) -> optax.GradientTransformation:
+def optimizer(config: Config) -> optax.GradientTransformation:
     """Clip by the global norm, AdamW with decay on every parameter, the backbone at its own smaller rate.
 
     Parameters are a flat dict by dotted name.
@@ -67,10 +64,11 @@ def optimizer(train: TrainConfig) -> optax.GradientTransformation:
     def in_backbone(params: Mapping[str, Any]) -> dict[str, bool]:
         return {name: name.startswith(BACKBONE) for name in params}
 
+    train = config.train
     return optax.chain(
         optax.clip_by_global_norm(train.clip_norm),
         optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8),
         optax.add_decayed_weights(train.weight_decay),
-        optax.scale_by_learning_rate(learning_rate(train)),
+        optax.scale_by_learning_rate(learning_rate(config)),
         optax.masked(optax.scale(train.backbone_lr_scale), in_backbone),
     )

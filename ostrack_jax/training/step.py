@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Int
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Int
 
 from ostrack_jax.config import Config
 from ostrack_jax.models.weights import flat, from_flat, structure, trained_names
-from ostrack_jax.training.losses import Losses, losses
+from ostrack_jax.training.losses import losses
 from ostrack_jax.training.optimizer import optimizer
 
 
@@ -23,16 +23,9 @@ class State(NamedTuple):
     """All that training changes. Arrays by dotted name."""
 
     step: Int[Array, ""]
-    params: dict[str, Array]
-    buffers: dict[str, Array]  # BatchNorm's, and the tensors that are only carried along
+    params: dict[str, Any]
+    buffers: dict[str, Any]  # BatchNorm's, and the tensors that are only carried along
     moments: optax.OptState
-
-
-class Metrics(NamedTuple):
-    """A step's losses and the gradients' global norm before clipping."""
-
-    losses: Losses
-    grad_norm: Array
 
 
 def data_mesh() -> Mesh:
@@ -45,14 +38,14 @@ def init_state(config: Config, weights: Mapping[str, Any], mesh: Mesh) -> State:
     trained = trained_names(config.model)
     params = {name: jnp.asarray(value) for name, value in weights.items() if name in trained}
     buffers = {name: jnp.asarray(value) for name, value in weights.items() if name not in trained}
-    state = State(jnp.zeros((), jnp.int32), params, buffers, optimizer(config.train).init(params))
+    state = State(jnp.zeros((), jnp.int32), params, buffers, optimizer(config).init(params))
     return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
 
 
-def place(batch: Any, mesh: Mesh) -> Any:
+def place(batch: Mapping[str, Any], mesh: Mesh) -> dict[str, Array]:
     """A host's part of a batch on the devices, split along the mesh."""
     sharding = NamedSharding(mesh, PartitionSpec("data"))
-    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
+    return {name: jax.make_array_from_process_local_data(sharding, part) for name, part in batch.items()}
 
 
 def bn_group(config: Config, batch: int) -> int:
@@ -61,37 +54,45 @@ def bn_group(config: Config, batch: int) -> int:
     return group if 0 < group < batch else batch
 
 
-def make_step(config: Config) -> Callable[..., tuple[State, Metrics]]:
-    """The jitted ``step(state, batch, kept=...)``: ``kept`` is static, the search tokens left after each stage."""
+def make_step(config: Config) -> Callable[..., tuple[State, dict[str, Array]]]:
+    """The jitted ``step(state, batch, kept=...)``: ``kept`` is static, the search tokens left after each stage.
+
+    The numbers are those of `Losses`, and ``grad_norm``, the gradients' global norm before clipping.
+    """
     graph = structure(config.model)[0]
-    update_rule = optimizer(config.train)
+    update_rule = optimizer(config)
     seed = jax.random.key(config.train.seed)
 
-    def loss(params: dict, buffers: dict, batch: Any, kept: tuple[int, ...], key: Array) -> Any:
+    def loss(params: dict, buffers: dict, batch: Mapping[str, Any], kept: tuple[int, ...], key: Array) -> Any:
         model = nnx.merge(graph, from_flat(config.model, params | buffers))
-        group = bn_group(config, batch.search.shape[0])
-        prediction = model(batch.template, batch.search, batch.template_box, kept_counts=kept, key=key, bn_group=group)
-        out = losses(prediction, batch.search_box, config.train, group)
+        group = bn_group(config, len(batch["search"]))
+        prediction = model(
+            batch["template"], batch["search"], batch["template_box"], kept_counts=kept, key=key, bn_group=group
+        )
+        out = losses(prediction, batch["search_box"], config.train, group)
         after = flat(nnx.state(model))
-        return out.total, (out, {name: after[name] for name in buffers})
+        return out.loss, (out, {name: after[name] for name in buffers})
 
-    def step(state: State, batch: Any, *, kept: tuple[int, ...]) -> tuple[State, Metrics]:
+    def step(state: State, batch: Mapping[str, Any], *, kept: tuple[int, ...]) -> tuple[State, dict[str, Array]]:
         key = jax.random.fold_in(seed, state.step)
         gradient, (out, buffers) = jax.grad(loss, has_aux=True)(state.params, state.buffers, batch, kept, key)
         updates, moments = update_rule.update(gradient, state.moments, state.params)
-        params = optax.apply_updates(state.params, updates)
-        return State(state.step + 1, params, buffers, moments), Metrics(out, optax.global_norm(gradient))
+        params = cast(dict[str, Any], optax.apply_updates(state.params, updates))
+        return State(state.step + 1, params, buffers, moments), out._asdict() | {
+            "grad_norm": optax.tree.norm(gradient)
+        }
 
     return jax.jit(step, static_argnames="kept", donate_argnames="state")
 
 
-def make_validation(config: Config) -> Callable[..., Losses]:
+def make_validation(config: Config) -> Callable[..., dict[str, Array]]:
     """The jitted ``validate(state, batch, kept=...)``: the same losses by the running buffers, nothing changed."""
     graph = structure(config.model)[0]
 
-    def validate(state: State, batch: Any, *, kept: tuple[int, ...]) -> Losses:
+    def validate(state: State, batch: Mapping[str, Any], *, kept: tuple[int, ...]) -> dict[str, Array]:
         model = nnx.merge(graph, from_flat(config.model, state.params | state.buffers))
-        prediction = model(batch.template, batch.search, batch.template_box, kept_counts=kept)
-        return losses(prediction, batch.search_box, config.train, bn_group(config, batch.search.shape[0]))
+        prediction = model(batch["template"], batch["search"], batch["template_box"], kept_counts=kept)
+        group = bn_group(config, len(batch["search"]))
+        return losses(prediction, batch["search_box"], config.train, group)._asdict()
 
     return jax.jit(validate, static_argnames="kept")

@@ -1,0 +1,154 @@
+"""The way from a config to trained weights. Enters: a config, a workdir, initial weights. Leaves: checkpoints and logs.
+
+Stations: mesh, start (resume, else given weights, else fresh ones), then per epoch train, validate, save.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+from rich.console import Console
+
+from ostrack_jax.checkpoint import CONFIG_FILE, STEPS, TrainCheckpoints, load_config, load_weights, save_config
+from ostrack_jax.config import Config
+from ostrack_jax.errors import UserError
+from ostrack_jax.models import weights as model_weights
+from ostrack_jax.pipeline.loader import Batches, batches, open_sources, steps_per_epoch
+from ostrack_jax.training import logs
+from ostrack_jax.training.meter import Meter
+from ostrack_jax.training.optimizer import kept_in_epoch, learning_rate, peak_rate
+from ostrack_jax.training.step import State, data_mesh, init_state, make_step, make_validation, place
+
+_FEW_PAIRS = 2000  # a validation so small is over before worker processes have started
+
+
+def train(config: Config, workdir: Path, init: Path | None = None, console: Console | None = None) -> dict[str, float]:
+    """Train, or go on training, in ``workdir``; the numbers of the last validation (empty without one).
+
+    Raises:
+      UserError: data sets missing, weights that do not fit, a batch the devices cannot share, a number not finite.
+    """
+    console = console or Console()
+    mesh = data_mesh()
+    if config.train.batch % mesh.size:
+        raise UserError(f"config.train.batch: {config.train.batch} pairs do not divide over {mesh.size} devices")
+    sources = open_sources(config, "train")
+    checkpoints = TrainCheckpoints(workdir / STEPS, config.train.keep_checkpoints)
+    state = start(config, workdir, init, mesh, checkpoints, console)
+    first, per_epoch, epochs = int(state.step), steps_per_epoch(config), config.train.epochs
+    run = Run(config, mesh, console)
+    told: dict[str, float] = {}
+    with logs.Log(workdir, first) as log, batches(config, "train", start_step=first, sources=sources) as data:
+        for epoch in range(first // per_epoch + 1, epochs + 1):
+            state = run.epoch(state, epoch, data, log)
+            if config.train.validate_every and (epoch % config.train.validate_every == 0 or epoch == epochs):
+                told = run.validate(state, epoch, log)
+            if epoch % config.train.save_every == 0 or epoch == epochs:
+                checkpoints.save(int(state.step), state.params | state.buffers, (state.step, state.moments))
+        checkpoints.close()
+    return told
+
+
+def start(
+    config: Config, workdir: Path, init: Path | None, mesh: Mesh, checkpoints: TrainCheckpoints, console: Console
+) -> State:
+    """The state to begin with: the workdir's newest, else ``init``'s weights, else fresh ones by the seed."""
+    resume = checkpoints.latest()
+    if resume is not None and load_config(workdir).model != config.model:
+        raise UserError(f"{workdir} holds checkpoints of another model ({CONFIG_FILE}): use another workdir")
+    if init is not None and resume is None:
+        weights = load_weights(init)[1]
+        model_weights.check(config.model, weights)
+    else:
+        weights = model_weights.initial_weights(config.model, config.train.seed)
+    state = init_state(config, weights, mesh)
+    if resume is not None:
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
+        found, (step, moments) = checkpoints.restore(
+            resume, abstract.params | abstract.buffers, (abstract.step, abstract.moments)
+        )
+        state = State(step, {k: found[k] for k in state.params}, {k: found[k] for k in state.buffers}, moments)
+    save_config(workdir, config)
+    origin = f"step {resume} of {workdir}" if resume is not None else str(init) if init else "fresh weights"
+    rates = f"{peak_rate(config.train):.3g} (backbone {peak_rate(config.train) * config.train.backbone_lr_scale:.3g})"
+    console.print(
+        f"{config.name}: from {origin}; {mesh.size} {jax.devices()[0].platform} device(s); batch {config.train.batch}; "
+        f"learning rate {rates}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return state
+
+
+class Run:
+    """What stays the same over the epochs: the executables, one for each number of kept tokens."""
+
+    def __init__(self, config: Config, mesh: Mesh, console: Console):
+        self.config, self.mesh, self.console = config, mesh, console
+        self._step, self._validation = make_step(config), make_validation(config)
+        self._compiled: dict[tuple[str, tuple[int, ...]], Callable] = {}
+        self._rate = learning_rate(config)
+
+    def _executable(self, name: str, state: State, batch: Mapping[str, Any], kept: tuple[int, ...]) -> Callable:
+        """The training or validation step compiled for ``kept``."""
+        if (name, kept) not in self._compiled:
+            function = self._step if name == "training" else self._validation
+            began = time.perf_counter()
+            self._compiled[name, kept] = function.lower(state, batch, kept=kept).compile()
+            seconds = time.perf_counter() - began
+            self.console.print(
+                f"compiled {name} for kept tokens {kept} in {seconds:.1f} s", highlight=False, soft_wrap=True
+            )
+        return self._compiled[name, kept]
+
+    def epoch(self, state: State, epoch: int, data: Batches, log: logs.Log) -> State:
+        """Train to the end of ``epoch`` (1, 2, ..) from wherever ``state`` stands in it."""
+        train, steps, kept = self.config.train, steps_per_epoch(self.config), kept_in_epoch(self.config, epoch)
+        before = (epoch - 1) * steps
+        done, meter, readings = int(state.step) - before, Meter(train.batch), []
+        with logs.bar(self.console, epoch, train.epochs, done, steps) as bar:
+            while done < steps:
+                with meter.waiting():
+                    batch = place(next(data), self.mesh)
+                with meter.uncounted():
+                    run = self._executable("training", state, batch, kept)
+                state, metrics = run(state, batch)
+                meter.add(metrics)
+                done += 1
+                if done % train.log_every == 0 or done == steps:
+                    readings.append(meter.read(before + done))
+                    facts = {"epoch": epoch, "lr": float(jax.device_get(self._rate(before + done - 1))), "unreadable": data.unreadable}
+                    log.write("train", before + done, readings[-1] | facts)
+                    bar.update(done, readings[-1])
+        self._tell(f"epoch {epoch}/{train.epochs}", mean(readings), f"  kept {kept}" if kept else "")
+        return state
+
+    def validate(self, state: State, epoch: int, log: logs.Log) -> dict[str, float]:
+        """The losses on the validation pairs, always the same ones, at the epoch's keep ratio."""
+        train, kept, meter = self.config.train, kept_in_epoch(self.config, epoch), Meter(self.config.train.batch)
+        workers = 0 if train.validation_pairs <= _FEW_PAIRS else train.workers
+        with batches(self.config, "validation", workers=workers) as data:
+            for _ in range(steps_per_epoch(self.config, "validation")):
+                with meter.waiting():
+                    batch = place(next(data), self.mesh)
+                with meter.uncounted():
+                    run = self._executable("validation", state, batch, kept)
+                meter.add(run(state, batch))
+        numbers = meter.read(int(state.step))
+        log.write("validation", int(state.step), numbers | {"epoch": epoch})
+        self._tell("  validation", numbers, "")
+        return numbers
+
+    def _tell(self, what: str, numbers: Mapping[str, float], more: str) -> None:
+        line = f"{what:<12}  " + logs.told(numbers) + more
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+
+def mean(readings: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of readings with the same names."""
+    return {name: sum(r[name] for r in readings) / len(readings) for name in readings[0]}

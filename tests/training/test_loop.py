@@ -1,0 +1,126 @@
+"""From a shipped config to checkpoints: train, resume, and the tracker made from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from ostrack_jax import checkpoint
+from ostrack_jax.errors import UserError
+from ostrack_jax.tracking.tracker import Tracker
+from ostrack_jax.training import logs
+from ostrack_jax.training.loop import train
+
+
+@pytest.fixture(scope="module")
+def run_config(small_config):
+    """Two steps of four pairs an epoch on synthetic sequences."""
+    options = {"width": 96, "height": 72, "frames": 24, "sequences": 6}
+    data = {name: dataclasses.replace(part, options=options) for name, part in small_config.data.items()}
+    short = dataclasses.replace(
+        small_config.train, batch=4, epochs=1, pairs_per_epoch=8, validation_pairs=4, log_every=1, warmup_epochs=0.0
+    )
+    return dataclasses.replace(
+        small_config, data=data, train=dataclasses.replace(short, schedule="step", drop_epoch=99)
+    )
+
+
+def _train(config, workdir, **options):
+    out = io.StringIO()
+    numbers = train(config, workdir, console=Console(file=out, width=200), **options)
+    return numbers, out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def trained(run_config, tmp_path_factory):
+    """Two epochs in one go."""
+    workdir = tmp_path_factory.mktemp("whole")
+    config = dataclasses.replace(run_config, train=dataclasses.replace(run_config.train, epochs=2))
+    numbers, told = _train(config, workdir)
+    return config, workdir, numbers, told
+
+
+def test_two_and_two_steps_equal_four(trained, run_config, tmp_path):
+    config, whole, _, _ = trained
+    _train(run_config, tmp_path)
+    assert checkpoint.TrainCheckpoints(tmp_path / checkpoint.STEPS).latest() == 2
+    _, told = _train(config, tmp_path)
+    assert "from step 2 of" in told
+    resumed, straight = (checkpoint.load_weights(path)[1] for path in (tmp_path, whole))
+    assert checkpoint.sha256(resumed) == checkpoint.sha256(straight)
+    losses = [[event["loss"] for event in logs.read(path, "train")] for path in (tmp_path, whole)]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 4
+
+
+def test_what_a_run_leaves(trained):
+    config, workdir, numbers, told = trained
+    assert {"loss", "iou", "giou", "l1", "focal", "pairs_per_second", "wait"} <= numbers.keys()
+    assert checkpoint.load_config(workdir) == config
+    assert [event["epoch"] for event in logs.read(workdir, "validation")] == [1, 2]
+    assert list((workdir / logs.TENSORBOARD).glob("events*"))
+    assert "epoch 2/2" in told
+    assert "pairs/s" in told
+    stored, weights = checkpoint.load_weights(workdir / checkpoint.STEPS / "2")
+    assert stored == config
+    assert checkpoint.sha256(weights) != checkpoint.sha256(checkpoint.load_weights(workdir)[1])
+
+
+def test_a_finished_run_is_left_as_it_is(trained):
+    config, workdir, _, _ = trained
+    before = (workdir / logs.LOG_FILE).read_text()
+    numbers, _ = _train(config, workdir)
+    assert numbers == {}
+    assert (workdir / logs.LOG_FILE).read_text() == before
+
+
+def test_the_tracker_of_a_run(trained):
+    _, workdir, _, _ = trained
+    tracker = Tracker.from_checkpoint(workdir)
+    frame = np.random.default_rng(0).integers(0, 256, (72, 96, 3), np.uint8)
+    tracker.init(frame, (30, 20, 20, 16))
+    track = tracker.update(frame)
+    assert track.box_xywh.shape == (4,)
+    assert 0 < track.score < 1
+
+
+def test_given_weights_are_where_it_starts(trained, run_config, tmp_path):
+    _, workdir, _, _ = trained
+    frozen = dataclasses.replace(run_config, train=dataclasses.replace(run_config.train, lr=1e-30, lr_batch=0))
+    _, told = _train(frozen, tmp_path, init=workdir)
+    assert f"from {workdir}" in told
+    given, after = (checkpoint.load_weights(path)[1] for path in (workdir, tmp_path))
+    np.testing.assert_array_equal(given["backbone.blocks.0.mlp.fc1.kernel"], after["backbone.blocks.0.mlp.fc1.kernel"])
+
+
+def test_another_model_in_the_same_folder_is_refused(trained, run_config):
+    _, workdir, _, _ = trained
+    other = dataclasses.replace(run_config, model=dataclasses.replace(run_config.model, depth=3))
+    with pytest.raises(UserError, match="another model"):
+        _train(other, workdir)
+
+
+def test_weights_that_do_not_fit_are_refused(trained, run_config, tmp_path):
+    _, workdir, _, _ = trained
+    other = dataclasses.replace(run_config, model=dataclasses.replace(run_config.model, depth=3))
+    with pytest.raises(UserError, match=r"missing backbone\.blocks\.2"):
+        _train(other, tmp_path, init=workdir)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(run_config, tmp_path):
+    wild = dataclasses.replace(run_config.train, lr=1e30, lr_batch=0, epochs=3, clip_norm=1e30)
+    with pytest.raises(UserError, match="not finite"):
+        _train(dataclasses.replace(run_config, train=wild), tmp_path)
+
+
+def test_a_line_cut_short_is_dropped_on_resume(tmp_path):
+    lines = [json.dumps({"kind": "train", "step": step, "loss": 1.0}) for step in (1, 2, 3)]
+    (tmp_path / logs.LOG_FILE).write_text("\n".join(lines) + '\n{"kind": "tr')
+    with logs.Log(tmp_path, 2) as log:
+        log.write("train", 3, {"loss": 0.5})
+    assert [(event["step"], event["loss"]) for event in logs.read(tmp_path, "train")] == [(1, 1.0), (2, 1.0), (3, 0.5)]

@@ -1,0 +1,125 @@
+"""Three steps of the reference, BatchNorm's groups and buffers, and the mesh."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from ostrack_jax.models.elimination import kept_counts
+from ostrack_jax.models.head import BatchNorm
+from ostrack_jax.models.weights import from_flat, structure
+from ostrack_jax.training.losses import losses
+from ostrack_jax.training.step import data_mesh, init_state, make_step, make_validation, place
+
+FIELDS = ("template", "search", "template_box", "search_box")
+
+
+@pytest.mark.slow
+def test_three_steps_equal_the_release(golden, standin):
+    """Losses, gradient norms and BatchNorm buffers over three steps at three keep ratios."""
+    reference = golden("train_256")
+    config, weights = standin(256)
+    train = dataclasses.replace(config.train, batch=4, lr=4e-5, lr_batch=0, bn_group=0)
+    config = dataclasses.replace(config, train=train, model=dataclasses.replace(config.model, drop_path=0.0))
+    mesh, step = data_mesh(), make_step(config)
+    state = init_state(config, weights, mesh)
+    batch = place({name: reference[name] for name in FIELDS}, mesh)
+    _gradients_equal(config, state, batch, reference)
+    for i, within in enumerate((2e-4, 5e-4, 1e-3)):
+        ratio = float(reference["loss/keep_ratio"][i])
+        state, numbers = step(state, batch, kept=kept_counts((ratio,) * 3, 256))
+        assert float(numbers["loss"]) == pytest.approx(reference["loss/total"][i], rel=within)
+        assert float(numbers["grad_norm"]) == pytest.approx(reference["loss/grad_norm"][i], rel=1e-3)
+        for name in ("giou", "l1", "focal", "iou"):
+            assert float(numbers[name]) == pytest.approx(reference[f"loss/{name}"][i], rel=1e-3), name
+    for i in range(4):
+        for theirs, ours in (("running_mean", "mean"), ("running_var", "var")):
+            buffer = state.buffers[f"head.score.norms.{i}.{ours}"]
+            np.testing.assert_allclose(
+                buffer, reference[f"after3/box_head.conv{i + 1}_ctr.1.{theirs}"], rtol=5e-4, atol=5e-4
+            )
+    assert int(state.buffers["head.size.norms.0.count"]) == 1003
+    after = reference["after3/backbone.pos_embed_x"][0]
+    np.testing.assert_allclose(state.params["backbone.pos_embed_search"][::8, ::16], after, atol=1e-5)
+
+
+def _gradients_equal(config, state, batch, reference):
+    """Every gradient norm of the first step, where above 1e-3, by the release's tensor names."""
+    from convert.ostrack import to_release
+
+    def total(params):
+        model = nnx.merge(structure(config.model)[0], from_flat(config.model, params | state.buffers))
+        out = model(batch["template"], batch["search"], kept_counts=(256,) * 3, bn_group=4)
+        return losses(out, batch["search_box"], config.train, 4).loss
+
+    gradient = jax.device_get(jax.jit(jax.grad(total))(state.params))
+    named = to_release(gradient | jax.device_get(state.buffers), config)
+    compared = 0
+    for name, norm in zip(reference["grad_name"], reference["grad_norm"], strict=True):
+        if math.isfinite(norm) and norm > 1e-3:
+            assert np.linalg.norm(named[str(name)]) == pytest.approx(norm, rel=1e-3), name
+            compared += 1
+    assert compared > 150
+
+
+def test_batch_norm_groups_and_buffers():
+    """Each group by its own statistics; the buffers follow the first group, with the unbiased variance."""
+    norm = BatchNorm(3, nnx.Rngs(0))
+    x = np.random.default_rng(0).normal(2, 3, (8, 4, 4, 3)).astype(np.float32)
+    out = np.asarray(norm(jnp.asarray(x), 4))
+    for half in (slice(0, 4), slice(4, 8)):
+        mean, var = x[half].mean((0, 1, 2)), x[half].var((0, 1, 2))
+        np.testing.assert_allclose(out[half], (x[half] - mean) / np.sqrt(var + 1e-5), atol=1e-4)
+    np.testing.assert_allclose(norm.mean[...], 0.1 * x[:4].mean((0, 1, 2)), rtol=1e-4)
+    np.testing.assert_allclose(norm.var[...], 0.9 + 0.1 * x[:4].var((0, 1, 2)) * 64 / 63, rtol=1e-4)
+    assert int(norm.count[...]) == 1
+
+
+def _batch(config, seed=0):
+    rng, b, model = np.random.default_rng(seed), config.train.batch, config.model
+    images = {
+        n: rng.integers(0, 256, (b, s, s, 3), np.uint8)
+        for n, s in (("template", model.template_size), ("search", model.search_size))
+    }
+    box = np.tile(np.float32([[0.3, 0.35, 0.4, 0.3]]), (b, 1))
+    return images | {"template_box": box, "search_box": box}
+
+
+def test_the_loss_falls_on_one_batch_and_only_parameters_change(small_config, small_weights):
+    config = dataclasses.replace(
+        small_config, train=dataclasses.replace(small_config.train, batch=4, warmup_epochs=0.0)
+    )
+    mesh, step, validate = data_mesh(), make_step(config), make_validation(config)
+    batch = place(_batch(config), mesh)
+    state = init_state(config, small_weights, mesh)
+    carried = np.asarray(state.buffers["backbone.pos_embed"]).copy()
+    before = float(validate(state, batch, kept=(45,))["loss"])
+    for _ in range(30):
+        state, numbers = step(state, batch, kept=(45,))
+    assert float(numbers["loss"]) < 0.75 * before
+    assert int(state.step) == 30
+    np.testing.assert_array_equal(state.buffers["backbone.pos_embed"], carried)
+    assert step._cache_size() == 1
+
+
+def test_stochastic_depth_is_another_each_step_and_repeats_with_the_seed(small_config, small_weights):
+    model = dataclasses.replace(small_config.model, drop_path=0.5)
+    config = dataclasses.replace(
+        small_config, model=model, train=dataclasses.replace(small_config.train, batch=4, lr=1e-12)
+    )
+    mesh, step = data_mesh(), make_step(config)
+    batch = place(_batch(config), mesh)
+
+    def two_steps():
+        state, first = step(init_state(config, small_weights, mesh), batch, kept=(45,))
+        return float(first["loss"]), float(step(state, batch, kept=(45,))[1]["loss"])
+
+    first, second = two_steps()
+    assert first != second
+    assert two_steps() == (first, second)

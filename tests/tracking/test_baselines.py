@@ -107,7 +107,7 @@ def test_the_first_box_is_clipped_to_the_frame(recorded):
     assert recorder.seen[-1][1] == (0, 40, 15, 10)
 
 
-@pytest.mark.parametrize("box", [(60, 10, 9, 9), (10, -9, 9, 9), (10, 10, 4, 4), (59, 49, 30, 30)])
+@pytest.mark.parametrize("box", [(60, 10, 9, 9), (10, -9, 9, 9), (10, 10, 4, 4), (59, 49, 30, 30), (5, 5, 40, 1)])
 def test_mil_refuses_a_box_it_would_never_return_from(box):
     tracker = baselines.make("opencv:mil")
     with pytest.raises(UserError, match="expected at least 25 pixels"):

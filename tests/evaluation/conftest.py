@@ -24,7 +24,7 @@ class Oracle:
 
     def update(self, frame):
         self.updated += 1
-        return Track(frame[0, :4, 0] + np.array([self.off, 0, 0, 0]), 0.5)
+        return Track(frame[0, :4, 0] + np.array([self.off, 0, 0, 0], np.float64), 0.5)
 
 
 class Unreadable:

@@ -78,9 +78,7 @@ def make_step(config: Config) -> Callable[..., tuple[State, dict[str, Array]]]:
         gradient, (out, buffers) = jax.grad(loss, has_aux=True)(state.params, state.buffers, batch, kept, key)
         updates, moments = update_rule.update(gradient, state.moments, state.params)
         params = cast(dict[str, Any], optax.apply_updates(state.params, updates))
-        return State(state.step + 1, params, buffers, moments), out._asdict() | {
-            "grad_norm": optax.tree.norm(gradient)
-        }
+        return State(state.step + 1, params, buffers, moments), out._asdict() | {"grad_norm": optax.tree.norm(gradient)}
 
     return jax.jit(step, static_argnames="kept", donate_argnames="state")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jaxtyping import PRNGKeyArray
 
 from ostrack_jax.config import ModelConfig
 from ostrack_jax.errors import UserError
@@ -49,8 +50,13 @@ def trained_names(config: ModelConfig) -> frozenset[str]:
 
 def initial_weights(config: ModelConfig, seed: int) -> dict[str, np.ndarray]:
     """Weights before any training: truncated normal 0.02 in the backbone, Xavier uniform in the head."""
-    state = jax.jit(lambda: nnx.state(OSTrack(config, nnx.Rngs(seed))))()
+    state = _initialiser(config)(jax.random.key(seed))
     return {name: np.asarray(leaf) for name, leaf in flat(state).items()}
+
+
+@functools.lru_cache
+def _initialiser(config: ModelConfig) -> Callable[[PRNGKeyArray], nnx.State]:
+    return jax.jit(lambda key: nnx.state(OSTrack(config, nnx.Rngs(key))))
 
 
 def model_of(config: ModelConfig, weights: Mapping[str, Any]) -> OSTrack:

@@ -122,7 +122,8 @@ class Run:
                 done += 1
                 if done % train.log_every == 0 or done == steps:
                     readings.append(meter.read(before + done))
-                    facts = {"epoch": epoch, "lr": float(jax.device_get(self._rate(before + done - 1))), "unreadable": data.unreadable}
+                    rate = float(jax.device_get(self._rate(before + done - 1)))
+                    facts = {"epoch": epoch, "lr": rate, "unreadable": data.unreadable}
                     log.write("train", before + done, readings[-1] | facts)
                     bar.update(done, readings[-1])
         self._tell(f"epoch {epoch}/{train.epochs}", mean(readings), f"  kept {kept}" if kept else "")

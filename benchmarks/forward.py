@@ -1,0 +1,141 @@
+"""How long the network alone takes: latency, compile time, parameters, MACs, beside the machine's own matrix rate.
+
+All models and a 2048 x 2048 float32 matrix product run in turn in one process, so that their ratios hold on a shared
+machine. ``floor`` is the time the model's MACs (as the paper counts them) would take at the rate of that product.
+
+Example:
+  python benchmarks/forward.py --rounds 40 --output benchmarks/results/forward_cpu.json
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags as absl_flags
+from flax import nnx
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from ostrack_jax import config as configs
+from ostrack_jax.checkpoint import write_atomically
+from ostrack_jax.cli.command import run
+from ostrack_jax.evaluation.environment import commit, hardware, versions
+from ostrack_jax.models.macs import as_the_paper_counts, macs, parameters
+from ostrack_jax.models.ostrack import Prediction
+from ostrack_jax.models.weights import initial_weights, model_of
+
+MODELS = tuple(f"vitb_{size}_mae_{ce}32x4_ep300" for size in (256, 384) for ce in ("", "ce_"))
+SIDE = 2048  # of the matrix product
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the flags."""
+    absl_flags.DEFINE_list("models", list(MODELS), "named configs, a comma between", flag_values=flags)
+    absl_flags.DEFINE_integer("batch", 1, "pairs in one forward pass", lower_bound=1, flag_values=flags)
+    absl_flags.DEFINE_integer("rounds", 30, "times each is run", lower_bound=3, flag_values=flags)
+    absl_flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "of the computation", flag_values=flags)
+    absl_flags.DEFINE_string("output", None, "JSON file to write", flag_values=flags)
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
+    """Measure, print a table, write JSON."""
+    del arguments
+    rows, runs = {}, {"matmul": _matmul()}
+    for name in track(flags.models, "compiling", transient=True):
+        rows[name], runs[name] = _model(name, flags.batch, flags.dtype)
+    times = interleaved(runs, flags.rounds)
+    rate = SIDE**3 / float(np.median(times["matmul"]))
+    for name, row in rows.items():
+        median = float(np.median(times[name]))
+        floor = row["macs_paper"] / rate
+        row |= {"median_ms": 1e3 * median, "p95_ms": 1e3 * float(np.quantile(times[name], 0.95))}
+        row |= {"floor_ms": 1e3 * floor, "over_floor": median / floor}
+    gains = _gains(rows)
+    _show(rows, gains, rate)
+    if flags.output:
+        settings = {"batch": flags.batch, "dtype": flags.dtype, "rounds": flags.rounds}
+        result = {"matmul_gmacs_per_s": rate / 1e9, "models": rows, "speedup_by_elimination": gains}
+        made = {"versions": versions(), "hardware": hardware(), "commit": commit()}
+        content = json.dumps({"benchmark": "forward", **made, "settings": settings, **result}, indent=2)
+        write_atomically(Path(flags.output), content.encode())
+
+
+def interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each of ``runs`` in turn, ``rounds`` times, after two unmeasured rounds."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for i in track(range(rounds + 2), "measuring", transient=True):
+        for name, function in runs.items():
+            began = time.perf_counter()
+            function()
+            if i >= 2:
+                times[name].append(time.perf_counter() - began)
+    return times
+
+
+def _matmul() -> Callable[[], object]:
+    a = jnp.asarray(np.random.default_rng(0).normal(size=(SIDE, SIDE)), jnp.float32)
+    product = jax.jit(lambda a: jnp.dot(a, a, precision="highest"))
+    return lambda: jax.block_until_ready(product(a))
+
+
+def _model(name: str, batch: int, dtype: str) -> tuple[dict[str, Any], Callable[[], object]]:
+    """What is known of a model before it runs, and a function that runs its compiled forward pass once."""
+    config = configs.load(name, [f"model.dtype={dtype}"]).model
+    graph, state = nnx.split(model_of(config, initial_weights(config, 0)))
+    rng = np.random.default_rng(0)
+    sizes = (config.template_size, config.search_size)
+    crops = [jnp.asarray(rng.integers(0, 256, (batch, size, size, 3), np.uint8)) for size in sizes]
+    box = jnp.tile(jnp.array([0.25, 0.25, 0.5, 0.5]), (batch, 1))
+
+    def forward(state: nnx.State, *crops: jax.Array) -> Prediction:
+        return nnx.merge(graph, state)(*crops)
+
+    began = time.perf_counter()
+    compiled = jax.jit(forward).lower(state, *crops, box).compile()
+    parts = {part: batch * count for part, count in macs(config).items()}
+    row = {
+        "compile_s": time.perf_counter() - began,
+        "parameters": parameters(config),
+        "macs_by_part": parts,
+        "macs_paper": as_the_paper_counts(parts),
+        "macs_with_products": sum(parts.values()),
+    }
+    return row, lambda: jax.block_until_ready(compiled(state, *crops, box))
+
+
+def _gains(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """How many times as fast elimination makes a model, where both were measured."""
+    pairs = {name: name.replace("_ce", "") for name in rows if "_ce_" in name}
+    return {name: rows[whole]["median_ms"] / rows[name]["median_ms"] for name, whole in pairs.items() if whole in rows}
+
+
+def _show(rows: dict[str, dict[str, Any]], gains: dict[str, float], rate: float) -> None:
+    table = Table(title=f"forward pass; matrix product {rate / 1e9:.0f} GMAC/s")
+    columns = ("model", "median ms", "p95 ms", "floor ms", "over floor", "by elimination", "compile s", "M params")
+    for column in (*columns, "G MACs", "with products"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for name, row in rows.items():
+        table.add_row(
+            name,
+            *(f"{row[key]:.1f}" for key in ("median_ms", "p95_ms", "floor_ms")),
+            f"{row['over_floor']:.2f}",
+            f"{gains[name]:.2f}" if name in gains else "",
+            f"{row['compile_s']:.1f}",
+            f"{row['parameters'] / 1e6:.1f}",
+            f"{row['macs_paper'] / 1e9:.2f}",
+            f"{row['macs_with_products'] / 1e9:.2f}",
+        )
+    Console(width=150).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(run(cast(Any, sys.modules[__name__]), sys.argv[1:], "python benchmarks/forward.py"))

@@ -1,0 +1,42 @@
+"""What a forward pass costs. Enters: a model config. Leaves: multiply-accumulates by part, and the parameters."""
+
+from __future__ import annotations
+
+import math
+
+from ostrack_jax.config import ModelConfig
+from ostrack_jax.models.elimination import kept_counts
+from ostrack_jax.models.weights import trained_names, weight_shapes
+
+
+def macs(config: ModelConfig) -> dict[str, int]:
+    """Multiply-accumulates of one template and one search crop, by part.
+
+    ``embed``, ``attention`` (qkv and projection), ``mlp`` and ``head`` are what the paper counts; ``products`` are the
+    two attention products (q k^T and weights v) that its counter leaves out.
+    """
+    width, grid = config.width, (config.search_size // config.patch) ** 2
+    template = (config.template_size // config.patch) ** 2
+    stages = dict(zip(config.eliminate_at, kept_counts(config.keep_ratio, grid), strict=True))
+    parts = {"embed": (template + grid) * 3 * config.patch**2 * width, "attention": 0, "mlp": 0, "products": 0}
+    tokens = template + grid
+    for block in range(config.depth):
+        parts["attention"] += tokens * 4 * width**2
+        parts["products"] += 2 * tokens**2 * width
+        tokens = template + stages[block] if block in stages else tokens
+        parts["mlp"] += tokens * 2 * config.mlp_ratio * width**2
+    shapes = weight_shapes(config)
+    kernels = (shape for name, shape in shapes.items() if name.startswith("head.") and name.endswith(".kernel"))
+    parts["head"] = grid * sum(math.prod(shape) for shape in kernels)
+    return parts
+
+
+def as_the_paper_counts(parts: dict[str, int]) -> int:
+    """All parts but the attention products."""
+    return sum(parts.values()) - parts["products"]
+
+
+def parameters(config: ModelConfig) -> int:
+    """Trained numbers."""
+    shapes = weight_shapes(config)
+    return sum(math.prod(shapes[name]) for name in trained_names(config))

@@ -65,8 +65,11 @@ def small_config():
     from ostrack_jax import config as configs
 
     overrides = "width=48 depth=2 heads=2 patch=8 head_channels=16 template_size=32 search_size=64 drop_path=0.0"
+    always = ["train.keep_from_epoch=0", "train.keep_until_epoch=0"]
     config = [f"model.{pair}" for pair in overrides.split()]
-    return configs.load("tiny", [*config, "model.eliminate_at=(0,)", "model.keep_ratio=(0.7,)", "train.workers=0"])
+    return configs.load(
+        "tiny", [*config, "model.eliminate_at=(0,)", "model.keep_ratio=(0.7,)", "train.workers=0", *always]
+    )
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from ostrack_jax import __version__
 from ostrack_jax.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
-EVERY = ["train", "eval", "track", "doctor", "convert", "convert ostrack", "convert mae"]
+EVERY = ["train", "eval", "track", "doctor", "demo", "convert", "convert ostrack", "convert mae"]
 
 
 @pytest.fixture

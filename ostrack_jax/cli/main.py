@@ -17,6 +17,7 @@ COMMANDS = {
     "eval": "score a tracker on a benchmark",
     "convert": "turn published weights into a checkpoint of this project, and back",
     "track": "follow one object through a video or a folder of pictures",
+    "demo": "train a tiny tracker on made-up sequences, score it, write a video: three minutes, no download",
     "doctor": "check versions, devices, disk and data sets, and that the network computes what it should",
 }
 _DOC = """OSTrack, one-stream visual object tracking, in JAX and Flax.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import command
+from ostrack_jax.config import Config, to_dict
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,16 +55,21 @@ def choose(flags: absl_flags.FlagValues) -> Chosen:
         found = "neither" if flags.tracker is None else "both"
         raise UserError(f"expected --checkpoint DIR (with --config NAME) or --tracker NAME: found {found}")
     if flags.tracker is not None:
-        return _baseline(flags)
+        if flags.config is not None:
+            raise UserError("--config goes with --checkpoint, not with --tracker")
+        return of_baseline(flags.tracker, None if flags.tracker_files is None else Path(flags.tracker_files))
     if flags.tracker_files is not None:
         raise UserError("--tracker_files goes with --tracker, not with --checkpoint")
+    return of_checkpoint(Path(flags.checkpoint), None if flags.config is None else command.read_config(flags))
 
+
+def of_checkpoint(path: Path, config: Config | None = None) -> Chosen:
+    """The tracker of a checkpoint, by its own config or by ``config``, compiled."""
     from ostrack_jax.checkpoint import load_weights, sha256
-    from ostrack_jax.config import to_dict
     from ostrack_jax.tracking.tracker import Tracker
 
-    stored, weights = load_weights(Path(flags.checkpoint))
-    config = stored if flags.config is None else command.read_config(flags)
+    stored, weights = load_weights(path)
+    config = stored if config is None else config
     tracker = Tracker(config, weights)
     whole = to_dict(config)
     # Of a config, what training alone reads says nothing about the answers.
@@ -71,11 +77,8 @@ def choose(flags: absl_flags.FlagValues) -> Chosen:
     return Chosen(tracker, {"tracker": config.name, **made_by}, whole, tracker.compile_seconds)
 
 
-def _baseline(flags: absl_flags.FlagValues) -> Chosen:
-    if flags.config is not None:
-        raise UserError("--config goes with --checkpoint, not with --tracker")
-
+def of_baseline(name: str, files: Path | None = None) -> Chosen:
+    """A tracker to compare with: still, opencv:mil, ..; ``files`` is the folder of its model files."""
     from ostrack_jax.tracking import baselines
 
-    files = None if flags.tracker_files is None else Path(flags.tracker_files)
-    return Chosen(baselines.make(flags.tracker, files), baselines.describe(flags.tracker, files))
+    return Chosen(baselines.make(name, files), baselines.describe(name, files))

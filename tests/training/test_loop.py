@@ -49,6 +49,9 @@ def test_two_and_two_steps_equal_four(trained, run_config, tmp_path):
     config, whole, _, _ = trained
     _train(run_config, tmp_path)
     assert checkpoint.TrainCheckpoints(tmp_path / checkpoint.STEPS).latest() == 2
+    # Saved while the training went on over the same buffers, the whole run's step 2 is this one all the same.
+    halfway = [checkpoint.load_weights(path / checkpoint.STEPS / "2")[1] for path in (tmp_path, whole)]
+    assert checkpoint.sha256(halfway[0]) == checkpoint.sha256(halfway[1])
     _, told = _train(config, tmp_path)
     assert "from step 2 of" in told
     resumed, straight = (checkpoint.load_weights(path)[1] for path in (tmp_path, whole))

@@ -10,14 +10,13 @@ Example:
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import trackers
+from ostrack_jax.cli.eval import score
 
 BENCHMARK, RATE = "synthetic", 15.0
 NAMES = {"still": "never moves", "opencv:mil": "OpenCV MIL"}
@@ -34,36 +33,21 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     from rich.console import Console
 
     from ostrack_jax.config import load
+    from ostrack_jax.evaluation import protocols
     from ostrack_jax.training.loop import train
 
     output, console = Path(flags.output), Console()
     train(load("tiny"), output / "train", console=console)
     tiny = trackers.of_checkpoint(output / "train")
-    reports = {"tiny (this run)": score(tiny, output / "tiny", console)}
+    held_out = protocols.find(BENCHMARK)
+    reports = {"tiny (this run)": score(tiny, held_out, held_out.open(None), output / "tiny")}
     for name, title in NAMES.items():
-        reports[title] = score(trackers.of_baseline(name), output / name.replace(":", "_"), console)
+        folder = output / name.replace(":", "_")
+        reports[title] = score(trackers.of_baseline(name), held_out, held_out.open(None), folder)
     show(reports, console)
     video = draw(tiny, output / "demo.mp4")
     console.print(f"video: {video}  weights and logs: {output / 'train'}", highlight=False, soft_wrap=True)
     return int(any(report["failed"] for report in reports.values()))
-
-
-def score(chosen: trackers.Chosen, folder: Path, console: Any) -> dict[str, Any]:
-    """The report of a tracker on the held-out sequences."""
-    from ostrack_jax.evaluation import protocols, report, runner
-
-    protocol = protocols.find(BENCHMARK)
-    outcomes = runner.evaluate(chosen.tracker, protocol, protocol.open(None), folder, chosen.made_by, console)
-    told = report.build(
-        protocol,
-        outcomes,
-        chosen.made_by,
-        config=chosen.config,
-        compile_seconds=chosen.compile_seconds,
-        command=shlex.join(sys.argv),
-    )
-    report.write(folder, told)
-    return told
 
 
 def show(reports: dict[str, dict[str, Any]], console: Any) -> None:

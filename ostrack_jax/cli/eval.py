@@ -16,11 +16,16 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import trackers
 from ostrack_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ostrack_jax.datasets.lazy import LazySequences
+    from ostrack_jax.evaluation.protocols import Protocol
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -39,7 +44,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Track, score, report; 1 where a sequence failed."""
     from rich.console import Console
 
-    from ostrack_jax.evaluation import protocols, report, runner
+    from ostrack_jax.evaluation import protocols, report
 
     protocol = protocols.find(flags.benchmark)
     sequences = protocol.open(None if flags.data_dir is None else Path(flags.data_dir))
@@ -50,7 +55,16 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     output = Path(flags.output)
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file: expected a folder")
-    chosen = trackers.choose(flags)
+    told = score(trackers.choose(flags), protocol, sequences, output)
+    report.show(told, Console())
+    print(f"report: {output / report.REPORT_FILE}")
+    return 1 if told["failed"] else 0
+
+
+def score(chosen: trackers.Chosen, protocol: Protocol, sequences: LazySequences, output: Path) -> dict[str, Any]:
+    """Track what is not yet tracked, and write the report; see `report.build` for its keys."""
+    from ostrack_jax.evaluation import report, runner
+
     outcomes = runner.evaluate(chosen.tracker, protocol, sequences, output, chosen.made_by)
     told = report.build(
         protocol,
@@ -60,7 +74,5 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
         compile_seconds=chosen.compile_seconds,
         command=shlex.join(sys.argv),
     )
-    path = report.write(output, told)
-    report.show(told, Console())
-    print(f"report: {path}")
-    return 1 if told["failed"] else 0
+    report.write(output, told)
+    return told

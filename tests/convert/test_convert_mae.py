@@ -121,7 +121,7 @@ def test_odd_shapes_are_told(tensors, name, odd):
 def test_the_command(tmp_path, tensors, capsys):
     del tensors["norm.weight"], tensors["norm.bias"]
     source = write_zip(tmp_path / "mae.pth", {"model": tensors | CLASSIFIER})
-    model = ["width=24", "depth=2", "heads=3", "head_channels=16", "patch=16", "eliminate_at=1"]
+    model = ["width=24", "depth=2", "heads=3", "head_channels=16", "patch=16", "eliminate_at=1", "keep_ratio=0.7"]
     words = [str(source), "--config=tiny", *(f"--config.model.{text}" for text in model), "--seed=3"]
 
     def run(*more: str) -> int:

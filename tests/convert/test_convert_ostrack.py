@@ -22,7 +22,7 @@ CHECKOUT = Path(__file__).parents[2]
 SMALL = small_config()
 CONFIG = ["--config", "tiny", *(f"--config.model.{k}={getattr(SMALL.model, k)}" for k in ("width", "depth", "heads"))]
 CONFIG += [f"--config.model.{k}={getattr(SMALL.model, k)}" for k in ("head_channels", "patch", "template_size")]
-CONFIG += ["--config.model.search_size=64", "--config.model.eliminate_at=1"]
+CONFIG += ["--config.model.search_size=64", "--config.model.eliminate_at=1", "--config.model.keep_ratio=0.7"]
 
 
 def run(*words: object) -> int:

@@ -110,7 +110,7 @@ def small_config(**model: Any) -> Config:
     """A network so small that a test of all its tensors takes no time."""
     values = configs.to_dict(configs.load("tiny"))
     values["model"] |= {"width": 24, "depth": 2, "heads": 3, "head_channels": 16, "patch": 16}
-    values["model"] |= {"template_size": 32, "search_size": 64, "eliminate_at": (1,)} | model
+    values["model"] |= {"template_size": 32, "search_size": 64, "eliminate_at": (1,), "keep_ratio": (0.7,)} | model
     return configs.freeze(values)
 
 

@@ -40,7 +40,9 @@ def test_rates_follow_the_global_batch(published):
 
 
 def test_cosine_with_warm_up():
-    config = configs.load("tiny", ["train.epochs=2", "train.pairs_per_epoch=320", "train.warmup_epochs=0.5"])
+    config = configs.load(
+        "tiny", ["train.epochs=2", "train.pairs_per_epoch=320", "train.warmup_epochs=0.5", "train.batch=32"]
+    )
     rate = learning_rate(config)
     rates = [float(rate(step)) for step in range(20)]
     assert rates[0] == pytest.approx(config.train.lr / 5)

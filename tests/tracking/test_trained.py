@@ -1,4 +1,4 @@
-"""A trained tracker (`tests/golden/tiny.safetensors`, made by `configs/tiny.py`) follows, and doubts what is not there."""
+"""A trained tracker (`tests/golden/tiny.safetensors`, of `configs/tiny.py`) follows, and doubts what is not there."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ostrack_jax import __version__
-from ostrack_jax.cli.main import COMMANDS, main
+from ostrack_jax.cli.main import COMMANDS, GROUPS, main
 
 ROOT = Path(__file__).parents[1]
-EVERY = ["train", "eval", "track", "doctor", "demo", "convert", "convert ostrack", "convert mae"]
+EVERY = ["train", "eval", "track", "doctor", "demo", "convert", "convert ostrack", "convert mae", "data", "data check"]
 
 
 @pytest.fixture
@@ -65,10 +65,12 @@ def one_line(result, *words):
 def test_no_command_and_a_wrong_one(ostrack):
     one_line(ostrack(), "expected a command", "train")
     one_line(ostrack("evla"), "unknown command 'evla'", "'eval'")
+    one_line(ostrack("data"), "expected a command", "check")
+    one_line(ostrack("data", "chek"), "unknown command 'chek'", "'check'")
     one_line(ostrack("convert", "ostrak"), "unknown command 'ostrak'", "'ostrack'")
 
 
-@pytest.mark.parametrize("words", [name for name in EVERY if name != "convert"])
+@pytest.mark.parametrize("words", [name for name in EVERY if name not in GROUPS])
 def test_a_wrong_flag_is_one_line(ostrack, words):
     one_line(ostrack(*words.split(), "--no_such_flag=3"), "no_such_flag")
 
@@ -94,6 +96,9 @@ def test_missing_files_and_folders_are_named(ostrack, tmp_path):
     one_line(ostrack("convert", "ostrack", missing, "--config", "tiny", *output), "missing")
     one_line(ostrack("convert", "mae", missing, "--config", "tiny", *output), "missing")
     one_line(ostrack("doctor", missing), "missing")
+    one_line(ostrack("data", "check", "got10k", missing), "missing")
+    one_line(ostrack("data", "check", "got10"), "expected NAME DIR")
+    one_line(ostrack("data", "check", "got10", missing), "unknown reader 'got10'", "'got10k'")
 
 
 @pytest.mark.parametrize("script", ["train.py", "eval.py"])

@@ -5,6 +5,7 @@ A subcommand's module is imported when it is called, so that `ostrack --help` an
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
 
@@ -15,11 +16,13 @@ from ostrack_jax.errors import UserError
 COMMANDS = {
     "train": "train a tracker from a config",
     "eval": "score a tracker on a benchmark",
+    "data": "check folders of data",
     "convert": "turn published weights into a checkpoint of this project, and back",
     "track": "follow one object through a video or a folder of pictures",
     "demo": "train a tiny tracker on made-up sequences, score it, write a video: three minutes, no download",
     "doctor": "check versions, devices, disk and data sets, and that the network computes what it should",
 }
+GROUPS = ("convert", "data")  # commands that have commands of their own
 _DOC = """OSTrack, one-stream visual object tracking, in JAX and Flax.
 
 Example:
@@ -39,10 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command.fail("ostrack", e)
     if name is None:
         return 0
-    if name == "convert":
-        from ostrack_jax.cli import convert
-
-        return convert.main(words[1:])
+    if name in GROUPS:
+        return importlib.import_module(f"ostrack_jax.cli.{name}").main(words[1:])
     return command.run(command.load(f"ostrack_jax.cli.{name}"), words[1:], f"ostrack {name}")
 
 

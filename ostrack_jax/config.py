@@ -39,6 +39,8 @@ class ModelConfig:
     heads: int = 12
     patch: int = 16  # pixels
     mlp_ratio: int = 4
+    layer_scale: float = 0.0  # initial factor of each residual branch, learnt per channel (DINOv2: 1e-5); 0: none
+    pretraining_size: int = 224  # pixels; the picture's side that the carried class token's positions are for
     head_channels: int = 256  # of the head's first convolution; halved at each next
     template_size: int = 128  # pixels
     search_size: int = 256  # pixels
@@ -254,6 +256,7 @@ _POSITIVE = {
     "train": ("batch", "epochs", "pairs_per_epoch", "lr", "drop_factor", "clip_norm", "save_every", "log_every"),
 }
 _NOT_NEGATIVE = {
+    "model": ("layer_scale",),
     "pairs": ("min_frames", "min_visible", "centre_jitter", "scale_jitter"),
     "train": (
         *("seed", "lr_batch", "backbone_lr_scale", "drop_epoch", "warmup_epochs", "weight_decay", "keep_checkpoints"),
@@ -295,6 +298,8 @@ def _check_model(model: ModelConfig) -> None:
     for name in ("template_size", "search_size"):
         if getattr(model, name) <= 0 or getattr(model, name) % model.patch:
             raise UserError(f"config.model.{name}: {getattr(model, name)} is no multiple of the patch {model.patch}")
+    if model.pretraining_size < model.patch:
+        raise UserError(f"config.model.pretraining_size: {model.pretraining_size} is less than the patch {model.patch}")
     if model.width % model.heads:
         raise UserError(f"config.model.heads: the width {model.width} does not divide into {model.heads} heads")
     if model.head_channels <= 0 or model.head_channels % 8:

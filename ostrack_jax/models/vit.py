@@ -14,8 +14,6 @@ from ostrack_jax.models import elimination
 from ostrack_jax.models.attention import Attention
 from ostrack_jax.models.embed import PatchEmbed, truncated_normal
 
-PRETRAINING_SIZE = 224  # pixels; sets the shape of the position embedding that the release carries along unused
-
 
 class Carried(nnx.Variable):
     """A tensor that the release's files hold and nothing uses: kept for the way back, never trained."""
@@ -67,6 +65,7 @@ class Block(nnx.Module):
         self.attn = Attention(config.width, config.heads, dtype, rngs)
         self.norm2 = Norm(config.width, dtype, rngs)
         self.mlp = Mlp(config.width, config.mlp_ratio * config.width, dtype, rngs)
+        self.scale1, self.scale2 = (_factors(config) for _ in range(2))
         self.drop = drop
 
     def mix(
@@ -74,11 +73,20 @@ class Block(nnx.Module):
     ) -> tuple[Float[Array, "b n c"], Float[Array, "b m r n"]]:
         """The attention half; also the attention of the tokens at positions ``rows``."""
         mixed, attention = self.attn(self.norm1(x), rows)
-        return x + drop_path(mixed, self.drop, key), attention
+        return x + drop_path(_scaled(mixed, self.scale1), self.drop, key), attention
 
     def think(self, x: Float[Array, "b n c"], key: PRNGKeyArray | None) -> Float[Array, "b n c"]:
         """The MLP half."""
-        return x + drop_path(self.mlp(self.norm2(x)), self.drop, key)
+        return x + drop_path(_scaled(self.mlp(self.norm2(x)), self.scale2), self.drop, key)
+
+
+def _factors(config: ModelConfig) -> nnx.Param | None:
+    """LayerScale (Touvron et al., 2021, equation 6) of a residual branch, if the config has it."""
+    return nnx.Param(jnp.full(config.width, config.layer_scale)) if config.layer_scale else None
+
+
+def _scaled(x: Float[Array, "b n c"], factors: nnx.Param | None) -> Float[Array, "b n c"]:
+    return x if factors is None else x * factors[...].astype(x.dtype)
 
 
 def drop_path(x: Float[Array, "b n c"], rate: float, key: PRNGKeyArray | None) -> Float[Array, "b n c"]:
@@ -100,7 +108,7 @@ class ViT(nnx.Module):
         self.pos_embed_template = nnx.Param(truncated_normal(rngs.params(), (templates, width)))
         self.pos_embed_search = nnx.Param(truncated_normal(rngs.params(), (searches, width)))
         self.cls_token = Carried(jnp.zeros((1, 1, width)))
-        self.pos_embed = Carried(jnp.zeros((1, (PRETRAINING_SIZE // patch) ** 2 + 1, width)))
+        self.pos_embed = Carried(jnp.zeros((1, (config.pretraining_size // patch) ** 2 + 1, width)))
         drops = [config.drop_path * i / max(config.depth - 1, 1) for i in range(config.depth)]
         self.blocks = nnx.List([Block(config, drop, dtype, rngs) for drop in drops])
         self.norm = Norm(width, dtype, rngs)
@@ -108,6 +116,17 @@ class ViT(nnx.Module):
     def embed_template(self, template: UInt8[Array, "b h w 3"]) -> Float[Array, "b z c"]:
         """The template's tokens with their positions: all of the network that a track needs to compute once."""
         return self.patch_embed(template) + self.pos_embed_template[...].astype(self.dtype)
+
+    def plain(self, image: UInt8[Array, "b s s 3"]) -> Float[Array, "b n c"]:
+        """What the pretrained network gives: the carried class token first, no template, nothing eliminated.
+
+        For pictures of ``pretraining_size`` pixels. It serves to compare a converted backbone with where it comes from.
+        """
+        x = jnp.concatenate([jnp.tile(self.cls_token[...], (image.shape[0], 1, 1)), self.patch_embed(image)], axis=1)
+        x = (x + self.pos_embed[...]).astype(self.dtype)
+        for block in self.blocks:
+            x = block.think(block.mix(x, (), None)[0], None)
+        return self.norm(x)
 
     def __call__(
         self,

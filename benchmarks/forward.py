@@ -28,7 +28,7 @@ from rich.table import Table
 from ostrack_jax import config as configs
 from ostrack_jax.checkpoint import write_atomically
 from ostrack_jax.cli.command import run
-from ostrack_jax.evaluation.environment import commit, hardware, versions
+from ostrack_jax.environment import commit, hardware, versions
 from ostrack_jax.models.macs import as_the_paper_counts, macs, parameters
 from ostrack_jax.models.ostrack import Prediction
 from ostrack_jax.models.weights import initial_weights, model_of

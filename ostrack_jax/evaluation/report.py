@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ostrack_jax.evaluation import environment, results
+from ostrack_jax import environment
+from ostrack_jax.evaluation import results
 from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.results import Result
 from ostrack_jax.evaluation.runner import Outcome

@@ -6,7 +6,7 @@ Needs no display. Small frames are enlarged and lines grow with the picture, so 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,12 @@ import av.codec
 import av.error
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
+from ostrack_jax.drawing import TRACK_COLOUR, TRUTH_COLOUR, Picture, draw_box, draw_label, has_area
 from ostrack_jax.errors import UserError
 from ostrack_jax.tracking.track import Track, TrackerLike
 
-Picture = UInt8[np.ndarray, "_h _w 3"]
-
-TRACK_COLOUR = (255, 200, 0)  # amber and blue: told apart by colour-blind eyes, on dark and light ground
-TRUTH_COLOUR = (60, 170, 255)
-SHADE = (0, 0, 0)
 # Pictures with a long side below this many pixels are enlarged by a whole factor.
 _LEAST_SIDE = 480
 # The first that this build of FFmpeg has: H.264 plays everywhere, MPEG-4 is in every build.
@@ -54,14 +50,14 @@ def annotate(frame: Picture, track: Track, truth_xywh: Float[np.ndarray, " 4"] |
     picture = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC) if factor > 1 else frame.copy()
     line = max(2, round(max(height, width) / 320))
     if truth_xywh is not None:
-        _draw_box(picture, truth_xywh * factor, TRUTH_COLOUR, line)
+        draw_box(picture, truth_xywh * factor, TRUTH_COLOUR, line)
     box = np.asarray(track.box_xywh, np.float64) * factor
-    lost = not _has_area(box)
+    lost = not has_area(box)
     if not lost:
-        _draw_box(picture, box, TRACK_COLOUR, line)
+        draw_box(picture, box, TRACK_COLOUR, line)
     label = "lost" if lost else "" if np.isnan(track.score) else f"{track.score:.2f}"
     if label:
-        _draw_label(picture, label, (0.0, 0.0) if lost else (float(box[0]), float(box[1])), line)
+        draw_label(picture, label, (0.0, 0.0) if lost else (float(box[0]), float(box[1])), line)
     return picture
 
 
@@ -149,28 +145,3 @@ def _fit(picture: Picture, stream: Any) -> Picture:
     if 0 <= down <= 1 and 0 <= right <= 1:
         return cv2.copyMakeBorder(picture, 0, down, 0, right, cv2.BORDER_REPLICATE)
     return cv2.resize(picture, (stream.width, stream.height), interpolation=cv2.INTER_AREA)
-
-
-def _has_area(box: Float[np.ndarray, " 4"]) -> bool:
-    return bool(np.isfinite(box).all() and (box[2:] > 0).all())
-
-
-def _draw_box(picture: Picture, box: Float[np.ndarray, " 4"], colour: tuple[int, int, int], line: int) -> None:
-    if not _has_area(box):
-        return
-    # OpenCV draws with 16-bit coordinates inside; a box far away must not wrap around.
-    corners = np.clip(np.rint([*box[:2], *(box[:2] + box[2:])]), -10_000, 10_000).astype(int).tolist()
-    for shade, width in ((SHADE, line + 2), (colour, line)):
-        cv2.rectangle(picture, corners[:2], corners[2:], shade, width)
-
-
-def _draw_label(picture: Picture, text: str, at: Sequence[float], line: int) -> None:
-    """The score above the box's corner ``at``, or where that is inside the picture, on a dark ground."""
-    scale, thickness = line * 0.3, max(1, line // 2)
-    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
-    height, pad = height + base, line
-    left = int(np.clip(at[0], 0, max(picture.shape[1] - width - 2 * pad, 0)))
-    top = int(np.clip(at[1] - height - 2 * pad, 0, max(picture.shape[0] - height - 2 * pad, 0)))
-    cv2.rectangle(picture, (left, top), (left + width + 2 * pad, top + height + 2 * pad), SHADE, -1)
-    place = (left + pad, top + pad + height - base)
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, TRACK_COLOUR, thickness, cv2.LINE_AA)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ostrack_jax.evaluation import environment, protocols, report, runner
+from ostrack_jax import environment
+from ostrack_jax.evaluation import protocols, report, runner
 from ostrack_jax.evaluation.results import Result
 
 KEYS = [
@@ -106,7 +107,7 @@ def test_the_commit_is_this_checkouts(monkeypatch, tmp_path):
     if (root / ".git").exists():
         assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", commit or "")
     # installed elsewhere, even inside another's checkout, it has none
-    monkeypatch.setattr(environment, "__file__", str(tmp_path / "a" / "b" / "c.py"))
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "a" / "b.py"))
     assert environment.commit() is None
 
 

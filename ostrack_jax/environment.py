@@ -42,7 +42,7 @@ def hardware() -> dict[str, Any]:
 
 def commit() -> str | None:
     """The commit of the checkout this package lies in, with `-dirty` where files differ; None outside of one."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[1]
     if not (root / ".git").exists():
         return None
     try:

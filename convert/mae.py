@@ -20,10 +20,10 @@ from absl import flags as absl_flags
 
 from ostrack_jax.cli import command
 from ostrack_jax.config import Config, ModelConfig
+from ostrack_jax.models.interpolate import resize_kernel, resize_positions
 
 from . import tables
 from .files import read_tensors
-from .interpolate import resize_grid
 from .ostrack import check_output, save
 
 ARGUMENTS = ("IN.pth",)
@@ -83,20 +83,6 @@ def from_release(
         assert grid is not None  # else it would not have fitted
         backbone[f"backbone.pos_embed_{name}"] = resize_positions(grid, size // config.model.patch)
     return initial_weights(config.model, seed) | backbone, notices
-
-
-def resize_positions(grid: np.ndarray, side: int) -> np.ndarray:
-    """Position embeddings over a grid (h, w, channels) to those of (side, side), flattened to (side * side, channels).
-
-    In float32 and C order. Source: the release's finetune_track (bicubic).
-    """
-    return resize_grid(np.asarray(grid, np.float32), side).reshape(side * side, -1)
-
-
-def resize_kernel(kernel: np.ndarray, side: int) -> np.ndarray:
-    """A patch kernel (out, in, h, w) to (out, in, side, side), bicubic as the release does."""
-    moved = np.moveaxis(np.asarray(kernel, np.float32), (2, 3), (0, 1))
-    return np.moveaxis(resize_grid(moved, side), (0, 1), (2, 3))
 
 
 def _fit(encoder: Mapping[str, np.ndarray], model: ModelConfig) -> dict[str, np.ndarray]:

@@ -5,11 +5,12 @@ import pytest
 from torch_files import mae_tensors, small_config, write_zip
 
 import convert.mae
-from convert.mae import from_release, resize_kernel, resize_positions
+from convert.mae import from_release
 from ostrack_jax.checkpoint import load_weights
 from ostrack_jax.cli import command
 from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as of_models
+from ostrack_jax.models.interpolate import resize_kernel, resize_positions
 
 SMALL = small_config()
 DECODER = {"mask_token": np.zeros((1, 1, 16), np.float32), "decoder_blocks.0.norm1.weight": np.ones(16, np.float32)}

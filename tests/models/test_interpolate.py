@@ -6,8 +6,7 @@ import standin
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.interpolate import bicubic_matrix, resize_grid
-from convert.mae import resize_kernel, resize_positions
+from ostrack_jax.models.interpolate import bicubic_matrix, resize_grid, resize_kernel, resize_positions
 
 
 @pytest.mark.parametrize("side", [8, 12, 16, 24])

@@ -30,3 +30,17 @@ def resize_grid(values: Float[np.ndarray, "h w *rest"], side: int) -> Float[np.n
     """``values`` over a grid of (h, w) to (side, side), computed in float64 and given in float32."""
     rows, columns = (bicubic_matrix(n, side) for n in values.shape[:2])
     return np.einsum("ah,bw,hw...->ab...", rows, columns, values.astype(np.float64), optimize=True).astype(np.float32)
+
+
+def resize_positions(grid: np.ndarray, side: int) -> np.ndarray:
+    """Position embeddings over a grid (h, w, channels) to those of (side, side), flattened to (side * side, channels).
+
+    In float32 and C order. Source: the release's finetune_track (bicubic).
+    """
+    return resize_grid(np.asarray(grid, np.float32), side).reshape(side * side, -1)
+
+
+def resize_kernel(kernel: np.ndarray, side: int) -> np.ndarray:
+    """A patch kernel (out, in, h, w) to (out, in, side, side), bicubic as the release does."""
+    moved = np.moveaxis(np.asarray(kernel, np.float32), (2, 3), (0, 1))
+    return np.moveaxis(resize_grid(moved, side), (0, 1), (2, 3))

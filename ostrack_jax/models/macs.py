@@ -9,15 +9,18 @@ from ostrack_jax.models.elimination import kept_counts
 from ostrack_jax.models.weights import trained_names, weight_shapes
 
 
-def macs(config: ModelConfig) -> dict[str, int]:
+def macs(config: ModelConfig, kept: tuple[int, ...] | None = None) -> dict[str, int]:
     """Multiply-accumulates of one template and one search crop, by part.
+
+    ``kept``: search tokens left after each stage (None: by the config's ratios).
 
     ``embed``, ``attention`` (qkv and projection), ``mlp`` and ``head`` are what the paper counts; ``products`` are the
     two attention products (q k^T and weights v) that its counter leaves out.
     """
     width, grid = config.width, (config.search_size // config.patch) ** 2
     template = (config.template_size // config.patch) ** 2
-    stages = dict(zip(config.eliminate_at, kept_counts(config.keep_ratio, grid), strict=True))
+    counts = kept_counts(config.keep_ratio, grid) if kept is None else kept
+    stages = dict(zip(config.eliminate_at, counts, strict=True))
     parts = {"embed": (template + grid) * 3 * config.patch**2 * width, "attention": 0, "mlp": 0, "products": 0}
     tokens = template + grid
     for block in range(config.depth):

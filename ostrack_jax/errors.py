@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LISTED = 60  # names that an error lists; sets have thousands of sequences
+
 
 class UserError(Exception):
     """Something the user can mend: a wrong name, a missing folder, a broken file, an impossible value.
@@ -19,4 +21,5 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
     choices = sorted(choices)
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return UserError(f"unknown {kind} {name!r}: {hint}one of {', '.join(choices)}")
+    listed = f"one of {', '.join(choices)}" if len(choices) <= _LISTED else f"there are {len(choices):,}"
+    return UserError(f"unknown {kind} {name!r}: {hint}{listed}")

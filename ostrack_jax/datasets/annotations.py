@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from ostrack_jax.errors import UserError
 
 _MOST_BYTES = 16 * 2**20
-_SEPARATORS = str.maketrans(",;\t", "   ")
+_SEPARATORS = ",;"  # beside blanks and tabs
 
 
 def read_text(path: Path) -> str:
@@ -32,21 +32,33 @@ def read_text(path: Path) -> str:
 
 def read_numbers(path: Path, columns: int, what: str) -> Float[np.ndarray, "t columns"]:
     """A table of ``columns`` numbers a line (NaN allowed); ``what`` says in an error what a line should hold."""
-    lines = read_text(path).rstrip().splitlines()
-    table = np.empty((len(lines), columns))
-    for i, line in enumerate(lines):
-        parts = line.translate(_SEPARATORS).split()
-        try:
-            numbers = [float(part) for part in parts]
-        except ValueError:
-            numbers = []
-        if len(numbers) != columns:
-            raise UserError(f"{path} line {i + 1}: expected {what}, found {line.strip()[:60]!r}")
-        table[i] = numbers
+    text = read_text(path).rstrip()
+    lines = text.splitlines()
+    for separator in _SEPARATORS:
+        text = text.replace(separator, " ")
+    rows = [line.split() for line in text.splitlines()]
+    try:
+        numbers = [float(word) for row in rows for word in row]
+    except ValueError:
+        numbers = []
+    if not numbers or any(len(row) != columns for row in rows):
+        _tell_the_line(path, lines, rows, columns, what)
+    table = np.array(numbers).reshape(len(rows), columns)
     if np.isinf(table).any():
         row = int(np.isinf(table).any(axis=1).argmax())
         raise UserError(f"{path} line {row + 1}: expected {what}, found an infinite number")
     return table
+
+
+def _tell_the_line(path: Path, lines: list[str], rows: list[list[str]], columns: int, what: str) -> None:
+    """Raise for the first line that is not ``columns`` numbers; none is where there are no lines."""
+    for i, row in enumerate(rows):
+        try:
+            right = len([float(word) for word in row]) == columns
+        except ValueError:
+            right = False
+        if not right:
+            raise UserError(f"{path} line {i + 1}: expected {what}, found {lines[i].strip()[:60]!r}")
 
 
 def read_boxes(path: Path) -> Float[np.ndarray, "t 4"]:

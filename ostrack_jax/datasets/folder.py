@@ -20,6 +20,9 @@ from ostrack_jax.errors import UserError
 # Names a file of boxes has among several text files, the first that is there.
 BOX_FILES = ("groundtruth.txt", "groundtruth_rect.txt", "boxes.txt", "gt.txt")
 
+# Sequences kept where there are videos among them: each holds its file open.
+_OPEN_VIDEOS = 512
+
 # Where the frames lie (a folder of pictures or a video) and the files that may hold their boxes.
 Key = tuple[Path, tuple[Path, ...]]
 
@@ -42,7 +45,8 @@ def open_folder(folder: Path) -> LazySequences:
             f"no sequence in {folder}: expected pictures or a video with a text file of boxes (x,y,w,h a line), "
             "or folders of such"
         )
-    return LazySequences(keys, _read)
+    videos = any(place.suffix.lower() in VIDEOS for place, _ in keys.values())
+    return LazySequences(keys, _read, keep=_OPEN_VIDEOS if videos else None)
 
 
 def _find(folder: Path, inside: bool) -> list[tuple[str, Key]]:

@@ -34,6 +34,8 @@ class Sequence:
       cover: GOT-10k's visible share in eighths (0 absent .. 8 whole), or None where the set has none.
       size_wh: frame width and height in pixels where the annotation states it, else None.
       is_picture: a single picture whose box serves as template and search alike (COCO).
+      flaws: what the reader found wrong and went on without, each in a line that names the file.
+      missing: label files that sequences of this layout have and this one has not.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Sequence:
     cover: Int[np.ndarray, " t"] | None = None
     size_wh: tuple[int, int] | None = None
     is_picture: bool = False
+    flaws: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frames)

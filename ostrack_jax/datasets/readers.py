@@ -11,6 +11,7 @@ from ostrack_jax.datasets.folder import open_folder
 from ostrack_jax.datasets.got10k import open_got10k
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.otb import open_otb
+from ostrack_jax.datasets.pasted import open_pasted
 from ostrack_jax.datasets.paths import find_folder
 from ostrack_jax.datasets.synthetic import open_synthetic
 from ostrack_jax.errors import UserError, unknown
@@ -19,6 +20,7 @@ READERS: dict[str, Callable[..., LazySequences]] = {
     "folder": open_folder,
     "got10k": open_got10k,
     "otb": open_otb,
+    "pasted": open_pasted,
     "synthetic": open_synthetic,
 }
 # Sets of the published mix that this version cannot read yet.

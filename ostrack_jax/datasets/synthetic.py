@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, SupportsIndex
 
-import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from ostrack_jax.datasets import synthetic_motion as motion
 from ostrack_jax.datasets import synthetic_shapes as shapes
-from ostrack_jax.datasets.frames import within
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.sequence import Sequence
-from ostrack_jax.datasets.synthetic_truth import annotate
+from ostrack_jax.datasets.synthetic_scene import Scene, SceneFrames, Thing, film, place
 from ostrack_jax.errors import UserError, unknown
 
 # Enter the seed: never change one, or a part's sequences change with it.
@@ -36,30 +33,6 @@ class Recipe:
     width: int
     height: int
     distractors: int
-
-
-@dataclass(frozen=True, eq=False)
-class Thing:
-    """Something that moves: its look and where its unit square (-0.5..0.5) lies in each frame."""
-
-    patch: UInt8[np.ndarray, "s s 4"]
-    outline: Float[np.ndarray, "k 2"]
-    affine: Float[np.ndarray, "t 2 3"]  # unit square -> pixels
-
-    def corners(self) -> Float[np.ndarray, "t k 2"]:
-        """The outline in every frame, in pixels."""
-        return self.outline @ self.affine[:, :, :2].swapaxes(1, 2) + self.affine[:, None, :, 2]
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """All that a sequence's frames are drawn from; things are drawn in their order, the target among them."""
-
-    background: UInt8[np.ndarray, "bh bw 3"]
-    camera: Float[np.ndarray, "t 2"]  # centre of the view on the background
-    things: list[Thing]
-    target: int  # its place among the things
-    gain: Float[np.ndarray, " t"]
 
 
 def open_synthetic(
@@ -105,40 +78,8 @@ def open_synthetic(
 
 
 def make_sequence(name: str, recipe: Recipe) -> Sequence:
-    """The sequence a recipe leads to; ``cover`` is the visible share in eighths, ``visible`` at least half."""
-    frames = SyntheticFrames(recipe)
-    target, *above = (thing.corners() for thing in frames.scene.things[frames.scene.target :])
-    boxes, share = annotate(target, above, recipe.width, recipe.height)
-    visible = (share >= 0.5) & (boxes[:, 2:] >= 1).all(axis=1)
-    cover = np.rint(8 * share).astype(np.int64)
-    return Sequence(name, frames, boxes, visible, cover, (recipe.width, recipe.height))
-
-
-class SyntheticFrames:
-    """Frames drawn when asked for; picklable: the recipe travels, the scene is set up again."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe = recipe
-
-    def __len__(self) -> int:
-        return self._recipe.frames
-
-    def __getitem__(self, index: SupportsIndex, /) -> UInt8[np.ndarray, "h w 3"]:
-        """Draw frame ``index``."""
-        t = within(index, len(self))
-        x, y = self.scene.camera[t]
-        frame = cv2.getRectSubPix(self.scene.background, (self._recipe.width, self._recipe.height), (x, y))
-        for thing in self.scene.things:
-            _draw(frame, thing.patch, thing.affine[t])
-        return cv2.convertScaleAbs(frame, alpha=float(self.scene.gain[t]))
-
-    @functools.cached_property
-    def scene(self) -> Scene:
-        """What the frames are drawn from."""
-        return make_scene(self._recipe)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_recipe": self._recipe}
+    """The sequence a recipe leads to."""
+    return film(name, SceneFrames(functools.partial(make_scene, recipe), recipe.frames))
 
 
 def make_scene(recipe: Recipe) -> Scene:
@@ -165,7 +106,8 @@ def make_scene(recipe: Recipe) -> Scene:
     sway = np.stack([motion.wander(rng, frames, 120.0), motion.wander(rng, frames, 120.0)], axis=1)
     camera = np.array([wide, high]) / 2 - 0.5 + room * rng.uniform(0, 1) * np.clip(sway, -1, 1)
     gain = 1 + rng.uniform(0, 0.3) * motion.wander(rng, frames)
-    return Scene(background, camera, [*below, target, *above], len(below), np.clip(gain, 0.5, 1.5))
+    things = [*below, target, *above]
+    return Scene(background, camera, things, len(below), np.clip(gain, 0.5, 1.5), (recipe.width, recipe.height))
 
 
 def _make_thing(rng: motion.Rng, look: shapes.Look, path: Float[np.ndarray, "t 2"], side: float) -> Thing:
@@ -176,28 +118,5 @@ def _make_thing(rng: motion.Rng, look: shapes.Look, path: Float[np.ndarray, "t 2
     scale = side * np.exp(rng.uniform(0, 0.4) * motion.wander(rng, frames, 100.0))
     turn = rng.choice([0.0, 0.3, 0.8]) * motion.wander(rng, frames, 80.0)
     wide, high = scale * np.exp(aspect / 2), scale * np.exp(-aspect / 2)
-    affine = np.stack(
-        [
-            np.stack([wide * np.cos(turn), -high * np.sin(turn), path[:, 0]], axis=1),
-            np.stack([wide * np.sin(turn), high * np.cos(turn), path[:, 1]], axis=1),
-        ],
-        axis=1,
-    )
-    return Thing(shapes.make_patch(rng, look, outline, int(np.clip(1.2 * side, 16, 256))), outline, affine)
-
-
-def _draw(
-    frame: UInt8[np.ndarray, "h w 3"], patch: UInt8[np.ndarray, "s s 4"], affine: Float[np.ndarray, "2 3"]
-) -> None:
-    """Draw a patch into a frame in place, touching only the pixels under it."""
-    reach = np.abs(affine[:, :2]).sum(axis=1) / 2 + 1
-    limit = np.array([frame.shape[1], frame.shape[0]])
-    low = np.clip(np.floor(affine[:, 2] - reach), 0, limit).astype(int)
-    high = np.clip(np.ceil(affine[:, 2] + reach), 0, limit).astype(int)
-    if (high <= low).any():
-        return
-    # OpenCV counts pixel centres from 0, the unit square has its own from -0.5: shifted there and back.
-    linear = affine[:, :2] / patch.shape[0]
-    shift = affine[:, 2] - 0.5 - low + linear @ np.full(2, 0.5 - patch.shape[0] / 2)
-    warped = cv2.warpAffine(patch, np.column_stack([linear, shift]), tuple(int(v) for v in high - low))
-    shapes.paste(frame, warped, int(low[0]), int(low[1]))
+    patch = shapes.make_patch(rng, look, outline, int(np.clip(1.2 * side, 16, 256)))
+    return Thing(patch, outline, place(path, wide, high, turn))

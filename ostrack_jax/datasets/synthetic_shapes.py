@@ -62,10 +62,14 @@ def make_outline(rng: Rng) -> Outline:
 
 def make_patch(rng: Rng, look: Look, outline: Outline, size: int) -> UInt8[np.ndarray, "s s 4"]:
     """A square RGBA picture of ``size`` pixels: the look's texture, opaque inside the outline."""
-    alpha = np.zeros((4 * size, 4 * size), np.uint8)
-    cv2.fillPoly(alpha, [np.rint((outline + 0.5) * 4 * size - 0.5).astype(np.int32)], 255)
-    alpha = cv2.resize(alpha, (size, size), interpolation=cv2.INTER_AREA)
-    return np.dstack([_texture(rng, look, size), alpha])
+    return np.dstack([_texture(rng, look, size), fill(outline, size)])
+
+
+def fill(outline: Outline, size: int) -> UInt8[np.ndarray, "s s"]:
+    """A square mask of ``size`` pixels over -0.5..0.5: 255 inside the outline, smooth at its edge."""
+    mask = np.zeros((4 * size, 4 * size), np.uint8)
+    cv2.fillPoly(mask, [np.rint((outline + 0.5) * 4 * size - 0.5).astype(np.int32)], 255)
+    return cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def make_background(rng: Rng, width: int, height: int) -> Texture:
@@ -92,6 +96,19 @@ def paste(canvas: Texture, patch: UInt8[np.ndarray, "ph pw 4"], x: int, y: int) 
     over = patch[top - y : bottom - y, left - x : right - x]
     alpha = over[..., 3:].astype(np.uint16)
     under[...] = (under * (255 - alpha) + over[..., :3] * alpha + 127) // 255
+
+
+def smear(patch: UInt8[np.ndarray, "ph pw 4"], move_xy: Float[np.ndarray, " 2"]) -> UInt8[np.ndarray, "ph pw 4"]:
+    """An RGBA patch as a shutter sees it that is open while the patch moves by ``move_xy`` pixels."""
+    half = int(np.ceil(np.abs(move_xy).max() / 2))
+    kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
+    first, last = (np.rint(16 * (half + sign * move_xy / 2)).astype(int) for sign in (-1, 1))
+    cv2.line(kernel, (int(first[0]), int(first[1])), (int(last[0]), int(last[1])), (1.0,), shift=4)
+    alpha = patch[..., 3:].astype(np.float32)
+    light = np.concatenate([patch[..., :3] * (alpha / 255), alpha], axis=2)
+    light = cv2.filter2D(light, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+    light[..., :3] *= 255 / np.maximum(light[..., 3:], 1.0)
+    return np.clip(np.rint(light), 0, 255).astype(np.uint8)
 
 
 def _texture(rng: Rng, look: Look, size: int) -> Texture:

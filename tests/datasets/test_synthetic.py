@@ -7,7 +7,8 @@ import pickle
 import numpy as np
 import pytest
 
-from ostrack_jax.datasets.synthetic import PARTS, Recipe, Scene, SyntheticFrames, make_sequence, open_synthetic
+from ostrack_jax.datasets.synthetic import PARTS, Recipe, make_scene, make_sequence, open_synthetic
+from ostrack_jax.datasets.synthetic_scene import Scene, SceneFrames, Thing
 from ostrack_jax.datasets.synthetic_truth import annotate, clip_polygon, polygon_area
 from ostrack_jax.errors import UserError
 
@@ -32,17 +33,18 @@ def test_parts_seeds_and_numbers_share_no_sequence():
     assert len(set(PARTS.values())) == len(PARTS)
 
 
-def _alone(recipe: Recipe) -> tuple[SyntheticFrames, SyntheticFrames]:
+def _alone(recipe: Recipe) -> tuple[SceneFrames, SceneFrames]:
     """The sequence's target drawn white, and then nothing, both on black under steady light."""
-    frames = SyntheticFrames(recipe), SyntheticFrames(recipe)
-    scene = frames[0].scene
+    scene = make_scene(recipe)
     target = scene.things[scene.target]
     white = type(target)(np.where([1, 1, 1, 0], 255, target.patch).astype(np.uint8), target.outline, target.affine)
     black = np.zeros_like(scene.background)
     gain = np.ones_like(scene.gain)
-    frames[0].__dict__["scene"] = Scene(black, scene.camera, [white], 0, gain)
-    frames[1].__dict__["scene"] = Scene(black, scene.camera, [white, *scene.things[scene.target + 1 :]], 0, gain)
-    return frames
+
+    def frames(*things: Thing) -> SceneFrames:
+        return SceneFrames(lambda: Scene(black, scene.camera, list(things), 0, gain, scene.size_wh), recipe.frames)
+
+    return frames(white), frames(white, *scene.things[scene.target + 1 :])
 
 
 @pytest.mark.parametrize("number", range(12))

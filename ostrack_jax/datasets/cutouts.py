@@ -1,0 +1,121 @@
+"""Outlines of real objects. Enters: a folder in COCO's layout. Leaves: `Cutouts`, polygons by picture and category."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+from ostrack_jax.datasets.synthetic_truth import polygon_area
+from ostrack_jax.errors import UserError
+
+LEAST_SIDE = 16.0  # pixels of the shorter side: what is smaller shows no detail to follow
+
+
+@dataclass(frozen=True, eq=False)
+class Cutouts:
+    """Objects in pictures, each by the largest of its polygons; compact, so that it may travel to other processes.
+
+    Attributes:
+      pictures: paths of the pictures with an object.
+      picture: each object's place among ``pictures``; objects of one picture follow one another.
+      category: of each object, COCO's number.
+      start: where each object's corners begin among ``corners``; one more, where the last ends.
+      corners: pixels of the picture.
+    """
+
+    pictures: tuple[str, ...]
+    picture: Int[np.ndarray, " n"]
+    category: Int[np.ndarray, " n"]
+    start: Int[np.ndarray, " _"]
+    corners: Float32[np.ndarray, "k 2"]
+
+    def __len__(self) -> int:
+        return len(self.picture)
+
+    def outline(self, index: int) -> Float[np.ndarray, "k 2"]:
+        """The corners of object ``index`` in pixels of its picture."""
+        return self.corners[self.start[index] : self.start[index + 1]].astype(np.float64)
+
+    def beside(self, index: int) -> Int[np.ndarray, " m"]:
+        """The other objects of the same picture, those of its category first."""
+        low, high = np.searchsorted(self.picture, [self.picture[index], self.picture[index] + 1])
+        others = np.delete(np.arange(low, high), index - low)
+        return others[np.argsort(self.category[others] != self.category[index], kind="stable")]
+
+
+def read_cutouts(folder: Path, most: int = 100_000) -> Cutouts:
+    """The objects that have an outline; crowds and those under 16 pixels a side are left out.
+
+    Args:
+      folder: with ``annotations/instances_NAME.json`` and the pictures in ``images/NAME`` or ``NAME``.
+      most: no more objects than that are kept, those of evenly spaced pictures.
+
+    Raises:
+      UserError: nothing of that kind lies there, or the file is no such annotation.
+    """
+    file, pictures = find_instances(folder)
+    try:
+        content = json.loads(file.read_bytes())
+        names = {image["id"]: image["file_name"] for image in content["images"]}
+        objects = sorted(_objects(content["annotations"], names), key=lambda found: found[0])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
+        raise UserError(f"{file}: expected COCO's instances with images and annotations: {type(e).__name__} {e}") from e
+    if not objects:
+        raise UserError(f"{file}: no object with an outline of {LEAST_SIDE:.0f} pixels a side or more")
+    ids = sorted({found[0] for found in objects})
+    ids = ids[:: -(-len(objects) // most)]
+    place = {image: i for i, image in enumerate(ids)}
+    objects = [found for found in objects if found[0] in place]
+    if foreign := [names[image] for image in ids if Path(names[image]).name != names[image]]:
+        raise UserError(f"{file}: expected plain names of files, found {foreign[0]!r}")
+    return Cutouts(
+        pictures=tuple(str(pictures / names[image]) for image in ids),
+        picture=np.array([place[image] for image, _, _ in objects]),
+        category=np.array([category for _, category, _ in objects]),
+        start=np.cumsum([0, *(len(corners) for _, _, corners in objects)]),
+        corners=np.concatenate([corners for _, _, corners in objects]),
+    )
+
+
+def find_instances(folder: Path) -> tuple[Path, Path]:
+    """The annotation file of a folder in COCO's layout (train before others), and the folder of its pictures.
+
+    Raises:
+      UserError: there is no such file, or no such pictures.
+    """
+    files = sorted((folder / "annotations").glob("instances_*.json"), key=lambda f: ("train" not in f.name, f.name))
+    if not files:
+        raise UserError(f"no annotations/instances_*.json in {folder}: expected COCO's layout")
+    name = files[0].stem.removeprefix("instances_")
+    for pictures in (folder / "images" / name, folder / name):
+        if pictures.is_dir():
+            return files[0], pictures
+    raise UserError(f"no pictures for {files[0]}: expected the folder images/{name} or {name} in {folder}")
+
+
+def _objects(
+    annotations: list[dict[str, Any]], names: dict[int, str]
+) -> Iterator[tuple[int, int, Float32[np.ndarray, "k 2"]]]:
+    """Picture, category and corners of each object that is large enough and of a known picture."""
+    for record in annotations:
+        shapes = record.get("segmentation")
+        if record.get("iscrowd") or not isinstance(shapes, list) or record["image_id"] not in names:
+            continue
+        polygons = [
+            np.array(flat, np.float32).reshape(-1, 2) for flat in shapes if len(flat) >= 6 and not len(flat) % 2
+        ]
+        polygons = [polygon for polygon in polygons if np.isfinite(polygon).all()]
+        if polygons:
+            largest = max(polygons, key=lambda polygon: polygon_area(polygon.astype(np.float64)))
+            if np.ptp(largest, axis=0).min() >= LEAST_SIDE:
+                yield record["image_id"], record["category_id"], largest
+
+
+def _corners(flat: list[float]) -> Float32[np.ndarray, "k 2"]:
+    return np.array(flat, np.float32).reshape(-1, 2)

@@ -72,7 +72,8 @@ def start(
         found, (step, moments) = checkpoints.restore(
             resume, abstract.params | abstract.buffers, (abstract.step, abstract.moments)
         )
-        state = State(step, {k: found[k] for k in state.params}, {k: found[k] for k in state.buffers}, moments)
+        params, buffers = ({name: found[name] for name in part} for part in (state.params, state.buffers))
+        state = state._replace(step=step, params=params, buffers=buffers, moments=moments)
     save_config(workdir, config)
     origin = f"step {resume} of {workdir}" if resume is not None else str(init) if init else "fresh weights"
     rates = f"{peak_rate(config.train):.3g} (backbone {peak_rate(config.train) * config.train.backbone_lr_scale:.3g})"

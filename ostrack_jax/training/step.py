@@ -11,11 +11,11 @@ import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from ostrack_jax.config import Config
 from ostrack_jax.models.weights import flat, from_flat, structure, trained_names
-from ostrack_jax.training.losses import losses
+from ostrack_jax.training.losses import Losses, losses
 from ostrack_jax.training.optimizer import optimizer
 
 
@@ -26,6 +26,7 @@ class State(NamedTuple):
     params: dict[str, Any]
     buffers: dict[str, Any]  # BatchNorm's, and the tensors that are only carried along
     moments: optax.OptState
+    finite: Bool[Array, ""]  # false once a loss or gradient was not; nothing else changes from that step on
 
 
 def data_mesh() -> Mesh:
@@ -38,7 +39,7 @@ def init_state(config: Config, weights: Mapping[str, Any], mesh: Mesh) -> State:
     trained = trained_names(config.model)
     params = {name: jnp.asarray(value) for name, value in weights.items() if name in trained}
     buffers = {name: jnp.asarray(value) for name, value in weights.items() if name not in trained}
-    state = State(jnp.zeros((), jnp.int32), params, buffers, optimizer(config).init(params))
+    state = State(jnp.zeros((), jnp.int32), params, buffers, optimizer(config).init(params), jnp.array(True))
     return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
 
 
@@ -54,14 +55,9 @@ def bn_group(config: Config, batch: int) -> int:
     return group if 0 < group < batch else batch
 
 
-def make_step(config: Config) -> Callable[..., tuple[State, dict[str, Array]]]:
-    """The jitted ``step(state, batch, kept=...)``: ``kept`` is static, the search tokens left after each stage.
-
-    The numbers are those of `Losses`, and ``grad_norm``, the gradients' global norm before clipping.
-    """
+def make_loss(config: Config) -> Callable[..., tuple[Array, tuple[Losses, dict[str, Array]]]]:
+    """``loss(params, buffers, batch, kept, key)``: what is minimised; beside it all losses and the new buffers."""
     graph = structure(config.model)[0]
-    update_rule = optimizer(config)
-    seed = jax.random.key(config.train.seed)
 
     def loss(params: dict, buffers: dict, batch: Mapping[str, Any], kept: tuple[int, ...], key: Array) -> Any:
         model = nnx.merge(graph, from_flat(config.model, params | buffers))
@@ -73,12 +69,33 @@ def make_step(config: Config) -> Callable[..., tuple[State, dict[str, Array]]]:
         after = flat(nnx.state(model))
         return out.loss, (out, {name: after[name] for name in buffers})
 
+    return loss
+
+
+def step_key(config: Config, step: Any) -> Array:
+    """What the network's randomness in the step after ``step`` follows from."""
+    return jax.random.fold_in(jax.random.key(config.train.seed), step)
+
+
+def make_step(config: Config) -> Callable[..., tuple[State, dict[str, Array]]]:
+    """The jitted ``step(state, batch, kept=...)``: ``kept`` is static, the search tokens left after each stage.
+
+    The numbers are those of `Losses`, ``grad_norm`` (the gradients' global norm before clipping) and ``finite``.
+    Where the loss or that norm is not finite, the state stays as it is, in this step and in all that follow.
+    """
+    loss, update_rule = make_loss(config), optimizer(config)
+
     def step(state: State, batch: Mapping[str, Any], *, kept: tuple[int, ...]) -> tuple[State, dict[str, Array]]:
-        key = jax.random.fold_in(seed, state.step)
+        key = step_key(config, state.step)
         gradient, (out, buffers) = jax.grad(loss, has_aux=True)(state.params, state.buffers, batch, kept, key)
+        norm = optax.tree.norm(gradient)
+        finite = state.finite & jnp.isfinite(out.loss) & jnp.isfinite(norm)
         updates, moments = update_rule.update(gradient, state.moments, state.params)
         params = cast(dict[str, Any], optax.apply_updates(state.params, updates))
-        return State(state.step + 1, params, buffers, moments), out._asdict() | {"grad_norm": optax.tree.norm(gradient)}
+        after = State(state.step + 1, params, buffers, moments, finite)
+        before = state._replace(finite=finite)
+        after = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
+        return after, out._asdict() | {"grad_norm": norm, "finite": finite}
 
     return jax.jit(step, static_argnames="kept", donate_argnames="state")
 

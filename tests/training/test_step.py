@@ -122,3 +122,26 @@ def test_stochastic_depth_is_another_each_step_and_repeats_with_the_seed(small_c
     first, second = two_steps()
     assert first != second
     assert two_steps() == (first, second)
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_a_step_that_is_not_finite_changes_nothing_nor_do_those_after_it(small_config, small_weights, where):
+    # So heavy a loss is finite itself, but its gradient's norm overflows.
+    weight = 5.0 if where == "loss" else 1e30
+    config = dataclasses.replace(small_config, train=dataclasses.replace(small_config.train, batch=4, l1_weight=weight))
+    mesh, step = data_mesh(), make_step(config)
+    good = _batch(config)
+    bad = {name: value.copy() for name, value in good.items()}
+    if where == "loss":
+        bad["search_box"][2, 1] = np.nan
+    state, numbers = step(init_state(config, small_weights, mesh), place(bad, mesh), kept=(45,))
+    assert not bool(numbers["finite"])
+    assert np.isfinite(numbers["loss"]) == (where == "gradient")
+    for _ in range(2):
+        assert not bool(state.finite)
+        assert int(state.step) == 0
+        for name, value in (state.params | state.buffers).items():
+            np.testing.assert_array_equal(value, small_weights[name])
+        assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(state.moments))
+        state, numbers = step(state, place(good, mesh), kept=(45,))
+        assert not bool(numbers["finite"])

@@ -78,6 +78,13 @@ class PairConfig:
     grayscale: float = 0.05  # probability
     flip: float = 0.5  # probability, shared by the pair; and again for each crop alone
     brightness: float = 0.2  # times U(1 - b, 1 + b)
+    # Not published, off by default (ostrack_jax/pipeline/distort.py); each crop alone, in training only.
+    contrast: float = 0.0  # times U(1 - c, 1 + c) about the crop's mean; saturation and tint (each channel) likewise
+    saturation: float = 0.0
+    tint: float = 0.0
+    blur: float = 0.0  # probability: out of focus or moved
+    coarse: float = 0.0  # probability: shrunk 1.5 to 4 times and enlarged again
+    occlude: float = 0.0  # probability: a rectangle over part of the target in the search region
 
 
 @dataclass(frozen=True)
@@ -264,7 +271,12 @@ _NOT_NEGATIVE = {
     ),
     "track": ("margin",),
 }
-_SHARES = {"pairs": ("grayscale", "flip", "brightness")}
+_SHARES = {
+    "pairs": (
+        *("grayscale", "flip", "brightness"),
+        *("contrast", "saturation", "tint", "blur", "coarse", "occlude"),
+    )
+}
 
 
 def _check(config: Config) -> None:

@@ -17,6 +17,7 @@ from jaxtyping import Float32, Real, UInt8
 from ostrack_jax.config import ModelConfig, PairConfig
 from ostrack_jax.errors import UserError
 from ostrack_jax.geometry.crops import box_to_crop, square_crop
+from ostrack_jax.pipeline.distort import distort
 from ostrack_jax.pipeline.pairs import Pair, UnusablePairError, jitter_box
 
 Image = UInt8[np.ndarray, "h w 3"]
@@ -54,8 +55,8 @@ def make_example(pair: Pair, pairs: PairConfig, model: ModelConfig, train: bool,
     template = _crop(pair.template_frame, pair.template_box_xywh, pair.template_box_xywh, *of_template)
     search = _crop(pair.search_frame, pair.search_box_xywh, around, *of_search)
     if train:
-        template = _alone(*template, pairs, rng)
-        search = _alone(*search, pairs, rng)
+        template = _alone(*template, pairs, False, rng)
+        search = _alone(*search, pairs, True, rng)
     return Example(
         template=template[0],
         search=search[0],
@@ -130,7 +131,10 @@ def _crop(frame: Image, box_xywh: Box, around_xywh: Box, factor: float, size: in
     return crop.image, box
 
 
-def _alone(crop: CropImage, box_xywh: Box, config: PairConfig, rng: np.random.Generator) -> tuple[CropImage, Box]:
-    """What befalls each crop for itself: brightness, flip. The box in fractions."""
+def _alone(
+    crop: CropImage, box_xywh: Box, config: PairConfig, hide: bool, rng: np.random.Generator
+) -> tuple[CropImage, Box]:
+    """What befalls each crop for itself: what is switched on of `distort`, brightness, flip. The box in fractions."""
+    crop = distort(crop, box_xywh, config, hide, rng)
     crop = scale_brightness(crop, rng.uniform(max(0.0, 1 - config.brightness), 1 + config.brightness))
     return flip_crop(crop, box_xywh) if rng.random() < config.flip else (crop, box_xywh)

@@ -7,6 +7,7 @@ Files come from elsewhere: their size is bounded, and names in them cannot lead 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from jaxtyping import Bool, Float, Int
 from ostrack_jax.errors import UserError
 
 _MOST_BYTES = 16 * 2**20
-_SEPARATORS = ",;"  # beside blanks and tabs
 
 
 def read_text(path: Path) -> str:
@@ -34,9 +34,7 @@ def read_numbers(path: Path, columns: int, what: str) -> Float[np.ndarray, "t co
     """A table of ``columns`` numbers a line (NaN allowed); ``what`` says in an error what a line should hold."""
     text = read_text(path).rstrip()
     lines = text.splitlines()
-    for separator in _SEPARATORS:
-        text = text.replace(separator, " ")
-    rows = [line.split() for line in text.splitlines()]
+    rows = [line.split() for line in _as_blanks(text).splitlines()]
     try:
         numbers = [float(word) for row in rows for word in row]
     except ValueError:
@@ -73,18 +71,67 @@ def read_boxes(path: Path) -> Float[np.ndarray, "t 4"]:
     return boxes
 
 
-def read_labels(path: Path, frames: int) -> Int[np.ndarray, " frames"]:
-    """One whole number a line and frame.
+def read_labels(path: Path) -> Int[np.ndarray, " t"]:
+    """Whole numbers, one a frame: a line each (GOT-10k), or all in one line (LaSOT).
 
     Raises:
-      UserError: the file is unreadable, or has not ``frames`` lines of one whole number.
+      UserError: the file is unreadable, or holds anything else.
     """
-    labels = read_numbers(path, 1, "one whole number")[:, 0]
-    if len(labels) != frames:
-        raise UserError(f"{path} has {len(labels)} lines: expected {frames}, one per frame")
-    if not (np.abs(labels) < 2**31).all() or (labels % 1).any():
-        raise UserError(f"{path}: expected whole numbers only")
-    return labels.astype(np.int64)
+    lines = _as_blanks(read_text(path)).splitlines()
+    labels: list[int] = []
+    for i, line in enumerate(lines):
+        try:
+            labels += [_whole(word) for word in line.split()]
+        except ValueError as e:
+            raise UserError(f"{path} line {i + 1}: expected whole numbers, found {line.strip()[:60]!r}") from e
+    return np.array(labels, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """What the text files say about a video, cut to the frames that all have.
+
+    Attributes:
+      boxes_xywh: pixels; NaN where not annotated.
+      labels: by file name, those that are there.
+      flaws: what was wrong, for `Sequence.flaws`; ``missing`` for `Sequence.missing`.
+    """
+
+    boxes_xywh: Float[np.ndarray, "t 4"]
+    labels: dict[str, Int[np.ndarray, " t"]]
+    flaws: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def read_annotation(boxes: Path, pictures: int, labels: tuple[str, ...] = ()) -> Annotation:
+    """The boxes and the label files beside them, one line a picture.
+
+    A single box is that of the first picture, the others are NaN. Where the counts differ, what all have is used.
+
+    Args:
+      boxes: the file of boxes.
+      pictures: how many there are.
+      labels: names of the label files; one that is missing or empty restrains nothing.
+
+    Raises:
+      UserError: the boxes cannot be read, or a label file that is there.
+    """
+    table, found, missing = read_boxes(boxes), {}, []
+    for name in labels:
+        column = read_labels(boxes.parent / name) if (boxes.parent / name).is_file() else ()
+        if len(column):
+            found[name] = column
+        else:
+            missing.append(name)
+    if len(table) == 1 < pictures:
+        table = np.concatenate([table, np.full((pictures - 1, 4), np.nan)])
+    counts = {"pictures": pictures, boxes.name: len(table), **{name: len(column) for name, column in found.items()}}
+    common, flaws = min(counts.values()), ()
+    if max(counts.values()) > common:
+        told = ", ".join(f"{count} {name}" for name, count in counts.items())
+        flaws = (f"counts differ beside {boxes} ({told}): the first {common} are used",)
+    found = {name: column[:common] for name, column in found.items()}
+    return Annotation(table[:common], found, flaws, tuple(missing))
 
 
 def read_names(path: Path) -> list[str]:
@@ -109,3 +156,15 @@ def read_names(path: Path) -> list[str]:
 def valid(boxes_xywh: Float[np.ndarray, "t 4"]) -> Bool[np.ndarray, " t"]:
     """Which boxes are annotated and have a positive width and height."""
     return np.logical_and(np.isfinite(boxes_xywh).all(axis=1), (boxes_xywh[:, 2:] > 0).all(axis=1))
+
+
+def _as_blanks(text: str) -> str:
+    """Commas and semicolons as blanks (tabs part words anyway)."""
+    return text.replace(",", " ").replace(";", " ")
+
+
+def _whole(word: str) -> int:
+    number = float(word)
+    if number % 1 or not -(2**31) < number < 2**31:  # infinite and NaN too
+        raise ValueError(word)
+    return int(number)

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import functools
 import re
-from importlib import resources
 from pathlib import Path
 
-import numpy as np
-
-from ostrack_jax.datasets.annotations import read_boxes, read_labels, read_names, read_text, valid
+from ostrack_jax.datasets.annotations import read_annotation, read_names, read_text, valid
 from ostrack_jax.datasets.frames import PictureFrames, list_pictures
 from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.published import read_published
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.errors import UserError, unknown
 
@@ -48,37 +46,36 @@ def open_got10k(folder: Path, part: str = "train", split: str = "all") -> LazySe
                 f"{found[0]} has {len(names)}: split=all uses everything there is"
             )
         names = [names[i] for i in positions]
-    return LazySequences(dict.fromkeys(names), functools.partial(_read, found[0]))
+    return LazySequences(dict.fromkeys(names), functools.partial(_read, found[0], part))
 
 
 def read_split(name: str) -> list[int]:
     """A published list: zero-based positions in the train part's `list.txt`, rising."""
     if name not in SPLITS[1:]:
         raise unknown("split of GOT-10k", name, SPLITS)
-    text = resources.files("ostrack_jax.datasets").joinpath("splits", f"got10k_{name}.txt").read_text("utf-8")
-    positions = []
-    for item in text.split():
-        first, _, last = item.partition("-")
-        positions.extend(range(int(first), int(last or first) + 1))
-    return positions
+    return [int(position) for position in read_published(f"got10k_{name}")]
 
 
-def _read(root: Path, name: str, key: None) -> Sequence:
-    """One sequence's boxes and labels; where a label file is missing it restrains nothing."""
+def _read(root: Path, part: str, name: str, key: None) -> Sequence:
+    """One sequence's boxes and labels."""
     folder = root / name
     pictures = list_pictures(folder)
-    boxes = read_boxes(folder / "groundtruth.txt")
-    if len(boxes) == 1 < len(pictures):
-        boxes = np.concatenate([boxes, np.full((len(pictures) - 1, 4), np.nan)])
-    if len(boxes) != len(pictures):
-        raise UserError(f"{folder / 'groundtruth.txt'} has {len(boxes)} boxes for {len(pictures)} pictures")
-    visible, cover = valid(boxes), None
-    if (folder / "absence.label").is_file():
-        visible &= read_labels(folder / "absence.label", len(boxes)) == 0
-    if (folder / "cover.label").is_file():
-        cover = read_labels(folder / "cover.label", len(boxes))
+    found = read_annotation(folder / "groundtruth.txt", len(pictures), ("absence.label", "cover.label"))
+    visible, cover = valid(found.boxes_xywh), found.labels.get("cover.label")
+    if "absence.label" in found.labels:
+        visible &= found.labels["absence.label"] == 0
+    if cover is not None:
         visible &= cover > 0
-    return Sequence(name, PictureFrames(pictures), boxes, visible, cover, _size(folder / "meta_info.ini"))
+    return Sequence(
+        name,
+        PictureFrames(pictures[: len(visible)]),
+        found.boxes_xywh,
+        visible,
+        cover,
+        _size(folder / "meta_info.ini"),
+        flaws=found.flaws,
+        missing=found.missing if part != "test" else (),
+    )
 
 
 def _size(path: Path) -> tuple[int, int] | None:

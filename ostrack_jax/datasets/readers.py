@@ -7,24 +7,30 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ostrack_jax.config import DataConfig
+from ostrack_jax.datasets.coco import open_coco
 from ostrack_jax.datasets.folder import open_folder
 from ostrack_jax.datasets.got10k import open_got10k
+from ostrack_jax.datasets.lasot import open_lasot
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.otb import open_otb
 from ostrack_jax.datasets.pasted import open_pasted
 from ostrack_jax.datasets.paths import find_folder
 from ostrack_jax.datasets.synthetic import open_synthetic
+from ostrack_jax.datasets.trackingnet import open_trackingnet
+from ostrack_jax.datasets.vid import open_vid
 from ostrack_jax.errors import UserError, unknown
 
 READERS: dict[str, Callable[..., LazySequences]] = {
+    "coco": open_coco,
     "folder": open_folder,
     "got10k": open_got10k,
+    "lasot": open_lasot,
     "otb": open_otb,
     "pasted": open_pasted,
     "synthetic": open_synthetic,
+    "trackingnet": open_trackingnet,
+    "vid": open_vid,
 }
-# Sets of the published mix that this version cannot read yet.
-NOT_YET = ("coco", "lasot", "trackingnet", "vid")
 
 
 def open_dataset(data: DataConfig) -> LazySequences:
@@ -35,15 +41,10 @@ def open_dataset(data: DataConfig) -> LazySequences:
         go to the reader where it knows them.
 
     Raises:
-      UserError: an unknown reader, part, split or option, a reader yet to come, a missing or foreign folder.
+      UserError: an unknown reader, part, split or option, a missing or foreign folder.
     """
-    if data.reader in NOT_YET:
-        raise UserError(
-            f"there is no reader for {data.reader} in this version yet: leave it out of the mix, or use one of "
-            f"{', '.join(sorted(READERS))}"
-        )
     if data.reader not in READERS:
-        raise unknown("reader", data.reader, [*READERS, *NOT_YET])
+        raise unknown("reader", data.reader, READERS)
     reader = READERS[data.reader]
     takes = inspect.signature(reader).parameters
     given: dict[str, Any] = {}

@@ -76,16 +76,15 @@ def test_missing_empty_and_oversized_files_are_told(tmp_path, monkeypatch):
         an.read_boxes(path)
 
 
-def test_labels_are_whole_numbers_one_per_frame(tmp_path):
+def test_labels_are_whole_numbers_in_a_column_or_a_line(tmp_path):
     path = tmp_path / "cover.label"
-    path.write_text("8\n0\r\n3\n")
-    assert an.read_labels(path, 3).tolist() == [8, 0, 3]
-    with pytest.raises(UserError, match="has 3 lines: expected 4"):
-        an.read_labels(path, 4)
-    for text in ("1\n0.5\n1", "1\nnan\n1", "1\n1e30\n1"):
+    for text in ("8\n0\r\n3\n", "8,0,3", "8 0 3\n\n"):
         path.write_text(text)
-        with pytest.raises(UserError, match="whole numbers"):
-            an.read_labels(path, 3)
+        assert an.read_labels(path).tolist() == [8, 0, 3]
+    for text in ("1\n0.5\n1", "1\nnan\n1", "1\n1e30\n1", "1\nx\n1", "1\n-inf"):
+        path.write_text(text)
+        with pytest.raises(UserError, match=r"cover.label line 2: expected whole numbers"):
+            an.read_labels(path)
 
 
 def test_names_stay_in_their_folder(tmp_path):

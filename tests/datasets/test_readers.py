@@ -82,9 +82,6 @@ def test_a_broken_paths_file_is_told(monkeypatch, tmp_path, text, message):
 def test_wrong_names_are_told(got10k):
     with pytest.raises(UserError, match="unknown reader 'got10': did you mean 'got10k'"):
         open_dataset(DataConfig(reader="got10"))
-    for reader in ("lasot", "trackingnet", "coco", "vid"):
-        with pytest.raises(UserError, match=f"no reader for {reader} in this version yet"):
-            open_dataset(DataConfig(reader=reader))
     with pytest.raises(UserError, match="unknown option of the synthetic reader 'widht': did you mean 'width'"):
         open_dataset(DataConfig(reader="synthetic", options={"widht": 9}))
     with pytest.raises(UserError, match="synthetic option height: expected int, found '9'"):

@@ -1,0 +1,97 @@
+"""LaSOT's layout (Fan et al. 2019). Enters: its folder, a part, a split. Leaves: sequences, read lazily.
+
+Each sequence is a folder `class-N` with `img/`, `groundtruth.txt`, `full_occlusion.txt` and `out_of_view.txt`; they lie
+in folders of their class, or side by side.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from pathlib import Path
+
+from ostrack_jax.datasets.annotations import read_annotation, valid
+from ostrack_jax.datasets.frames import PictureFrames, list_folder, list_pictures
+from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.published import read_published
+from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.errors import UserError, unknown
+
+PARTS = ("train", "test")
+SPLITS = ("all", *PARTS)
+LABELS = ("full_occlusion.txt", "out_of_view.txt")
+
+_log = logging.getLogger(__name__)
+
+
+def open_lasot(folder: Path, part: str = "train", split: str = "all") -> LazySequences:
+    """The sequences of one part.
+
+    Args:
+      folder: of the classes, or of the sequences themselves.
+      part: test, the published 280; or train, all others.
+      split: all, what there is of the part; or a published list whole, whatever the part: train (1,120) | test (280).
+
+    Raises:
+      UserError: an unknown part or split, a folder without any of their sequences.
+    """
+    if part not in PARTS:
+        raise unknown("part of LaSOT", part, PARTS)
+    if split not in SPLITS:
+        raise unknown("split of LaSOT", split, SPLITS)
+    if split != "all":
+        names = read_published(f"lasot_{split}")
+        if not any((folder / place).is_dir() for name in names for place in places(name)):
+            raise UserError(f"no sequence of LaSOT's {split} list in {folder}: expected folders as {_such(names[0])}")
+        return LazySequences(dict.fromkeys(names), functools.partial(_read, folder))
+    test = set(read_published("lasot_test"))
+    there = _list(folder)
+    names = [name for name in there if (name in test) == (part == "test")]
+    if not names:
+        raise UserError(f"no sequence of LaSOT's {part} part in {folder}: expected folders as {_such('cat-1')}")
+    if part == "test" and len(names) < len(test):
+        _log.warning("LaSOT in %s: %d of the %d sequences of the test part are there", folder, len(names), len(test))
+    return LazySequences(dict.fromkeys(names), functools.partial(_read, folder))
+
+
+def places(name: str) -> tuple[str, str]:
+    """Where a sequence may lie: in its class's folder, or beside the others."""
+    return f"{name.rpartition('-')[0]}/{name}", name
+
+
+def _such(name: str) -> str:
+    return " or ".join(f"{place}/img" for place in places(name))
+
+
+def _list(folder: Path) -> list[str]:
+    """The sequences that are there, in either place, numbers counting as numbers."""
+    names = {}
+    for entry in list_folder(folder):
+        if not entry.is_dir():
+            continue
+        if _is_name(entry.name):
+            names[entry.name] = None
+            continue
+        for inner in list_folder(folder / entry.name):
+            if _is_name(inner.name) and inner.name.rpartition("-")[0] == entry.name and inner.is_dir():
+                names[inner.name] = None
+    return list(names)
+
+
+def _is_name(name: str) -> bool:
+    return re.fullmatch(r".+-\d+", name) is not None
+
+
+def _read(root: Path, name: str, key: None) -> Sequence:
+    """One sequence; visible is what is neither fully occluded nor out of view and has a valid box."""
+    folder = next((root / place for place in places(name) if (root / place).is_dir()), None)
+    if folder is None:
+        raise UserError(f"no folder of the sequence {name} in {root}: expected {_such(name)}")
+    pictures = list_pictures(folder / "img")
+    found = read_annotation(folder / "groundtruth.txt", len(pictures), LABELS)
+    visible = valid(found.boxes_xywh)
+    for label in found.labels.values():
+        visible &= label == 0
+    frames = PictureFrames(pictures[: len(visible)])
+    return Sequence(name, frames, found.boxes_xywh, visible, flaws=found.flaws, missing=found.missing)

@@ -96,6 +96,8 @@ def _report(what: str, sequences: LazySequences, official: int | None) -> Findin
         height, width = first.frames[0].shape[:2]
     except (UserError, IndexError) as e:
         return Finding("wrong", f"{what}: {e}")
+    if first.flaws:
+        return Finding("wrong", f"{what}: {first.name}: {'; '.join(first.flaws)}")
     text = f"{what}: {len(sequences)} sequences"
     if official is not None and official != len(sequences):
         text += f" (the official set has {official:,})"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import layouts
 import pytest
 
+from ostrack_jax import config
 from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.readers import READERS, open_dataset
 from ostrack_jax.errors import UserError
@@ -92,6 +94,23 @@ def test_wrong_names_are_told(got10k):
         open_dataset(DataConfig(reader="synthetic", split="vot_val"))
     with pytest.raises(UserError, match="unknown split of GOT-10k"):
         open_dataset(DataConfig(dir=str(got10k), split="some"))
+
+
+@pytest.mark.parametrize("name", [name for name in config.names() if name.endswith(("_ep300", "_ep100"))])
+def test_the_published_configs_open_their_sets(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("OSTRACK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OSTRACK_PATHS", str(tmp_path / "paths.toml"))
+    sets = {"lasot": layouts.lasot, "trackingnet": layouts.trackingnet, "coco": layouts.coco}
+    for reader, make in sets.items():
+        make(tmp_path / reader)
+    for part in ("train", "val"):
+        (tmp_path / "got10k" / part).mkdir(parents=True)
+        (tmp_path / "got10k" / part / "list.txt").write_text("".join(f"s{i}\n" for i in range(9335)))
+    listed = "\n".join(f'{reader} = "{tmp_path / reader}"' for reader in (*sets, "got10k"))
+    (tmp_path / "paths.toml").write_text(f"[data]\n{listed}\n")
+    counts = {"lasot": {1120}, "trackingnet": {2}, "coco": {4}, "got10k": {9335, 7086, 1249}}
+    for data in config.load(name).data.values():
+        assert len(open_dataset(data)) in counts[data.reader]
 
 
 def test_options_reach_the_reader():

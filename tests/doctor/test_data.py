@@ -77,7 +77,7 @@ def test_a_sequence_that_cannot_be_read_is_wrong(tmp_path):
     boxes(tmp_path / "train/a/groundtruth.txt", 2)
     (finding,) = find_datasets(tmp_path / "train")
     assert finding.verdict == "wrong"
-    assert "2 boxes for 3 pictures" in finding.text
+    assert "(3 pictures, 2 groundtruth.txt): the first 2 are used" in finding.text
 
 
 def test_otb_and_a_plain_folder_one_level_down(tmp_path):

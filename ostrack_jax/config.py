@@ -85,6 +85,7 @@ class PairConfig:
     blur: float = 0.0  # probability: out of focus or moved
     coarse: float = 0.0  # probability: shrunk 1.5 to 4 times and enlarged again
     occlude: float = 0.0  # probability: a rectangle over part of the target in the search region
+    reduced_decode: bool = True  # training only: a JPEG whose crop is shrunk twice or more is decoded smaller
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,41 @@ import re
 from collections.abc import Iterable
 from collections.abc import Sequence as ListOf
 from pathlib import Path
-from typing import SupportsIndex
+from typing import Protocol, SupportsIndex, runtime_checkable
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from ostrack_jax.datasets.names import compact
+from ostrack_jax.datasets.sequence import Frames
 from ostrack_jax.errors import UserError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
 
+# What a JPEG can be reduced by while it is decoded: whole blocks of its transform become fewer pixels.
+REDUCTIONS = {
+    1: cv2.IMREAD_COLOR_RGB,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+_MOST_BYTES = 256 * 2**20  # of a picture file
+
 Picture = UInt8[np.ndarray, "h w 3"]
+
+
+@runtime_checkable
+class ReducibleFrames(Frames, Protocol):
+    """Frames of which some can be had smaller for less work."""
+
+    def reduced(self, index: int, factor: int, /) -> tuple[Picture, int]:
+        """Frame ``index`` at a ``factor``-th of its size, or whole; and the factor it was in fact reduced by.
+
+        A side of n pixels becomes ceil(n / factor); a pixel is the mean of those it covers, as near as JPEG has it.
+        """
+        ...
 
 
 class PictureFrames:
@@ -38,6 +60,13 @@ class PictureFrames:
     def __getitem__(self, index: SupportsIndex, /) -> Picture:
         """Decode picture ``index``; orientation tags are ignored, boxes count the stored pixels."""
         return read_picture(self._paths[within(index, len(self))])
+
+    def reduced(self, index: int, factor: int, /) -> tuple[Picture, int]:
+        """Picture ``index``, smaller where it is a JPEG, and by which factor (see `ReducibleFrames`)."""
+        path = self._paths[within(index, len(self))]
+        data = read_bytes(path)
+        factor = factor if is_jpeg(data) else 1
+        return decode_picture(data, path, factor), factor
 
 
 class ArrayFrames:
@@ -62,20 +91,59 @@ def within(index: SupportsIndex, length: int) -> int:
     return number
 
 
+def read_frame(frames: Frames, index: int, factor: int = 1) -> tuple[Picture, int]:
+    """Frame ``index``, reduced by ``factor`` (of `REDUCTIONS`) where its kind allows it; and the factor it has."""
+    if factor > 1 and isinstance(frames, ReducibleFrames):
+        return frames.reduced(index, factor)
+    return frames[index], 1
+
+
 def read_picture(path: Path | str) -> Picture:
     """Decode one file to RGB.
 
     Raises:
-      UserError: there is no such file, or it is no picture OpenCV can read.
+      UserError: there is no such file, or it is no picture OpenCV can read; a JPEG cut short is none.
+    """
+    return decode_picture(read_bytes(path), path)
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """A picture file as it is stored; a `UserError` where there is none, or none of a sane size."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(size + 1) if size <= _MOST_BYTES else b""
+    except OSError as e:
+        raise UserError(f"cannot read the picture {path}: {(e.strerror or str(e)).lower()}") from e
+    if size > _MOST_BYTES:
+        raise UserError(f"cannot read the picture {path}: it is larger than {_MOST_BYTES >> 20} MiB")
+    return data
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Whether these are the bytes of a JPEG file, by their beginning."""
+    return data[:3] == b"\xff\xd8\xff"
+
+
+def decode_picture(data: bytes, name: Path | str, factor: int = 1) -> Picture:
+    """A stored picture to RGB; orientation tags are ignored.
+
+    Args:
+      data: a file's bytes, of any format OpenCV reads.
+      name: says in an error which it is.
+      factor: one of `REDUCTIONS`, above 1 for a JPEG only.
+
+    Raises:
+      UserError: it is no picture OpenCV can read.
     """
     try:
-        picture = cv2.imread(os.fspath(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as e:  # raised for headers that promise absurd sizes
-        raise UserError(f"cannot decode the picture {path}: {e.err}") from e
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), REDUCTIONS[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as e:  # raised for no bytes at all, and for headers that promise absurd sizes
+        raise UserError(f"cannot decode the picture {name}: {e.err if data else 'it is empty'}") from e
     if picture is None:
-        why = "not a picture OpenCV can read" if Path(path).is_file() else "no such file"
-        raise UserError(f"cannot read the picture {path}: {why}")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, dst=picture)
+        raise UserError(f"cannot read the picture {name}: not a picture OpenCV can read, or cut short")
+    # OpenCV has no flag for a reduced picture in RGB.
+    return picture if factor == 1 else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, dst=picture)
 
 
 def list_pictures(folder: Path) -> list[str]:

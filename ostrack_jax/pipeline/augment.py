@@ -1,8 +1,9 @@
 """From a pair of frames to the network's input. Enters: `Pair` and a random generator. Leaves: `Example`.
 
 The published order: grayscale and flip of both whole frames together; crops, the search region's around a
-jittered box; then, each crop for itself, brightness and a second flip. Images stay uint8; they are normalised
-on the device.
+jittered box; then, each crop for itself, brightness and a second flip. All that decides how large the crops are in
+their frames is drawn before these are read, so that they need not be decoded larger. Images stay uint8; they are
+normalised on the device.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import numpy as np
 from jaxtyping import Float32, Real, UInt8
 
 from ostrack_jax.config import ModelConfig, PairConfig
+from ostrack_jax.datasets.frames import REDUCTIONS
 from ostrack_jax.errors import UserError
-from ostrack_jax.geometry.crops import box_to_crop, square_crop
+from ostrack_jax.geometry.crops import Crop, box_to_crop, crop_side, square_crop
 from ostrack_jax.pipeline.distort import distort
 from ostrack_jax.pipeline.pairs import Pair, UnusablePairError, jitter_box
 
@@ -34,35 +36,71 @@ class Example(TypedDict):
     search_box: Float32[np.ndarray, " 4"]
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Aim:
+    """One of the two crops to be made: boxes in pixels of the whole frame, the crop's factor and size."""
+
+    box_xywh: Box
+    around_xywh: Box
+    factor: float
+    size: int
+
+    def reduction(self) -> int:
+        """The most its frame may be reduced by: the square then still has the crop's size, or more."""
+        shrunk = crop_side(self.around_xywh, self.factor) / self.size
+        return max(factor for factor in REDUCTIONS if factor <= max(1.0, shrunk))
+
+    def crop(self, frame: Image, reduced: int, gray: bool, flip: bool) -> tuple[Crop, Box]:
+        """The crop from its frame, which was ``reduced``, and the target in it (fractions)."""
+        box, around = self.box_xywh / reduced, self.around_xywh / reduced
+        if gray:
+            frame = grayscale(frame)
+        if flip:
+            frame = cv2.flip(frame, 1)
+            box, around = (flip_box(moved, frame.shape[1]) for moved in (box, around))
+        crop = square_crop(frame, around, self.factor, self.size)
+        return crop, box_to_crop(box, around, crop.resize_factor, self.size)
+
+
 def make_example(pair: Pair, pairs: PairConfig, model: ModelConfig, train: bool, rng: np.random.Generator) -> Example:
-    """Augment and crop a pair by the published rules.
+    """Augment, read and crop a pair by the published rules.
+
+    A frame reduced while it was decoded is taken as a smaller frame, its boxes with it.
 
     Args:
       pair: what was drawn.
-      pairs: jitters and probabilities.
+      pairs: jitters and probabilities; whether frames may be reduced.
       model: sizes and factors of the crops.
-      train: False leaves out brightness and the second flip (the release's validation).
+      train: False leaves out brightness and the second flip (the release's validation), and reduces no frame.
       rng: the only source of randomness.
 
     Raises:
-      UnusablePairError: a box no crop can be made around (kind "box"), or a crop of nothing but padding
-        (kind "padding").
+      UnusablePairError: a frame that cannot be read (kind "unreadable"), a box no crop can be made around (kind
+        "box"), or a crop of nothing but padding (kind "padding").
     """
-    pair = _share(pair, pairs, rng)
-    of_template = model.template_factor, model.template_size, model.patch
-    of_search = model.search_factor, model.search_size, model.patch
+    gray, flip = rng.random() < pairs.grayscale, rng.random() < pairs.flip
     around = jitter_box(pair.search_box_xywh, pairs.centre_jitter, pairs.scale_jitter, rng)
-    template = _crop(pair.template_frame, pair.template_box_xywh, pair.template_box_xywh, *of_template)
-    search = _crop(pair.search_frame, pair.search_box_xywh, around, *of_search)
-    if train:
-        template = _alone(*template, pairs, False, rng)
-        search = _alone(*search, pairs, True, rng)
-    return Example(
-        template=template[0],
-        search=search[0],
-        template_box=template[1].astype(np.float32),
-        search_box=search[1].astype(np.float32),
+    aims = (
+        _Aim(pair.template_box_xywh, pair.template_box_xywh, model.template_factor, model.template_size),
+        _Aim(pair.search_box_xywh, around, model.search_factor, model.search_size),
     )
+    try:
+        most = [aim.reduction() for aim in aims]
+    except UserError as e:
+        raise UnusablePairError("box", str(e), pair.source) from e
+    frames = pair.read(*most) if train and pairs.reduced_decode else pair.read()
+    crops = []
+    for aim, (frame, reduced) in zip(aims, frames, strict=True):
+        crop, box = aim.crop(frame, reduced, gray, flip)
+        if crop.is_padding(model.patch):
+            where = f"no frame within the crop around {np.round(aim.around_xywh, 1)}"
+            raise UnusablePairError("padding", where, pair.source)
+        crops.append((crop.image, box))
+    if train:
+        crops = [_alone(*crop, pairs, hide, rng) for crop, hide in zip(crops, (False, True), strict=True)]
+    (template, template_box), (search, search_box) = crops
+    boxes_in_crops = {"template_box": template_box.astype(np.float32), "search_box": search_box.astype(np.float32)}
+    return Example(template=template, search=search, **boxes_in_crops)
 
 
 def grayscale(image: Image) -> Image:
@@ -70,14 +108,14 @@ def grayscale(image: Image) -> Image:
     return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
 
 
-def flip_frame(frame: Image, box_xywh: Box) -> tuple[Image, Box]:
-    """A frame mirrored left to right, and its box in pixels by the release's rule.
+def flip_box(box_xywh: Box, width: int) -> Box:
+    """A box in pixels of a frame of that width, once this is mirrored left to right, by the release's rule.
 
     x becomes W - 1 - x - w, one pixel left of the true mirror of an exclusive box; the networks have learned
     with it.
     """
     x, y, w, h = box_xywh
-    return cv2.flip(frame, 1), np.array([frame.shape[1] - 1 - x - w, y, w, h])
+    return np.array([width - 1 - x - w, y, w, h])
 
 
 def flip_crop(crop: CropImage, box_xywh: Box) -> tuple[CropImage, Box]:
@@ -97,38 +135,6 @@ def scale_brightness(image: Image, factor: float) -> Image:
       factor: 0 or more.
     """
     return cv2.convertScaleAbs(image, alpha=factor)
-
-
-def _share(pair: Pair, config: PairConfig, rng: np.random.Generator) -> Pair:
-    """What befalls both frames alike: grayscale, flip."""
-    gray, flip = rng.random() < config.grayscale, rng.random() < config.flip
-    if not (gray or flip):
-        return pair
-    template, template_box = _share_one(pair.template_frame, pair.template_box_xywh, gray, flip)
-    if pair.search_frame is pair.template_frame:
-        search, search_box = template, template_box
-    else:
-        search, search_box = _share_one(pair.search_frame, pair.search_box_xywh, gray, flip)
-    boxes = {"template_box_xywh": template_box, "search_box_xywh": search_box}
-    return dataclasses.replace(pair, template_frame=template, search_frame=search, **boxes)
-
-
-def _share_one(frame: Image, box_xywh: Box, gray: bool, flip: bool) -> tuple[Image, Box]:
-    if gray:
-        frame = grayscale(frame)
-    return flip_frame(frame, box_xywh) if flip else (frame, box_xywh)
-
-
-def _crop(frame: Image, box_xywh: Box, around_xywh: Box, factor: float, size: int, patch: int) -> tuple[CropImage, Box]:
-    """The crop around ``around_xywh`` (pixels of the frame) and the target's box in it (fractions)."""
-    try:
-        crop = square_crop(frame, around_xywh, factor, size)
-    except UserError as e:
-        raise UnusablePairError("box", str(e)) from e
-    if crop.is_padding(patch):
-        raise UnusablePairError("padding", f"no frame within the crop around {np.round(around_xywh, 1)}")
-    box = box_to_crop(np.asarray(box_xywh, np.float64), np.asarray(around_xywh, np.float64), crop.resize_factor, size)
-    return crop.image, box
 
 
 def _alone(

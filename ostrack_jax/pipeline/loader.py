@@ -22,12 +22,14 @@ from ostrack_jax.config import Config, ModelConfig
 from ostrack_jax.datasets.readers import open_dataset
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.augment import make_example
+from ostrack_jax.pipeline.failures import Draws, Tally, spec
 from ostrack_jax.pipeline.pairs import Source, UnusablePairError, draw_pair
-from ostrack_jax.pipeline.workers import Ahead, Spec
+from ostrack_jax.pipeline.workers import Ahead, Fields, Spec
 
 Use = Literal["train", "validation"]
 
 _MAX_DRAWS = 200  # for one record; on sound data hardly any needs a second
+_MOST_REPORTED = 100  # failures that a process logs
 _ENDLESS = 2**62  # records
 
 _log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class Batch(TypedDict):
 
 
 class DrawExample(grain.transforms.RandomMap):
-    """Draw a pair, augment it; draw again where that fails. A record's fields, and how many were unreadable."""
+    """Draw a pair, augment it; draw again where that fails. A record's fields, and what became of its draws."""
 
     def __init__(self, sources: tuple[Source, ...], config: Config, use: Use):
         self.sources, self.config, self.use = sources, config, use
@@ -55,47 +57,82 @@ class DrawExample(grain.transforms.RandomMap):
         Raises:
           UserError: many draws in a row failed; tells at what.
         """
-        failed: Counter[str] = Counter()
+        names = [source.name for source in self.sources]
+        draws, failed = Draws(names), Counter[str]()
         last = ""
         for _ in range(_MAX_DRAWS):
             try:
                 pair = draw_pair(self.sources, self.config.pairs, rng)
                 example = make_example(pair, self.config.pairs, self.config.model, self.use == "train", rng)
-                return {**example, "unreadable": np.int64(failed["unreadable"])}  # pyright: ignore
+                draws.add(pair.source)
+                return {**example, **draws.fields()}  # pyright: ignore[reportReturnType] (a dict of arrays)
             except UnusablePairError as e:
+                draws.add(e.source, e.detail if e.kind == "unreadable" else None)
                 failed[e.kind] += 1
                 last = str(e)
                 self._report(e)
         counts = ", ".join(f"{n} {kind}" for kind, n in failed.most_common())
-        names = ", ".join(source.name for source in self.sources)
         raise UserError(
-            f"record {element}: {_MAX_DRAWS} pairs drawn from {names} and none usable ({counts}); last: {last}"
+            f"record {element}: {_MAX_DRAWS} pairs drawn from {', '.join(names)} and none usable ({counts}); "
+            f"last: {last}"
         )
 
     def _report(self, error: UnusablePairError) -> None:
-        if error.kind == "unreadable" and error.detail not in self._reported:
+        if error.kind == "unreadable" and error.detail not in self._reported and len(self._reported) < _MOST_REPORTED:
             self._reported.add(error.detail)
             _log.warning("not readable, another pair is drawn: %s", error.detail)
+
+
+class Steps:
+    """One host's share of each step from some step on, by index; what `Ahead` makes, here or in its processes."""
+
+    def __init__(self, config: Config, use: Use, sources: tuple[Source, ...], first: int, own: int) -> None:
+        """Remember how to make them: record ``first`` is the first of step 0, ``own`` the host's of each step."""
+        self._records, self._first, self._batch, self._own = (
+            _records(config, use, sources),
+            first,
+            config.train.batch,
+            own,
+        )
+
+    def fill(self, index: int, fields: Fields) -> None:
+        """Write step ``index`` into ``fields``, each an array of ``own`` rows."""
+        start = self._first + index * self._batch
+        for row in range(self._own):
+            made = self._records[start + row]
+            assert made is not None  # grain's sign that a record was filtered out; none is
+            for name, value in made.items():
+                np.copyto(fields[name][row], value, casting="no")
 
 
 class Batches:
     """An endless iterator over batches, made ahead. Use it with ``with``, or `close` it: it may hold processes.
 
     Attributes:
-      unreadable: draws that failed because a frame or annotation could not be read, within the batches given
-        out so far; each is also logged once by each process.
+      tally: draws and those that could not be read, by data set, within the batches given out so far; each
+        failure is also logged once by each process.
     """
 
-    def __init__(self, made: Ahead) -> None:
-        self.unreadable = 0
+    def __init__(self, made: Ahead, tally: Tally) -> None:
+        self.tally = tally
         self._made = made
+
+    @property
+    def unreadable(self) -> int:
+        """Draws of all sets that could not be read."""
+        return sum(self.tally.unreadable.values())
 
     def __iter__(self) -> Batches:
         return self
 
     def __next__(self) -> Batch:
+        """The next batch.
+
+        Raises:
+          UserError: one could not be made, or too large a share of a set cannot be read.
+        """
         fields = next(self._made)
-        self.unreadable += int(fields["unreadable"].sum())
+        self.tally.add(fields)
         return Batch(
             template=fields["template"],
             search=fields["search"],
@@ -173,8 +210,9 @@ def batches(
     sources = open_sources(config, use) if sources is None else sources
     # Put together by index, whoever makes it: every batch is whole, no worker is left with a remainder.
     own = config.train.batch // hosts
-    all_hosts = _records(config, use, sources).batch(own).repeat(reseed_each_epoch=False)
-    return Batches(Ahead(all_hosts[start_step * hosts + host :: hosts], _spec(config.model, own), workers))
+    steps = Steps(config, use, sources, start_step * config.train.batch + host * own, own)
+    made = Ahead(steps, {**_spec(config.model, own), **spec(len(sources), own)}, workers)
+    return Batches(made, Tally([source.name for source in sources]))
 
 
 def record(
@@ -186,14 +224,15 @@ def record(
 
 
 def _records(config: Config, use: Use, sources: tuple[Source, ...]) -> grain.MapDataset[dict[str, np.ndarray]]:
-    """Every record by its index: as many as a validation has, endless for training."""
+    """Every record by its index, without end; a validation's come again after as many as it has."""
     if config.train.seed < 0:
         raise UserError(f"config.train.seed: expected 0 or more, found {config.train.seed}")
     steps = steps_per_epoch(config, use)
     count = _ENDLESS if use == "train" else steps * config.train.batch
     # Training and validation draw from different streams.
     seed = np.random.SeedSequence([config.train.seed, int(use == "validation")]).generate_state(1)[0]
-    return grain.MapDataset.range(count).random_map(DrawExample(sources, config, use), seed=int(seed))
+    drawn = grain.MapDataset.range(count).random_map(DrawExample(sources, config, use), seed=int(seed))
+    return drawn if use == "train" else drawn.repeat(reseed_each_epoch=False)
 
 
 def _spec(model: ModelConfig, batch: int) -> Spec:
@@ -204,5 +243,4 @@ def _spec(model: ModelConfig, batch: int) -> Spec:
         "search": ((batch, x, x, 3), image),
         "template_box": ((batch, 4), number),
         "search_box": ((batch, 4), number),
-        "unreadable": ((batch,), np.dtype(np.int64)),
     }

@@ -1,4 +1,4 @@
-"""Which two frames are learned from. Enters: data sets of `Sequence` and a random generator. Leaves: `Pair`.
+"""Which two frames are learned from. Enters: data sets of `Sequence` and a random generator. Leaves: `Pair`, unread.
 
 The published "causal" rule: a data set by its weight, a sequence uniformly among the eligible, a template frame
 uniformly among the visible ones, a search frame uniformly among the visible ones soon after. Pictures serve as
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Real, UInt8
+from jaxtyping import Bool, Float, Real, UInt8
 
 from ostrack_jax.config import PairConfig
+from ostrack_jax.datasets.frames import read_frame
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.errors import UserError
 
@@ -22,13 +23,22 @@ _MAX_SEQUENCES = 10_000  # drawn in a row without one eligible; a set with 1 in 
 _GAP_STEP = 5  # frames by which the release widens the window where no search frame was found
 
 
-class UnusablePairError(Exception):
-    """This draw gives no pair to learn from; draw again from the data set on. ``kind`` is for counting."""
+# A picture, and by how much it was reduced while it was decoded.
+Reduced = tuple[UInt8[np.ndarray, "_ _ 3"], int]
 
-    def __init__(self, kind: str, detail: str):
+
+class UnusablePairError(Exception):
+    """This draw gives no pair to learn from; draw again from the data set on.
+
+    Attributes:
+      kind: for counting: unreadable | box | padding.
+      detail: what was found and where.
+      source: name of the data set drawn from.
+    """
+
+    def __init__(self, kind: str, detail: str, source: str):
         super().__init__(f"{kind}: {detail}")
-        self.kind = kind
-        self.detail = detail
+        self.kind, self.detail, self.source = kind, detail, source
 
 
 @runtime_checkable
@@ -61,56 +71,74 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two frames of one target, before cropping.
+    """Two frames of one target, not read yet.
 
     Attributes:
-      source: name of the data set; ``sequence`` the sequence's within it.
-      template_index: frame number within the sequence, from 0; ``search_index`` likewise.
-      template_frame: RGB; ``search_frame`` likewise (the same array for a picture).
-      template_box_xywh: pixels of its frame; ``search_box_xywh`` likewise.
+      source: name of the data set.
+      sequence: within it.
+      template_index: frame number within the sequence, from 0; ``search_index`` likewise (the same for a picture).
     """
 
     source: str
-    sequence: str
+    sequence: Sequence
     template_index: int
     search_index: int
-    template_frame: UInt8[np.ndarray, "h w 3"]
-    search_frame: UInt8[np.ndarray, "hs ws 3"]
-    template_box_xywh: Real[np.ndarray, " 4"]
-    search_box_xywh: Real[np.ndarray, " 4"]
+
+    @property
+    def template_box_xywh(self) -> Float[np.ndarray, " 4"]:
+        """The target in the template frame, pixels of the whole frame."""
+        return np.asarray(self.sequence.boxes_xywh[self.template_index], np.float64)
+
+    @property
+    def search_box_xywh(self) -> Float[np.ndarray, " 4"]:
+        """The target in the search frame, pixels of the whole frame."""
+        return np.asarray(self.sequence.boxes_xywh[self.search_index], np.float64)
+
+    def read(self, template_factor: int = 1, search_factor: int = 1) -> tuple[Reduced, Reduced]:
+        """Decode template and search frame; where they are one, once.
+
+        Args:
+          template_factor: by which the frame may be reduced, see `datasets.frames.REDUCTIONS`; ``search_factor``
+            likewise.
+
+        Returns:
+          Each frame (RGB) with the factor it was in fact reduced by.
+
+        Raises:
+          UnusablePairError: one could not be read (kind "unreadable").
+        """
+        frames = self.sequence.frames
+        try:
+            if self.search_index == self.template_index:
+                both = read_frame(frames, self.template_index, min(template_factor, search_factor))
+                return both, both
+            template = read_frame(frames, self.template_index, template_factor)
+            return template, read_frame(frames, self.search_index, search_factor)
+        except (UserError, OSError) as e:
+            raise UnusablePairError("unreadable", str(e), self.source) from e
 
 
 def draw_pair(sources: tuple[Source, ...], config: PairConfig, rng: np.random.Generator) -> Pair:
     """One draw by the published rules.
 
     Raises:
-      UnusablePairError: a frame or an annotation could not be read (kind "unreadable").
+      UnusablePairError: an annotation could not be read (kind "unreadable").
       UserError: a data set has no eligible sequence.
     """
     source = pick_source(sources, rng)
     sequence = pick_sequence(source, config, rng)
     first, second = (0, 0) if sequence.is_picture else pick_frames(sequence.visible, config.max_gap, rng)
-    try:
-        template_frame = sequence.frames[first]
-        search_frame = template_frame if second == first else sequence.frames[second]
-    except (UserError, OSError) as e:
-        raise UnusablePairError("unreadable", str(e)) from e
-    return Pair(
-        source=source.name,
-        sequence=sequence.name,
-        template_index=first,
-        search_index=second,
-        template_frame=template_frame,
-        search_frame=search_frame,
-        template_box_xywh=sequence.boxes_xywh[first],
-        search_box_xywh=sequence.boxes_xywh[second],
-    )
+    return Pair(source.name, sequence, first, second)
 
 
 def pick_source(sources: tuple[Source, ...], rng: np.random.Generator) -> Source:
     """A data set with probability weight / sum of weights."""
-    edges = np.cumsum([source.weight for source in sources])
-    return sources[int(np.searchsorted(edges[:-1], rng.random() * edges[-1], side="right"))]
+    left = rng.random() * sum(source.weight for source in sources)
+    for source in sources[:-1]:
+        left -= source.weight
+        if left < 0:
+            return source
+    return sources[-1]
 
 
 def pick_sequence(source: Source, config: PairConfig, rng: np.random.Generator) -> Sequence:
@@ -124,7 +152,7 @@ def pick_sequence(source: Source, config: PairConfig, rng: np.random.Generator) 
         try:
             sequence = source.sequences[int(rng.integers(len(source.sequences)))]
         except (UserError, OSError) as e:
-            raise UnusablePairError("unreadable", str(e)) from e
+            raise UnusablePairError("unreadable", str(e), source.name) from e
         if is_eligible(sequence, config):
             return sequence
     raise UserError(

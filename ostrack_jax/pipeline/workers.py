@@ -1,4 +1,4 @@
-"""Items made ahead, in order. Enters: what gives a dict of arrays by index. Leaves: its items, one after another.
+"""Items made ahead, in order. Enters: what fills arrays by index. Leaves: its items, one after another.
 
 Processes make them, or one thread of this process. As an item depends on its index alone, it is the same whoever
 makes it. (grain's own worker processes leave shared memory behind where they are stopped early, and die without a
@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -31,14 +31,23 @@ Spec = Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]  # shape and dtype by
 Slot = ctypes.Array[ctypes.c_ubyte]  # memory that processes share, the size of one item
 
 
+@runtime_checkable
+class Items(Protocol):
+    """Gives items by index, equal ones for equal indices; picklable."""
+
+    def fill(self, index: int, fields: Fields) -> None:
+        """Write item ``index`` into arrays of its size."""
+        ...
+
+
 class Ahead:
     """Items 0, 1, 2 and so on without end. Use it with ``with``, or `close` it: it may hold processes."""
 
-    def __init__(self, items: Any, spec: Spec, workers: int) -> None:
+    def __init__(self, items: Items, spec: Spec, workers: int) -> None:
         """Begin to make items.
 
         Args:
-          items: gives an item by its index, equal ones for equal indices; picklable.
+          items: fills an item's arrays.
           spec: shape and dtype of an item's fields.
           workers: processes; 0: one thread of this process.
         """
@@ -99,7 +108,7 @@ class Ahead:
             if self._slots:
                 self._coming.append(self._pool.submit(_make_in_worker, self._step, self._step % self._ahead))
             else:
-                self._coming.append(self._pool.submit(self._items.__getitem__, self._step))
+                self._coming.append(self._pool.submit(_make_here, self._items, self._spec, self._step))
             self._step += 1
 
 
@@ -118,10 +127,10 @@ def _views(slot: Slot, spec: Spec) -> Fields:
     return views
 
 
-_given: tuple[Any, list[Fields]] | None = None  # in a worker process: the items, and the slots to put them into
+_given: tuple[Items, list[Fields]] | None = None  # in a worker process: the items, and the slots to put them into
 
 
-def _start_worker(items: Any, slots: list[Slot], spec: Spec) -> None:
+def _start_worker(items: Items, slots: list[Slot], spec: Spec) -> None:
     """Run by each worker process before all else."""
     global _given
     _given = items, [_views(slot, spec) for slot in slots]
@@ -133,11 +142,16 @@ def _start_worker(items: Any, slots: list[Slot], spec: Spec) -> None:
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
 
 
+def _make_here(items: Items, spec: Spec, index: int) -> Fields:
+    fields = {name: np.empty(shape, dtype) for name, (shape, dtype) in spec.items()}
+    items.fill(index, fields)
+    return fields
+
+
 def _make_in_worker(index: int, slot: int) -> None:
     assert _given is not None
     items, slots = _given
-    for name, value in items[index].items():
-        np.copyto(slots[slot][name], value, casting="no")
+    items.fill(index, slots[slot])
 
 
 def _end_with_parent() -> None:

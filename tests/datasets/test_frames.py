@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ostrack_jax.datasets.frames import ArrayFrames, PictureFrames, list_pictures, read_picture
+from ostrack_jax.datasets.frames import ArrayFrames, PictureFrames, list_pictures, read_frame, read_picture
 from ostrack_jax.errors import UserError
 
 
@@ -84,3 +84,34 @@ def test_folders_without_pictures_are_told(tmp_path):
         list_pictures(tmp_path)
     with pytest.raises(UserError, match=r"cannot list .*nowhere: No such file"):
         list_pictures(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4, 8])
+def test_a_jpeg_is_read_smaller_and_other_pictures_are_not(tmp_path, factor):
+    rng = np.random.default_rng(0)
+    picture = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (203, 149), interpolation=cv2.INTER_CUBIC)
+    for kind in ("jpg", "png"):
+        cv2.imwrite(str(tmp_path / f"1.{kind}"), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])
+    frames = PictureFrames([tmp_path / "1.jpg", tmp_path / "1.png"])
+    small, reduced = read_frame(frames, 0, factor)
+    assert (small.shape, reduced) == ((-(-149 // factor), -(-203 // factor), 3), factor)
+    means = picture[:144, :200].reshape(144 // factor, factor, 200 // factor, factor, 3).mean((1, 3))
+    assert np.abs(small[: 144 // factor, : 200 // factor] - means).mean() < 3
+    whole, reduced = read_frame(frames, 1, factor)
+    assert reduced == 1
+    np.testing.assert_array_equal(whole, picture)
+    array, reduced = read_frame(ArrayFrames(picture[None]), 0, factor)
+    assert (array.shape, reduced) == ((149, 203, 3), 1)
+
+
+def test_a_jpeg_cut_short_is_unreadable_and_a_huge_file_is_not_read(tmp_path, monkeypatch):
+    _, jpeg = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))
+    (tmp_path / "cut.jpg").write_bytes(jpeg.tobytes()[:-40])
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(UserError, match=r"cut\.jpg: .*cut short"):
+        read_picture(tmp_path / "cut.jpg")
+    with pytest.raises(UserError, match=r"empty\.jpg: it is empty"):
+        read_picture(tmp_path / "empty.jpg")
+    monkeypatch.setattr("ostrack_jax.datasets.frames._MOST_BYTES", 100)
+    with pytest.raises(UserError, match="larger than"):
+        read_picture(tmp_path / "cut.jpg")

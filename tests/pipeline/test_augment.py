@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostrack_jax.config import ModelConfig, PairConfig
-from ostrack_jax.geometry.crops import box_to_crop, square_crop
-from ostrack_jax.pipeline.augment import flip_crop, flip_frame, grayscale, make_example, scale_brightness
+from ostrack_jax.datasets.frames import ArrayFrames, PictureFrames
+from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.geometry.crops import box_to_crop, crop_side, square_crop
+from ostrack_jax.pipeline.augment import _Aim, flip_box, flip_crop, grayscale, make_example, scale_brightness
 from ostrack_jax.pipeline.pairs import Pair, UnusablePairError
 
 MODEL = ModelConfig(template_size=64, search_size=128)
@@ -34,16 +36,24 @@ def painted(box, height: int = 120, width: int = 160, seed: int = 0) -> np.ndarr
     return frame
 
 
+def pair_of(frames, boxes) -> Pair:
+    """Frames 0 and 1 of a sequence as template and search; of a picture, 0 and 0."""
+    held = ArrayFrames(frames) if isinstance(frames, list) else frames
+    shown = np.ones(len(held), bool)
+    sequence = Sequence("v", held, np.asarray(boxes, np.float64), shown, is_picture=len(held) == 1)
+    return Pair("s", sequence, 0, len(held) - 1)
+
+
 def pair(box=(70, 50, 24, 16), box2=(60, 40, 30, 20), size=(120, 160)) -> Pair:
-    return Pair(
-        source="s",
-        sequence="v",
-        template_index=0,
-        search_index=9,
-        template_frame=painted(box, *size, seed=0),
-        search_frame=painted(box2, *size, seed=1),
-        template_box_xywh=np.asarray(box, np.float64),
-        search_box_xywh=np.asarray(box2, np.float64),
+    return pair_of([painted(box, *size, seed=0), painted(box2, *size, seed=1)], [box, box2])
+
+
+def sides(p: Pair, sizes=(64, 128)):
+    """Name, frame, box, factor and size of the two crops."""
+    frames = p.sequence.frames
+    return (
+        ("template", frames[p.template_index], p.template_box_xywh, 2.0, sizes[0]),
+        ("search", frames[p.search_index], p.search_box_xywh, 4.0, sizes[1]),
     )
 
 
@@ -59,10 +69,7 @@ def published(frame, box, factor, size):
 def test_without_augmentation_the_crops_are_the_trackers():
     p = pair()
     made = example(p, STILL)
-    for name, frame, box, factor, size in (
-        ("template", p.template_frame, p.template_box_xywh, 2.0, 64),
-        ("search", p.search_frame, p.search_box_xywh, 4.0, 128),
-    ):
+    for name, frame, box, factor, size in sides(p):
         image, fractions = published(frame, box, factor, size)
         np.testing.assert_array_equal(made[name], image)
         np.testing.assert_allclose(made[f"{name}_box"], fractions, atol=1e-6)
@@ -73,10 +80,7 @@ def test_the_order_is_gray_and_flip_of_frames_then_crop_then_brightness_and_flip
     config = dataclasses.replace(STILL, grayscale=1.0, flip=1.0, brightness=0.6)
     rng = np.random.default_rng(7)
     made = make_example(p, config, MODEL, True, rng)
-    for name, frame, box, factor, size in (
-        ("template", p.template_frame, p.template_box_xywh, 2.0, 64),
-        ("search", p.search_frame, p.search_box_xywh, 4.0, 128),
-    ):
+    for name, frame, box, factor, size in sides(p):
         gray = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)] * 3, axis=2)
         flipped = np.ascontiguousarray(gray[:, ::-1])
         x, y, w, h = box
@@ -107,7 +111,7 @@ def test_gray_is_opencvs_and_shared_by_the_pair():
 @given(x=st.integers(0, 40), w=st.integers(1, 20), width=st.integers(64, 90))
 def test_the_shared_flip_puts_the_box_one_pixel_left_of_the_mirror(x, w, width):
     frame = painted((x, 5, w, 6), 24, width)
-    flipped, box = flip_frame(frame, np.array([x, 5, w, 6], np.float64))
+    flipped, box = cv2.flip(frame, 1), flip_box(np.array([x, 5, w, 6], np.float64), width)
     assert box.tolist() == [width - 1 - x - w, 5, w, 6]
     columns = np.flatnonzero((flipped[8] == TARGET).all(-1))
     assert columns[0] == box[0] + 1
@@ -130,11 +134,7 @@ def test_brightness_is_the_published_product_within_half_a_level(factor):
 
 
 def test_brightness_is_drawn_uniformly_and_for_each_crop_alone():
-    flat = dataclasses.replace(
-        pair(),
-        template_frame=np.full((120, 160, 3), 200, np.uint8),
-        search_frame=np.full((120, 160, 3), 200, np.uint8),
-    )
+    flat = pair_of([np.full((120, 160, 3), 200, np.uint8)] * 2, [(70, 50, 24, 16), (60, 40, 30, 20)])
     config = dataclasses.replace(STILL, brightness=0.2)
     drawn = np.array(
         [
@@ -176,8 +176,7 @@ def test_validation_leaves_out_brightness_and_the_second_flip():
     config = dataclasses.replace(STILL, brightness=0.5, flip=1.0)
     made = example(pair(), config, train=False)
     p = pair()
-    frame, box = flip_frame(p.search_frame, p.search_box_xywh)
-    image, fractions = published(frame, box, 4.0, 128)
+    image, fractions = published(cv2.flip(p.sequence.frames[1], 1), flip_box(p.search_box_xywh, 160), 4.0, 128)
     np.testing.assert_array_equal(made["search"], image)
     np.testing.assert_allclose(made["search_box"], fractions, atol=1e-6)
 
@@ -220,7 +219,8 @@ def test_boxes_stay_on_their_targets_through_everything(seed, train):
 )
 @pytest.mark.parametrize("which", ["template", "search"])
 def test_boxes_without_a_crop_make_a_pair_unusable(box, kind, which):
-    broken = dataclasses.replace(pair(), **{f"{which}_box_xywh": np.array(box, np.float64)})
+    broken = pair(box2=(70, 50, 24, 16))
+    broken.sequence.boxes_xywh[["template", "search"].index(which)] = box
     with pytest.raises(UnusablePairError) as caught:
         example(broken, STILL)
     assert caught.value.kind == kind
@@ -235,8 +235,7 @@ def test_a_crop_whose_patches_all_begin_in_padding_is_refused_and_one_more_pixel
         """Frame in the last ``columns`` columns of the crop: the last cell begins 16 before its end."""
         x = columns - 64 - 16
         box = np.array([x, 100.0, 32, 32])
-        p = dataclasses.replace(pair(), template_frame=frame, template_box_xywh=box)
-        example(p, STILL, model=model)
+        example(pair_of([frame, frame], [box, (70, 50, 24, 16)]), STILL, model=model)
 
     crop_with(16)
     with pytest.raises(UnusablePairError, match="padding"):
@@ -244,11 +243,62 @@ def test_a_crop_whose_patches_all_begin_in_padding_is_refused_and_one_more_pixel
 
 
 def test_a_picture_serving_twice_is_flipped_and_grayed_once_for_both():
-    p = pair()
-    p = dataclasses.replace(p, search_frame=p.template_frame, search_box_xywh=p.template_box_xywh)
+    box = (70, 50, 24, 16)
+    p = pair_of([painted(box)], [box])
     made = example(p, dataclasses.replace(STILL, grayscale=1.0, flip=1.0), train=False)
-    frame, box = flip_frame(grayscale(p.template_frame), p.template_box_xywh)
+    frame, box = cv2.flip(grayscale(p.sequence.frames[0]), 1), flip_box(p.template_box_xywh, 160)
     for name, factor, size in (("template", 2.0, 64), ("search", 4.0, 128)):
         image, fractions = published(frame, box, factor, size)
         np.testing.assert_array_equal(made[name], image)
         np.testing.assert_allclose(made[f"{name}_box"], fractions, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """Frames 0 and 1 of 640 x 480 pixels, as JPEG and as PNG, and the target's boxes in them."""
+    folder, boxes = tmp_path_factory.mktemp("large"), [(250, 170, 160, 140), (230, 150, 190, 150)]
+    for kind, options in (("jpg", [cv2.IMWRITE_JPEG_QUALITY, 98]), ("png", [])):
+        for i, box in enumerate(boxes):
+            cv2.imwrite(str(folder / f"{i}.{kind}"), painted(box, 480, 640, i)[..., ::-1], options)
+    return {kind: pair_of(PictureFrames([folder / f"{i}.{kind}" for i in range(2)]), boxes) for kind in ("jpg", "png")}
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_reduced_frames_give_nearly_the_same_crops_and_boxes(large, flip):
+    config = dataclasses.replace(PairConfig(), grayscale=0.0, brightness=0.0, flip=flip, centre_jitter=1.0)
+    for seed in range(30):
+        whole = example(large["jpg"], dataclasses.replace(config, reduced_decode=False), seed=seed)
+        reduced = example(large["jpg"], config, seed=seed)
+        assert any((whole[name] != reduced[name]).any() for name in ("template", "search"))
+        for name in ("template", "search"):
+            np.testing.assert_allclose(reduced[f"{name}_box"], whole[f"{name}_box"], atol=1 / 64)
+            # A corner is a whole pixel of its frame: up to half a pixel of the crop elsewhere. So two crops differ
+            # less than one does from itself moved by a pixel.
+            one, other = whole[name].astype(int), reduced[name].astype(int)
+            assert np.abs(one - other).mean() < np.abs(one[:, 1:] - one[:, :-1]).mean()
+
+
+def test_only_jpegs_in_training_are_reduced_and_only_where_asked(large, monkeypatch):
+    asked = []
+    decode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda data, flags: asked.append(flags & 127) or decode(data, flags))
+    small = dataclasses.replace(STILL, reduced_decode=True)
+    for kind, config, train, expected in (
+        ("jpg", small, True, {cv2.IMREAD_REDUCED_COLOR_4, cv2.IMREAD_REDUCED_COLOR_4}),
+        ("jpg", small, False, {0}),
+        ("jpg", dataclasses.replace(small, reduced_decode=False), True, {0}),
+        ("png", small, True, {0}),
+    ):
+        asked.clear()
+        example(large[kind], config, train)
+        assert set(asked) == expected, (kind, train)
+
+
+@settings(max_examples=200)
+@given(st.floats(1, 900), st.floats(1, 900), st.sampled_from([64, 128]))
+def test_a_frame_is_never_reduced_below_the_crops_own_resolution(w, h, size):
+    box = np.array([5.0, 5, w, h])
+    factor = _Aim(box, box, 4.0, size).reduction()
+    assert factor in (1, 2, 4, 8)
+    assert factor == 1 or crop_side(box / factor, 4.0) >= size
+    assert factor == 8 or crop_side(box, 4.0) < 2 * factor * size

@@ -125,15 +125,28 @@ def test_hosts_part_every_batch_among_them(use):
         take(1, hosts=4)
 
 
-def test_unreadable_frames_are_replaced_counted_and_told_once(caplog):
-    sources = (Source("a", [video(broken=(3, 4, 5, 6, 7))], 1.0),)
+def test_unreadable_frames_are_replaced_counted_by_set_and_told_once(caplog):
+    sources = (Source("a", [video(broken=(3, 4))], 1.0), Source("b", [video("w")], 1.0))
     with caplog.at_level(logging.WARNING), batches(CONFIG, sources=sources, workers=0) as stream:
         made = list(itertools.islice(stream, 6))
-        unreadable = stream.unreadable
+        tally, unreadable = stream.tally, stream.unreadable
     assert sum(len(batch["search"]) for batch in made) == 36
-    assert 8 < unreadable < 60
+    assert 0 < tally.unreadable["a"] < 20
+    assert tally.unreadable["b"] == 0
+    assert unreadable == tally.unreadable["a"]
+    assert sum(tally.drawn.values()) == 36 + unreadable
     told = [record.getMessage() for record in caplog.records]
-    assert sorted(told) == [f"not readable, another pair is drawn: cannot read frame {i}" for i in range(3, 8)]
+    assert sorted(told) == [f"not readable, another pair is drawn: cannot read frame {i}" for i in (3, 4)]
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_set_too_much_of_which_is_unreadable_ends_the_run_with_a_list(workers):
+    sources = (Source("good", [video()], 1.0), Source("bad", [video(broken=(3, 4, 5))], 1.0))
+    with batches(CONFIG, sources=sources, workers=workers) as stream:
+        expected = r"^config\.data\.bad: 2\d of \d+ draws could not be read, more than 1%"
+        with pytest.raises(UserError, match=expected) as caught:
+            list(itertools.islice(stream, 100))
+    assert all(f"cannot read frame {i}" in str(caught.value) for i in (3, 4, 5))
 
 
 def test_a_redrawn_pair_comes_from_any_data_set():
@@ -177,10 +190,10 @@ def test_a_negative_seed_is_an_error():
 @pytest.mark.slow
 def test_record_i_is_the_same_with_no_one_or_four_workers():
     config = dataclasses.replace(CONFIG, pairs=PairConfig(centre_jitter=1.0))
-    sources = (Source("a", [video(broken=(5, 6))], 1.0), Source("b", [video("w")], 1.0))
+    sources = (Source("a", [video(broken=(5,))], 1.0), Source("b", [video("w")], 1.0))
     streams = [batches(config, sources=sources, workers=workers, start_step=2) for workers in (0, 1, 4)]
     made = [list(itertools.islice(stream, 9)) for stream in streams]
-    counts = {stream.unreadable for stream in streams}
+    counts = {(*stream.tally.drawn.values(), *stream.tally.unreadable.values()) for stream in streams}
     for stream in streams:
         stream.close()
     assert_equal(made[0], made[1])

@@ -146,7 +146,8 @@ def test_the_published_window_is_199_frames():
 def test_a_picture_is_template_and_search_and_read_once():
     picture = video("p", 1, visible=[False], picture=True)
     pair = draw_pair((Source("coco", [picture], 1.0),), CONFIG, np.random.default_rng(0))
-    assert pair.search_frame is pair.template_frame
+    (template, _), (search, _) = pair.read()
+    assert search is template
     assert (pair.template_index, pair.search_index) == (0, 0)
     assert picture.frames.read == [0]
     np.testing.assert_array_equal(pair.search_box_xywh, pair.template_box_xywh)
@@ -156,9 +157,10 @@ def test_a_pair_carries_the_frames_and_boxes_of_its_indices():
     rng = np.random.default_rng(4)
     for _ in range(50):
         pair = draw_pair((Source("s", [video()], 1.0),), CONFIG, rng)
-        assert pair.template_frame[0, 0, 0] == pair.template_index == pair.template_box_xywh[0]
-        assert pair.search_frame[0, 0, 0] == pair.search_index == pair.search_box_xywh[0]
-        assert (pair.source, pair.sequence) == ("s", "v")
+        (template, _), (search, _) = pair.read()
+        assert template[0, 0, 0] == pair.template_index == pair.template_box_xywh[0]
+        assert search[0, 0, 0] == pair.search_index == pair.search_box_xywh[0]
+        assert (pair.source, pair.sequence.name) == ("s", "v")
 
 
 def test_frames_and_annotations_that_cannot_be_read_make_a_pair_unusable():
@@ -168,8 +170,8 @@ def test_frames_and_annotations_that_cannot_be_read_make_a_pair_unusable():
 
     for sequences in ([video(broken=tuple(range(30)))], Annotations([video()])):
         with pytest.raises(UnusablePairError) as caught:
-            draw_pair((Source("s", sequences, 1.0),), CONFIG, np.random.default_rng(0))
-        assert caught.value.kind == "unreadable"
+            draw_pair((Source("s", sequences, 1.0),), CONFIG, np.random.default_rng(0)).read()
+        assert (caught.value.kind, caught.value.source) == ("unreadable", "s")
 
 
 def test_jitter_has_the_published_distribution():

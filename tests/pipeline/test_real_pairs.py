@@ -52,8 +52,8 @@ def test_two_hundred_published_pairs_of_real_frames(shared_data):
     assert 0.12 < centres.std() < 0.32  # 3 / 4 of a crop's side, uniform: 0.217 and a little more by the scale
     templates = np.array([example["template_box"] for _, example in made])
     np.testing.assert_allclose(templates[:, :2] + templates[:, 2:] / 2, 0.5, atol=0.005)
-    assert {pair.sequence for pair, _ in made}.isdisjoint({"davis_dog-agility"})  # 13 frames
-    assert len({pair.sequence for pair, _ in made}) > 40
+    assert {pair.sequence.name for pair, _ in made}.isdisjoint({"davis_dog-agility"})  # 13 frames
+    assert len({pair.sequence.name for pair, _ in made}) > 40
 
 
 @pytest.mark.data
@@ -61,9 +61,10 @@ def test_a_crops_box_holds_what_the_frames_box_holds(shared_data):
     config = PairConfig(grayscale=0.0, flip=0.0)
     likeness = []
     for pair, example in pairs(shared_data, 200, config, train=False):
+        frames = pair.sequence.frames
         for frame, box, crop, fractions in (
-            (pair.template_frame, pair.template_box_xywh, example["template"], example["template_box"]),
-            (pair.search_frame, pair.search_box_xywh, example["search"], example["search_box"]),
+            (frames[pair.template_index], pair.template_box_xywh, example["template"], example["template_box"]),
+            (frames[pair.search_index], pair.search_box_xywh, example["search"], example["search_box"]),
         ):
             if fractions.min() > 0 and (fractions[:2] + fractions[2:]).max() < 1:
                 inside = patch(crop, fractions * crop.shape[0])

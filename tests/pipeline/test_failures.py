@@ -1,0 +1,61 @@
+"""What could not be read: counted by set, carried in arrays, and the end where it is too much."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ostrack_jax.errors import UserError
+from ostrack_jax.pipeline.failures import Draws, Tally, spec
+
+NAMES = ("got10k", "coco")
+
+
+def batch(*records: Draws) -> dict[str, np.ndarray]:
+    rows = [record.fields() for record in records]
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def draws(good: int, *failed: str, source: str = "coco") -> Draws:
+    made = Draws(NAMES)
+    for text in failed:
+        made.add(source, text)
+    for _ in range(good):
+        made.add(source)
+    return made
+
+
+def test_the_fields_are_as_the_spec_says():
+    fields = batch(draws(1, "a.jpg: broken"), draws(1))
+    assert {name: (value.shape, value.dtype) for name, value in fields.items()} == spec(2, 2)
+
+
+def test_draws_and_failures_are_counted_by_set():
+    tally = Tally(NAMES)
+    tally.add(batch(draws(1, "a.jpg"), draws(1, source="got10k")))
+    tally.add(batch(draws(2, "b.jpg", "c.jpg"), draws(1)))
+    assert tally.drawn == {"got10k": 1, "coco": 7}
+    assert tally.unreadable == {"got10k": 0, "coco": 3}
+
+
+def test_a_hundredth_may_fail_and_more_may_not():
+    tally = Tally(NAMES)
+    for i in range(30):  # 30 of 3000 draws: one in a hundred
+        tally.add(batch(draws(99, f"{i}.jpg")))
+    assert tally.unreadable["coco"] == 30
+    with pytest.raises(UserError, match=r"config\.data\.coco: 31 of 3001 draws .* 1%.*data check.*: 0\.jpg; 1\.jpg"):
+        tally.add(batch(draws(0, "last.jpg")))
+
+
+def test_the_first_failures_end_nothing_and_the_list_is_short():
+    tally = Tally(NAMES)
+    for i in range(19):
+        tally.add(batch(draws(0, f"\u00e9{i}" + "x" * 500)))
+    with pytest.raises(UserError, match="20 of 20 draws") as caught:
+        tally.add(batch(draws(0, "again"), draws(1, source="got10k")))
+    assert "\u00e90x" in str(caught.value)
+    assert len(str(caught.value)) < 20 * 260
+    for i in range(30):
+        with pytest.raises(UserError) as caught:
+            tally.add(batch(draws(0, f"more {i}")))
+    assert str(caught.value).count(";") == 19

@@ -116,6 +116,8 @@ class TrainConfig:
     save_every: int = 1  # epochs
     keep_checkpoints: int = 3
     log_every: int = 10  # steps
+    picture_every: int = 20  # epochs between pictures of what the network sees and answers; 0: never
+    wandb: str = ""  # a project of Weights & Biases that the logs go to as well; empty: none
     workers: int = 4  # loader processes; 0: in this process
 
 
@@ -269,6 +271,7 @@ _NOT_NEGATIVE = {
     "train": (
         *("seed", "lr_batch", "backbone_lr_scale", "drop_epoch", "warmup_epochs", "weight_decay", "keep_checkpoints"),
         *("giou_weight", "l1_weight", "focal_weight", "bn_group", "validate_every", "validation_pairs", "workers"),
+        "picture_every",
     ),
     "track": ("margin",),
 }

@@ -168,7 +168,7 @@ def normal(distribution: str) -> str:
 def test_dependencies_are_declared_and_used():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {normal(re.split(r"[^\w.-]", line)[0]) for line in project["dependencies"]}
-    extras = {"torch"}
+    extras = {"torch", "matplotlib", "wandb"}
     providers = importlib.metadata.packages_distributions()
     used: set[str] = set()
     for path in MODULES:

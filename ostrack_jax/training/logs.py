@@ -1,29 +1,40 @@
-"""What a run tells. Enters: numbers by name at a step. Leaves: JSON lines, TensorBoard, the console's bar."""
+"""What a run leaves to read. Enters: numbers and pictures at a step. Leaves: JSON lines, TensorBoard, PNGs, W&B."""
 
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+import cv2
 from tensorboardX import SummaryWriter
+from tensorboardX.proto import summary_pb2
 
 from ostrack_jax.checkpoint import write_atomically
+from ostrack_jax.config import Config, to_dict
+from ostrack_jax.drawing import Picture
+from ostrack_jax.errors import UserError
 
-LOG_FILE, TENSORBOARD = "log.jsonl", "tensorboard"
+LOG_FILE, TENSORBOARD, PICTURES, WANDB_ID = "log.jsonl", "tensorboard", "pictures", "wandb_id.txt"
+_MOST_BYTES = 1 << 30  # of a log that is read: far above any run's
 
 
 class Log:
-    """Numbers of one run on disk: ``log.jsonl`` (a line an event) and TensorBoard's files.
+    """What one run tells on disk: ``log.jsonl`` (a line an event), TensorBoard's files, ``pictures/``.
 
-    A resumed run drops what was written after the step it resumes from, so that every step is told once.
+    A resumed run drops what was written after the step it resumes from, so that every step is told once. With
+    ``config.train.wandb`` the same goes to Weights & Biases, which forgets nothing: steps repeated after a kill are
+    there twice, by the same ``step``.
+
+    Raises:
+      UserError: Weights & Biases is asked for and not there.
     """
 
-    def __init__(self, workdir: Path, resumed_at: int):
+    def __init__(self, workdir: Path, resumed_at: int, config: Config | None = None):
+        self._pictures = workdir / PICTURES
+        self._wandb = _open_wandb(config, workdir) if config is not None and config.train.wandb else None
         path = workdir / LOG_FILE
         if path.exists():
             lines = [line for line in path.read_text().splitlines() if _step(line) <= resumed_at]
@@ -31,12 +42,36 @@ class Log:
         self._file = path.open("a")
         self._board = SummaryWriter(str(workdir / TENSORBOARD), purge_step=resumed_at + 1, flush_secs=10)
 
+    def about(self, step: int, facts: Mapping[str, Any]) -> None:
+        """What the run is made with from ``step`` on (versions, hardware, ...), for the JSON lines alone."""
+        self._line({"kind": "run", "step": step, **facts})
+
     def write(self, kind: str, step: int, numbers: Mapping[str, float]) -> None:
-        """One event: ``kind`` is train or validation; names become ``kind/name`` in TensorBoard."""
-        self._file.write(json.dumps({"kind": kind, "step": step, **numbers}) + "\n")
-        self._file.flush()
+        """One event: ``kind`` is train or validation; names become ``kind/name`` in TensorBoard and W&B."""
+        self._line({"kind": kind, "step": step, **numbers})
         for name, value in numbers.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
+        if self._wandb is not None:
+            self._wandb.log({f"{kind}/{name}": value for name, value in numbers.items()} | {"step": step})
+
+    def picture(self, name: str, step: int, picture: Picture) -> Path:
+        """A picture as ``pictures/NAME.png``, in TensorBoard and W&B; the file's path."""
+        path = self._pictures / f"{name}.png"
+        png = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
+        write_atomically(path, png)
+        height, width = picture.shape[:2]
+        # Not `add_image`, which would need Pillow to make the same PNG once more.
+        kind = cast(Any, summary_pb2).Summary  # generated: unknown to type checkers
+        image = kind.Image(encoded_image_string=png, height=height, width=width, colorspace=3)
+        assert self._board.file_writer is not None
+        self._board.file_writer.add_summary(kind(value=[kind.Value(tag="pictures", image=image)]), step)
+        if self._wandb is not None:
+            self._wandb.log({"pictures": _wandb_module().Image(picture), "step": step})
+        return path
+
+    def _line(self, event: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(event) + "\n")
+        self._file.flush()
 
     def __enter__(self) -> Log:
         return self
@@ -44,12 +79,39 @@ class Log:
     def __exit__(self, *_: object) -> None:
         self._file.close()
         self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
 
 
-def read(workdir: Path, kind: str) -> list[dict[str, Any]]:
-    """All events of one kind, in order."""
-    events = [json.loads(line) for line in (workdir / LOG_FILE).read_text().splitlines()]
-    return [event for event in events if event["kind"] == kind]
+def read(workdir: Path, kind: str | None = None) -> list[dict[str, Any]]:
+    """All events of one kind (of all), in order; a last line cut short by a kill is left out.
+
+    Raises:
+      UserError: there is no log, or a line of it is no event.
+    """
+    path = workdir / LOG_FILE
+    if not path.is_file():
+        raise UserError(f"no {LOG_FILE} in {workdir}: expected the workdir of a training run")
+    if path.stat().st_size > _MOST_BYTES:
+        raise UserError(f"{path}: over {_MOST_BYTES} bytes: no log of a training run")
+    return [event for event in _events(path) if kind in (None, event["kind"])]
+
+
+def _events(path: Path) -> Iterator[dict[str, Any]]:
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        try:
+            event = json.loads(line) if line else None
+        except (ValueError, RecursionError) as e:
+            if number == len(lines):  # no newline behind it: cut short
+                return
+            raise UserError(f"{path}:{number}: no JSON: {e}") from e
+        if event is None:
+            continue
+        sound = isinstance(event, dict) and isinstance(event.get("kind"), str) and type(event.get("step")) is int
+        if not sound:
+            raise UserError(f"{path}:{number}: expected an object with kind and step")
+        yield event
 
 
 def _step(line: str) -> float:
@@ -60,31 +122,29 @@ def _step(line: str) -> float:
         return float("inf")
 
 
-def told(numbers: Mapping[str, float]) -> str:
-    """A reading in words; ``waiting`` is the share of time spent waiting for data."""
-    return "loss {loss:7.3f}  IoU {iou:.3f}  {pairs_per_second:5.0f} pairs/s  waiting {wait:3.0%}".format(**numbers)
+def _wandb_module() -> Any:
+    try:
+        import wandb  # pyright: ignore[reportMissingImports] (an extra)
+    except ImportError as e:
+        raise UserError(
+            "config.train.wandb: Weights & Biases is not installed: pip install 'ostrack-jax[wandb]'"
+        ) from e
+    return wandb
 
 
-class Bar:
-    """One epoch's progress bar."""
-
-    def __init__(self, progress: Progress, task: TaskID):
-        self._progress, self._task = progress, task
-
-    def update(self, done: int, numbers: Mapping[str, float]) -> None:
-        """``done`` steps of the epoch; the newest numbers beside the bar."""
-        self._progress.update(self._task, completed=done, told=told(numbers))
-
-
-@contextmanager
-def bar(console: Console, epoch: int, epochs: int, done: int, steps: int) -> Iterator[Bar]:
-    """A bar over the steps of ``epoch``, gone when it ends; silent where the output is no terminal."""
-    columns = (
-        TextColumn("epoch {task.fields[epoch]}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}  {task.fields[told]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=steps, completed=done, epoch=f"{epoch}/{epochs}", told="")
-        yield Bar(progress, task)
+def _open_wandb(config: Config, workdir: Path) -> Any:
+    """A W&B run that a resumed training goes on with: its id lies in the workdir."""
+    wandb = _wandb_module()
+    path = workdir / WANDB_ID
+    if not path.exists():
+        write_atomically(path, secrets.token_hex(8).encode())
+    project, settings = config.train.wandb, to_dict(config)
+    try:
+        run = wandb.init(
+            project=project, name=config.name, config=settings, id=path.read_text(), resume="allow", dir=str(workdir)
+        )
+    except wandb.Error as e:
+        raise UserError(f"config.train.wandb={project}: {' '.join(str(e).split())}") from e
+    run.define_metric("step")
+    run.define_metric("*", step_metric="step")
+    return run

@@ -5,23 +5,29 @@ Stations: mesh, start (resume, else given weights, else fresh ones), then per ep
 
 from __future__ import annotations
 
+import datetime
+import shlex
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
+from ostrack_jax import environment
 from ostrack_jax.checkpoint import CONFIG_FILE, STEPS, TrainCheckpoints, load_config, load_weights, save_config
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as model_weights
 from ostrack_jax.pipeline.loader import Batches, batches, open_sources, steps_per_epoch
-from ostrack_jax.training import logs
+from ostrack_jax.training import logs, pictures
+from ostrack_jax.training.console import Display, summary, validates
+from ostrack_jax.training.flops import mfu
 from ostrack_jax.training.meter import Meter
-from ostrack_jax.training.optimizer import kept_in_epoch, learning_rate, peak_rate
+from ostrack_jax.training.optimizer import keep_ratio, kept_in_epoch, learning_rate, peak_rate
 from ostrack_jax.training.step import State, data_mesh, init_state, make_step, make_validation, place
 
 _FEW_PAIRS = 2000  # a validation so small is over before worker processes have started
@@ -43,11 +49,15 @@ def train(config: Config, workdir: Path, init: Path | None = None, console: Cons
     first, per_epoch, epochs = int(state.step), steps_per_epoch(config), config.train.epochs
     run = Run(config, mesh, console)
     told: dict[str, float] = {}
-    with logs.Log(workdir, first) as log, batches(config, "train", start_step=first, sources=sources) as data:
+    with logs.Log(workdir, first, config) as log, batches(config, "train", start_step=first, sources=sources) as data:
+        if first < epochs * per_epoch:
+            log.about(first, about())
         for epoch in range(first // per_epoch + 1, epochs + 1):
             state = run.epoch(state, epoch, data, log)
-            if config.train.validate_every and (epoch % config.train.validate_every == 0 or epoch == epochs):
+            if validates(config.train, epoch):
                 told = run.validate(state, epoch, log)
+            if config.train.picture_every and (epoch % config.train.picture_every == 0 or epoch == epochs):
+                run.picture(state, epoch, log)
             if epoch % config.train.save_every == 0 or epoch == epochs:
                 checkpoints.save(int(state.step), state.params | state.buffers, (state.step, state.moments))
         checkpoints.close()
@@ -86,25 +96,39 @@ def start(
     return state
 
 
+def about() -> dict[str, Any]:
+    """What this run is made with, for its log."""
+    return {
+        "began": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(sys.argv),
+        "versions": environment.versions(),
+        "hardware": environment.hardware(),
+        "commit": environment.commit(),
+    }
+
+
 class Run:
     """What stays the same over the epochs: the executables, one for each number of kept tokens."""
 
     def __init__(self, config: Config, mesh: Mesh, console: Console):
-        self.config, self.mesh, self.console = config, mesh, console
-        self._step, self._validation = make_step(config), make_validation(config)
+        self.config, self.mesh = config, mesh
+        self.display = Display(console, config.train, steps_per_epoch(config))
+        self._jitted = {
+            "training": make_step(config),
+            "validation": make_validation(config),
+            "pictures": pictures.make_look(config),
+        }
         self._compiled: dict[tuple[str, tuple[int, ...]], Callable] = {}
         self._rate = learning_rate(config)
 
     def _executable(self, name: str, state: State, batch: Mapping[str, Any], kept: tuple[int, ...]) -> Callable:
-        """The training or validation step compiled for ``kept``."""
+        """What ``name`` says (training, validation, pictures) compiled for ``kept``."""
         if (name, kept) not in self._compiled:
-            function = self._step if name == "training" else self._validation
+            what = f"{name} for {', '.join(map(str, kept))} kept tokens" if kept else name
             began = time.perf_counter()
-            self._compiled[name, kept] = function.lower(state, batch, kept=kept).compile()
-            seconds = time.perf_counter() - began
-            self.console.print(
-                f"compiled {name} for kept tokens {kept} in {seconds:.1f} s", highlight=False, soft_wrap=True
-            )
+            with self.display.working(f"compiling {what}"):
+                self._compiled[name, kept] = self._jitted[name].lower(state, batch, kept=kept).compile()
+            self.display.tell(f"compiled {what} in {time.perf_counter() - began:.1f} s")
         return self._compiled[name, kept]
 
     def epoch(self, state: State, epoch: int, data: Batches, log: logs.Log) -> State:
@@ -112,7 +136,7 @@ class Run:
         train, steps, kept = self.config.train, steps_per_epoch(self.config), kept_in_epoch(self.config, epoch)
         before = (epoch - 1) * steps
         done, meter, readings = int(state.step) - before, Meter(train.batch), []
-        with logs.bar(self.console, epoch, train.epochs, done, steps) as bar:
+        with self.display.epoch(epoch, done) as show:
             while done < steps:
                 with meter.waiting():
                     batch = place(next(data), self.mesh)
@@ -122,33 +146,50 @@ class Run:
                 meter.add(metrics)
                 done += 1
                 if done % train.log_every == 0 or done == steps:
-                    readings.append(meter.read(before + done))
-                    rate = float(jax.device_get(self._rate(before + done - 1)))
-                    facts = {"epoch": epoch, "lr": rate, "unreadable": data.unreadable}
-                    log.write("train", before + done, readings[-1] | facts)
-                    bar.update(done, readings[-1])
-        self._tell(f"epoch {epoch}/{train.epochs}", mean(readings), f"  kept {kept}" if kept else "")
+                    numbers = meter.read(before + done)
+                    readings.append(numbers | self._facts(epoch, before + done, kept, numbers["pairs_per_second"]))
+                    log.write("train", before + done, readings[-1] | {"epoch": epoch, "unreadable": data.unreadable})
+                    show(done, readings[-1])
+        more = f"  kept {kept[-1]}" if kept else ""
+        self.display.tell(summary(f"epoch {epoch}/{train.epochs}", mean(readings)) + more)
         return state
+
+    def _facts(self, epoch: int, step: int, kept: tuple[int, ...], pairs_per_second: float) -> dict[str, float]:
+        """What holds of the last step up to ``step``, beside its losses."""
+        config = self.config
+        rate = float(jax.device_get(self._rate(step - 1)))
+        facts = {"lr": rate, "lr_backbone": rate * config.train.backbone_lr_scale}
+        if config.model.keep_ratio:
+            facts["keep_ratio"] = keep_ratio(config.train, config.model.keep_ratio[0], epoch)
+        share = mfu(config, kept, pairs_per_second, jax.devices()[0].device_kind, self.mesh.size)
+        return facts if share is None else facts | {"mfu": share}
 
     def validate(self, state: State, epoch: int, log: logs.Log) -> dict[str, float]:
         """The losses on the validation pairs, always the same ones, at the epoch's keep ratio."""
         train, kept, meter = self.config.train, kept_in_epoch(self.config, epoch), Meter(self.config.train.batch)
         workers = 0 if train.validation_pairs <= _FEW_PAIRS else train.workers
-        with batches(self.config, "validation", workers=workers) as data:
-            for _ in range(steps_per_epoch(self.config, "validation")):
+        steps = steps_per_epoch(self.config, "validation")
+        with batches(self.config, "validation", workers=workers) as data, self.display.validation(steps) as show:
+            for done in range(1, steps + 1):
                 with meter.waiting():
                     batch = place(next(data), self.mesh)
                 with meter.uncounted():
                     run = self._executable("validation", state, batch, kept)
                 meter.add(run(state, batch))
+                show(done)
         numbers = meter.read(int(state.step))
         log.write("validation", int(state.step), numbers | {"epoch": epoch})
-        self._tell("  validation", numbers, "")
+        self.display.tell(summary("  validation", numbers))
         return numbers
 
-    def _tell(self, what: str, numbers: Mapping[str, float], more: str) -> None:
-        line = f"{what:<12}  " + logs.told(numbers) + more
-        self.console.print(line, highlight=False, soft_wrap=True)
+    def picture(self, state: State, epoch: int, log: logs.Log) -> None:
+        """What the network sees and answers on a few validation pairs, at the epoch's keep ratio."""
+        kept, everywhere = kept_in_epoch(self.config, epoch), NamedSharding(self.mesh, PartitionSpec())
+        batch = pictures.pairs(self.config)
+        placed = jax.device_put(batch, everywhere)
+        prediction = jax.device_get(self._executable("pictures", state, placed, kept)(state, placed))
+        path = log.picture(f"epoch_{epoch:04}", int(state.step), pictures.draw(batch, prediction))
+        self.display.tell(f"  picture      {path}")
 
 
 def mean(readings: list[dict[str, float]]) -> dict[str, float]:

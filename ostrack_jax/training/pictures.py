@@ -73,7 +73,7 @@ def _row(pair: Mapping[str, np.ndarray], prediction: Prediction) -> Picture:
     tiles = [
         _captioned(_boxed(_tile(pair["template"]), (pair["template_box"], TRUTH_COLOUR)), [("template", WORDS)]),
         _captioned(_boxed(_tile(pair["search"]), (true, TRUTH_COLOUR), (predicted, TRACK_COLOUR)), boxes),
-        _captioned(heat(_tile(pair["search"]), prediction.score_map), _score_words(prediction)),
+        _captioned(heat(_tile(pair["search"]), np.asarray(prediction.score_map)), _score_words(prediction)),
     ]
     side = prediction.score_map.shape[0]
     gone = np.zeros(side * side, bool)

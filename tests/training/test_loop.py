@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 
 import numpy as np
 import pytest
@@ -67,6 +66,15 @@ def test_what_a_run_leaves(trained):
     assert checkpoint.load_config(workdir) == config
     assert [event["epoch"] for event in logs.read(workdir, "validation")] == [1, 2]
     assert list((workdir / logs.TENSORBOARD).glob("events*"))
+    run, *_ = logs.read(workdir)
+    assert (run["kind"], run["step"]) == ("run", 0)
+    assert run["versions"]["numpy"] == np.__version__
+    for event in logs.read(workdir, "train"):
+        assert event["lr_backbone"] == event["lr"] * config.train.backbone_lr_scale > 0
+        assert event["keep_ratio"] == 0.7
+        assert 0 <= event["wait"] <= 1
+        assert "mfu" not in event  # nobody knows this device's peak
+    assert [path.name for path in (workdir / logs.PICTURES).iterdir()] == ["epoch_0002.png"]
     assert "epoch 2/2" in told
     assert "pairs/s" in told
     stored, weights = checkpoint.load_weights(workdir / checkpoint.STEPS / "2")
@@ -119,11 +127,3 @@ def test_a_loss_that_is_not_finite_stops_the_run(run_config, tmp_path):
     wild = dataclasses.replace(run_config.train, lr=1e30, lr_batch=0, epochs=3, clip_norm=1e30)
     with pytest.raises(UserError, match="not finite"):
         _train(dataclasses.replace(run_config, train=wild), tmp_path)
-
-
-def test_a_line_cut_short_is_dropped_on_resume(tmp_path):
-    lines = [json.dumps({"kind": "train", "step": step, "loss": 1.0}) for step in (1, 2, 3)]
-    (tmp_path / logs.LOG_FILE).write_text("\n".join(lines) + '\n{"kind": "tr')
-    with logs.Log(tmp_path, 2) as log:
-        log.write("train", 3, {"loss": 0.5})
-    assert [(event["step"], event["loss"]) for event in logs.read(tmp_path, "train")] == [(1, 1.0), (2, 1.0), (3, 0.5)]

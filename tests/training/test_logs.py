@@ -1,0 +1,151 @@
+"""What a run leaves to read: JSON lines told once, TensorBoard's files, pictures, Weights & Biases."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import types
+
+import cv2
+import numpy as np
+import pytest
+from tensorboardX.proto import event_pb2
+
+from ostrack_jax.errors import UserError
+from ostrack_jax.training import logs
+
+PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+
+
+def _board(workdir):
+    """TensorBoard's events: length (8 bytes), its checksum (4), the message, its checksum (4)."""
+    for path in sorted((workdir / logs.TENSORBOARD).glob("events*")):
+        content = path.read_bytes()
+        while content:
+            size = int.from_bytes(content[:8], "little")
+            yield event_pb2.Event.FromString(content[12 : 12 + size])
+            content = content[16 + size :]
+
+
+def test_a_line_cut_short_is_dropped_on_resume(tmp_path):
+    lines = [json.dumps({"kind": "train", "step": step, "loss": 1.0}) for step in (1, 2, 3)]
+    (tmp_path / logs.LOG_FILE).write_text("\n".join(lines) + '\n{"kind": "tr')
+    assert [event["step"] for event in logs.read(tmp_path)] == [1, 2, 3]
+    with logs.Log(tmp_path, 2) as log:
+        log.write("train", 3, {"loss": 0.5})
+    assert [(event["step"], event["loss"]) for event in logs.read(tmp_path, "train")] == [(1, 1.0), (2, 1.0), (3, 0.5)]
+
+
+def test_json_lines_tensorboard_and_pictures_say_the_same(tmp_path):
+    with logs.Log(tmp_path, 0) as log:
+        log.about(0, {"versions": {"jax": "1"}})
+        log.write("train", 10, {"loss": 1.5, "iou": 0.25})
+        log.write("validation", 10, {"loss": 2.5})
+        path = log.picture("epoch_0001", 10, PICTURE)
+    run, train, validation = logs.read(tmp_path)
+    assert run == {"kind": "run", "step": 0, "versions": {"jax": "1"}}
+    assert train == {"kind": "train", "step": 10, "loss": 1.5, "iou": 0.25}
+    assert validation == {"kind": "validation", "step": 10, "loss": 2.5}
+    assert path == tmp_path / "pictures" / "epoch_0001.png"
+    np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], PICTURE)
+    values = {value.tag: (event.step, value) for event in _board(tmp_path) for value in event.summary.value}
+    told = {tag: value.simple_value for tag, (_, value) in values.items() if tag != "pictures"}
+    assert told == {"train/loss": 1.5, "train/iou": 0.25, "validation/loss": 2.5}
+    assert {step for step, _ in values.values()} == {10}
+    image = values["pictures"][1].image
+    assert (image.height, image.width) == (4, 6)
+    assert image.encoded_image_string == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "no log.jsonl in"),
+        (b'{"kind": "train", "step": 1}\nnonsense\n', ":2: no JSON"),
+        (b'{"kind": "train", "step": 1}\n' + b"[" * 100_000 + b"\n", ":2: no JSON"),
+        (b'["train", 1]\n', ":1: expected an object with kind and step"),
+        (b'{"kind": "train", "step": "1"}\n', ":1: expected an object with kind and step"),
+        (b'\xff\xfe{"kind"}\n', ":1: no JSON"),
+    ],
+)
+def test_a_log_that_is_none_is_told_in_one_line(tmp_path, content, said):
+    if content is not None:
+        (tmp_path / logs.LOG_FILE).write_bytes(content)
+    with pytest.raises(UserError, match=said) as e:
+        logs.read(tmp_path)
+    assert "\n" not in str(e.value)
+
+
+class FakeRun:
+    def __init__(self):
+        self.calls = []
+
+    def define_metric(self, name, step_metric=None):
+        self.calls.append(("define_metric", name, step_metric))
+
+    def log(self, numbers):
+        self.calls.append(("log", numbers))
+
+    def finish(self):
+        self.calls.append(("finish",))
+
+
+@pytest.fixture
+def wandb(monkeypatch):
+    """A module in the place of the real one: `inits` has the arguments of each run begun, `runs` its calls."""
+    fake = types.ModuleType("wandb")
+    fake.inits, fake.runs, fake.Error = [], [], type("Error", (Exception,), {})
+    fake.Image = lambda picture: ("image", picture.shape)
+
+    def init(**arguments):
+        fake.inits.append(arguments)
+        fake.runs.append(FakeRun())
+        return fake.runs[-1]
+
+    fake.init = init
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    return fake
+
+
+@pytest.fixture
+def config(small_config):
+    return dataclasses.replace(small_config, train=dataclasses.replace(small_config.train, wandb="trackers"))
+
+
+def test_weights_and_biases_get_the_same_and_go_on_with_a_resumed_run(wandb, config, tmp_path):
+    for resumed_at in (0, 10):
+        with logs.Log(tmp_path, resumed_at, config) as log:
+            log.write("train", resumed_at + 10, {"loss": 1.5})
+            log.picture("epoch_0001", resumed_at + 10, PICTURE)
+    first, second = wandb.inits
+    assert first["project"] == "trackers"
+    assert first["name"] == config.name
+    assert first["config"]["train"]["batch"] == config.train.batch
+    assert first["id"] == second["id"] == (tmp_path / logs.WANDB_ID).read_text()
+    assert first["resume"] == "allow"
+    assert wandb.runs[1].calls == [
+        ("define_metric", "step", None),
+        ("define_metric", "*", "step"),
+        ("log", {"train/loss": 1.5, "step": 20}),
+        ("log", {"pictures": ("image", (4, 6, 3)), "step": 20}),
+        ("finish",),
+    ]
+
+
+def test_without_a_project_weights_and_biases_are_not_touched(wandb, small_config, tmp_path):
+    with logs.Log(tmp_path, 0, small_config) as log:
+        log.write("train", 1, {"loss": 1.5})
+    assert wandb.inits == []
+
+
+def test_weights_and_biases_missing_or_unwilling_is_told_in_one_line(wandb, config, tmp_path, monkeypatch):
+    def fails(**_):
+        raise wandb.Error("api_key not configured\n(no-tty)")
+
+    wandb.init = fails
+    with pytest.raises(UserError, match=r"config\.train\.wandb=trackers: api_key not configured \(no-tty\)"):
+        logs.Log(tmp_path, 0, config)
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(UserError, match=r"pip install 'ostrack-jax\[wandb\]'"):
+        logs.Log(tmp_path, 0, config)

@@ -83,7 +83,7 @@ class PairConfig:
     saturation: float = 0.0
     tint: float = 0.0
     blur: float = 0.0  # probability: out of focus or moved
-    coarse: float = 0.0  # probability: shrunk 1.5 to 4 times and enlarged again
+    coarse: float = 0.0  # probability: shrunk 1.5 to 3 times and enlarged again
     occlude: float = 0.0  # probability: a rectangle over part of the target in the search region
     reduced_decode: bool = True  # training only: a JPEG whose crop is shrunk twice or more is decoded smaller
 

@@ -29,8 +29,8 @@ from ostrack_jax.errors import UserError, unknown
 Rng = np.random.Generator
 Picture = UInt8[np.ndarray, "h w 3"]
 
-_SMALLEST = 10.0  # pixels, mean side of a target
-_LARGEST = 0.55  # of the frame's shorter side
+_SMALLEST = 12.0  # pixels, mean side of a target
+_LARGEST = 0.45  # of the frame's shorter side
 _MOST_PIXELS = 640  # the longer side of a picture in memory
 _MADE_UP = 0.35  # share of targets whose outline is made up
 
@@ -192,7 +192,7 @@ def _tint(rng: Rng, piece: Picture, surroundings: Float[np.ndarray, " 3"]) -> Pi
     """The piece in another light: each channel with a gain of its own, its mean drawn towards the surroundings."""
     mean = np.array(cv2.mean(piece)[:3])
     gain = np.exp(rng.normal(0, 0.12, 3)) * np.exp(rng.normal(0, 0.1))
-    shift = rng.uniform(0, 0.6) * (surroundings - mean * gain)
+    shift = rng.uniform(0, 0.4) * (surroundings - mean * gain)
     levels = np.arange(256)[:, None] * gain + shift
     return cv2.LUT(piece, np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None])
 

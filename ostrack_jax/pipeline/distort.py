@@ -33,7 +33,7 @@ def distort(crop: CropImage, box_xywh: Real[np.ndarray, " 4"], config: PairConfi
     if hide and config.occlude and rng.random() < config.occlude:
         crop = cover(crop, box_xywh, rng)
     if config.coarse and rng.random() < config.coarse:
-        crop = coarsen(crop, rng.uniform(1.5, 4.0))
+        crop = coarsen(crop, rng.uniform(1.5, 3.0))
     if config.blur and rng.random() < config.blur:
         crop = blur(crop, rng)
     if config.contrast or config.saturation or config.tint:

@@ -1,0 +1,37 @@
+"""A small tracker from DINOv2's ViT-S, for two CPU cores and an afternoon: few videos, pasted and made-up ones besides.
+
+Command:  ostrack convert dinov2 DINOV2 --config vits_160_dinov2_cpu --output INIT
+          python train.py --config configs/vits_160_dinov2_cpu.py --workdir DIR --init INIT \\
+             --config.data.got10k.dir=GOT10K --config.data.got10k_val.dir=GOT10K --config.data.lasot.dir=LASOT \\
+             --config.data.coco.dir=COCO --config.data.pasted.dir=COCO \\
+             --config.data.pasted.options.backgrounds=GOT10K/train
+Cost:     115,200 pairs of 2.9 GMACs forward
+Scored by: python eval.py --config vits_160_dinov2_cpu --checkpoint DIR \\
+             --benchmark got10k_val --data_dir GOT10K --output OUT
+"""
+
+from ml_collections import ConfigDict
+
+from ostrack_jax.config import VIT_SIZES, DataConfig, default
+
+
+def get_config() -> ConfigDict:
+    """125 tokens; a target is about as large in the template (40 pixels) as in the search region (46)."""
+    drawn = {"frames": 20, "sequences": 100_000}
+    config = default(
+        "vits_160_dinov2_cpu",
+        got10k=DataConfig(reader="got10k", weight=2.0),
+        coco=DataConfig(reader="coco", weight=1.0),
+        lasot=DataConfig(reader="lasot", weight=0.1),
+        pasted=DataConfig(reader="pasted", weight=2.0, options={**drawn, "backgrounds": ""}),
+        synthetic=DataConfig(reader="synthetic", weight=0.4, options={**drawn, "width": 240, "height": 180}),
+        got10k_val=DataConfig(reader="got10k", part="val", use="validation"),
+    )
+    config.model.update(VIT_SIZES["small"], layer_scale=1e-5, pretraining_size=518, head_channels=64)
+    config.model.update(template_size=80, search_size=160, search_factor=3.5)
+    # Up to one side of the target off the middle: real targets rarely move further in a frame, and it stays whole.
+    config.pairs.update(centre_jitter=2.0, scale_jitter=0.3, min_frames=10, grayscale=0.1)
+    config.pairs.update(contrast=0.2, saturation=0.3, tint=0.07, blur=0.15, coarse=0.2, occlude=0.2)
+    config.train.update(batch=16, bn_group=0, epochs=24, pairs_per_epoch=4800, validation_pairs=480, validate_every=2)
+    config.train.update(lr=6e-4, lr_batch=0, schedule="cosine", warmup_epochs=0.5, clip_norm=1.0, workers=1)
+    return config

@@ -2,7 +2,7 @@
 
 Command:  ostrack convert dinov2 DINOV2 --config vits_160_dinov2_cpu --output INIT
           python train.py --config configs/vits_160_dinov2_cpu.py --workdir DIR --init INIT \\
-             --config.data.got10k.dir=GOT10K --config.data.got10k_val.dir=GOT10K --config.data.lasot.dir=LASOT \\
+             --config.data.got10k.dir=GOT10K --config.data.got10k_val.dir=GOT10K \\
              --config.data.coco.dir=COCO --config.data.pasted.dir=COCO \\
              --config.data.pasted.options.backgrounds=GOT10K/train
 Cost:     115,200 pairs of 2.9 GMACs forward
@@ -21,8 +21,7 @@ def get_config() -> ConfigDict:
     config = default(
         "vits_160_dinov2_cpu",
         got10k=DataConfig(reader="got10k", weight=2.0),
-        coco=DataConfig(reader="coco", weight=1.0),
-        lasot=DataConfig(reader="lasot", weight=0.1),
+        coco=DataConfig(reader="coco", weight=0.7),
         pasted=DataConfig(reader="pasted", weight=2.0, options={**drawn, "backgrounds": ""}),
         synthetic=DataConfig(reader="synthetic", weight=0.4, options={**drawn, "width": 240, "height": 180}),
         got10k_val=DataConfig(reader="got10k", part="val", use="validation"),

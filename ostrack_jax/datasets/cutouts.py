@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
+from ostrack_jax.datasets.index import Arrays, cached, sign
 from ostrack_jax.datasets.synthetic_truth import polygon_area
 from ostrack_jax.errors import UserError
 
@@ -49,38 +51,58 @@ class Cutouts:
         return others[np.argsort(self.category[others] != self.category[index], kind="stable")]
 
 
-def read_cutouts(folder: Path, most: int = 100_000) -> Cutouts:
-    """The objects that have an outline; crowds and those under 16 pixels a side are left out.
+def read_cutouts(folder: Path) -> Cutouts:
+    """The objects that have an outline; crowds and those under 16 pixels a side are left out. The index is cached.
 
     Args:
       folder: with ``annotations/instances_NAME.json`` and the pictures in ``images/NAME`` or ``NAME``.
-      most: no more objects than that are kept, those of evenly spaced pictures.
 
     Raises:
       UserError: nothing of that kind lies there, or the file is no such annotation.
     """
     file, pictures = find_instances(folder)
+    index = cached("cutouts", file, sign([file]), lambda: read_outlines(file))
+    names = (os.fsdecode(bytes(name)) for name in index["name"])
+    paths = tuple(os.path.join(pictures, name) for name in names)
+    return Cutouts(paths, index["picture"], index["category"], index["start"], index["corners"])
+
+
+def read_outlines(file: Path, most: int = 100_000) -> Arrays:
+    """`Cutouts` as arrays, the pictures by name; of more objects than ``most``, those of evenly spaced pictures."""
+    names: dict[int, str] = {}
+    objects: list[tuple[int, int, Float32[np.ndarray, "k 2"]]] = []
+
+    def take(entry: dict[str, Any]) -> Any:
+        """The parser's hook: note a picture or an object and drop it, leave all else as it is."""
+        if "segmentation" in entry and "image_id" in entry:
+            corners = _largest(entry)
+            if corners is not None:
+                objects.append((int(entry["image_id"]), int(entry.get("category_id", 0)), corners))
+            return None
+        if "file_name" in entry and "id" in entry:
+            names[int(entry["id"])] = str(entry["file_name"])
+            return None
+        return entry
+
     try:
-        content = json.loads(file.read_bytes())
-        names = {image["id"]: image["file_name"] for image in content["images"]}
-        objects = sorted(_objects(content["annotations"], names), key=lambda found: found[0])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
-        raise UserError(f"{file}: expected COCO's instances with images and annotations: {type(e).__name__} {e}") from e
+        json.loads(file.read_bytes(), object_hook=take)
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as e:
+        raise UserError(f"{file}: expected COCO's instances, with images and annotations: {e}") from e
+    objects = sorted((found for found in objects if found[0] in names), key=lambda found: found[0])
     if not objects:
         raise UserError(f"{file}: no object with an outline of {LEAST_SIDE:.0f} pixels a side or more")
-    ids = sorted({found[0] for found in objects})
-    ids = ids[:: -(-len(objects) // most)]
+    ids = sorted({found[0] for found in objects})[:: -(-len(objects) // most)]
+    if foreign := [names[image] for image in ids if not re.fullmatch(r"[^/\\\0.][^/\\\0]{0,200}", names[image])]:
+        raise UserError(f"{file}: expected plain names of pictures, found {foreign[0][:60]!r}")
     place = {image: i for i, image in enumerate(ids)}
     objects = [found for found in objects if found[0] in place]
-    if foreign := [names[image] for image in ids if Path(names[image]).name != names[image]]:
-        raise UserError(f"{file}: expected plain names of files, found {foreign[0]!r}")
-    return Cutouts(
-        pictures=tuple(str(pictures / names[image]) for image in ids),
-        picture=np.array([place[image] for image, _, _ in objects]),
-        category=np.array([category for _, category, _ in objects]),
-        start=np.cumsum([0, *(len(corners) for _, _, corners in objects)]),
-        corners=np.concatenate([corners for _, _, corners in objects]),
-    )
+    return {
+        "name": np.array([os.fsencode(names[image]) for image in ids]),
+        "picture": np.array([place[image] for image, _, _ in objects]),
+        "category": np.array([category for _, category, _ in objects]),
+        "start": np.cumsum([0, *(len(corners) for _, _, corners in objects)]),
+        "corners": np.concatenate([corners for _, _, corners in objects]),
+    }
 
 
 def find_instances(folder: Path) -> tuple[Path, Path]:
@@ -99,23 +121,14 @@ def find_instances(folder: Path) -> tuple[Path, Path]:
     raise UserError(f"no pictures for {files[0]}: expected the folder images/{name} or {name} in {folder}")
 
 
-def _objects(
-    annotations: list[dict[str, Any]], names: dict[int, str]
-) -> Iterator[tuple[int, int, Float32[np.ndarray, "k 2"]]]:
-    """Picture, category and corners of each object that is large enough and of a known picture."""
-    for record in annotations:
-        shapes = record.get("segmentation")
-        if record.get("iscrowd") or not isinstance(shapes, list) or record["image_id"] not in names:
-            continue
-        polygons = [
-            np.array(flat, np.float32).reshape(-1, 2) for flat in shapes if len(flat) >= 6 and not len(flat) % 2
-        ]
-        polygons = [polygon for polygon in polygons if np.isfinite(polygon).all()]
-        if polygons:
-            largest = max(polygons, key=lambda polygon: polygon_area(polygon.astype(np.float64)))
-            if np.ptp(largest, axis=0).min() >= LEAST_SIDE:
-                yield record["image_id"], record["category_id"], largest
-
-
-def _corners(flat: list[float]) -> Float32[np.ndarray, "k 2"]:
-    return np.array(flat, np.float32).reshape(-1, 2)
+def _largest(entry: dict[str, Any]) -> Float32[np.ndarray, "k 2"] | None:
+    """The corners of an annotation's largest polygon; None for a crowd, a mask of runs, a polygon that is too small."""
+    if entry.get("iscrowd") or not isinstance(entry["segmentation"], list):
+        return None
+    whole = [flat for flat in entry["segmentation"] if len(flat) >= 6 and len(flat) % 2 == 0]
+    polygons = [np.array(flat, np.float32).reshape(-1, 2) for flat in whole]
+    polygons = [polygon for polygon in polygons if np.isfinite(polygon).all()]
+    if not polygons:
+        return None
+    largest = max(polygons, key=lambda polygon: polygon_area(polygon.astype(np.float64)))
+    return largest if np.ptp(largest, axis=0).min() >= LEAST_SIDE else None

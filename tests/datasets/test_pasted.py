@@ -15,7 +15,7 @@ import pytest
 from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets import pasted
 from ostrack_jax.datasets import synthetic_shapes as shapes
-from ostrack_jax.datasets.cutouts import read_cutouts
+from ostrack_jax.datasets.cutouts import find_instances, read_cutouts, read_outlines
 from ostrack_jax.datasets.pasted import open_pasted
 from ostrack_jax.datasets.readers import open_dataset
 from ostrack_jax.datasets.synthetic_scene import Scene, SceneFrames
@@ -83,7 +83,7 @@ def test_objects_are_read_with_their_largest_polygon_and_neighbours(tmp_path):
     np.testing.assert_array_equal(found.outline(1), rectangle(60, 60, 80, 30))
     np.testing.assert_array_equal(found.outline(3), rectangle(5, 5, 50, 50))
     assert [found.beside(i).tolist() for i in range(4)] == [[2, 1], [0, 2], [0, 1], []]
-    assert len(read_cutouts(tmp_path / "a", most=2)) <= 3
+    assert len(read_outlines(find_instances(tmp_path / "a")[0], most=2)["picture"]) == 3
 
 
 def test_a_frame_follows_from_seed_and_index_alone(folder):

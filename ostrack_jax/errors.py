@@ -16,10 +16,14 @@ class UserError(Exception):
     """
 
 
-def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
+class UnknownNameError(UserError):
+    """A name or choice that does not exist, whatever lies on disk."""
+
+
+def unknown(kind: str, name: str, choices: Iterable[str]) -> UnknownNameError:
     """The error for a name that is none of ``choices``; names the nearest one."""
     choices = sorted(choices)
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     listed = f"one of {', '.join(choices)}" if len(choices) <= _LISTED else f"there are {len(choices):,}"
-    return UserError(f"unknown {kind} {name!r}: {hint}{listed}")
+    return UnknownNameError(f"unknown {kind} {name!r}: {hint}{listed}")

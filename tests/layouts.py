@@ -100,3 +100,9 @@ def vid_xml(targets: dict[str, tuple[int, int, int, int, int]]) -> str:
         for track, (left, top, right, bottom, hidden) in targets.items()
     )
     return f"<annotation><folder>x</folder><size><width>32</width><height>24</height></size>{objects}</annotation>"
+
+
+def folder_of_ones_own(root: Path) -> Path:
+    """A plain folder with one sequence of pictures."""
+    (pictures(root / "mine") / "boxes.txt").write_text(BOX * 3)
+    return root

@@ -97,7 +97,7 @@ def test_missing_files_and_folders_are_named(ostrack, tmp_path):
     one_line(ostrack("convert", "mae", missing, "--config", "tiny", *output), "missing")
     one_line(ostrack("doctor", missing), "missing")
     one_line(ostrack("data", "check", "got10k", missing), "missing")
-    one_line(ostrack("data", "check", "got10"), "expected NAME DIR")
+    one_line(ostrack("data", "check"), "expected NAME [DIR]")
     one_line(ostrack("data", "check", "got10", missing), "unknown reader 'got10'", "'got10k'")
 
 

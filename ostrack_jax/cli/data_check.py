@@ -1,41 +1,121 @@
 """Is a folder what its reader expects? Looks at every sequence, and says what would mend each thing that is wrong.
 
-NAME is a reader (got10k, otb, folder, ...), DIR its folder. Of each sequence the annotation and the first and last
-picture are read. Ends with status 1 where something is wrong.
+NAME is a reader (got10k, lasot, trackingnet, coco, vid, otb, folder), DIR its folder, looked up as in training where
+it is left out. Of each sequence the annotation is read and the first and last picture are decoded (of COCO's single
+pictures it is seen whether they are there). Ends with status 1 where something is wrong.
 
 Example:
   ostrack data check got10k /data/got10k --part train --split vot_train
+  ostrack data check lasot /data/lasot --samples /tmp/lasot   # ten drawn sequences, to look at
+  ostrack data check coco /data/coco --decode all             # every picture
 """
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from absl import flags as absl_flags
 
-ARGUMENTS = ("NAME", "DIR")
+from ostrack_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ostrack_jax.doctor.check import Checked
+    from ostrack_jax.doctor.finding import Finding
+
+ARGUMENTS = ("NAME", "[DIR]")
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
     absl_flags.DEFINE_string("part", "train", "the set's own part: train, val or test", flag_values=flags)
     absl_flags.DEFINE_string("split", "all", "a published list of sequences, or all", flag_values=flags)
+    absl_flags.DEFINE_string("decode", None, "pictures of each sequence to decode: a number, or all", flag_values=flags)
+    absl_flags.DEFINE_string("samples", None, "write ten drawn sequences with their boxes there", flag_values=flags)
+    absl_flags.DEFINE_integer("most", 100, "lines of sequences to print; 0: all", 0, flag_values=flags)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
-    """Print each flaw as it is found; 1 where there is one."""
-    from rich.console import Console
-    from rich.progress import track
+    """Print each flaw as it is found, then the counts; 1 where there is a flaw."""
+    decode = _decode(flags.decode)
 
     from ostrack_jax.config import DataConfig
-    from ostrack_jax.datasets.readers import open_dataset
-    from ostrack_jax.doctor.check import check_sequence
+    from ostrack_jax.datasets.paths import find_folder
+    from ostrack_jax.datasets.readers import READERS
+    from ostrack_jax.doctor.check import Checked, check_sequences, open_checked
+    from ostrack_jax.doctor.samples import write_samples
+    from ostrack_jax.errors import unknown
 
-    reader, folder = arguments
-    sequences = open_dataset(DataConfig(reader=reader, dir=folder, part=flags.part, split=flags.split))
-    console = Console(soft_wrap=True, highlight=False)
-    wrong = 0
-    for i in track(range(len(sequences)), f"checking {reader}", console=console, transient=True):
-        for finding in check_sequence(sequences, i):
-            console.print(f"WRONG  {finding.text}", markup=False)
-            wrong += 1
-    console.print(f"{len(sequences)} sequences of {reader} in {folder}: {wrong or 'nothing'} wrong", markup=False)
+    reader = arguments[0]
+    if reader not in READERS:
+        raise unknown("reader", reader, READERS)
+    folder = find_folder(reader, arguments[1] if len(arguments) > 1 else "")
+    data = DataConfig(reader=reader, dir=str(folder), part=flags.part, split=flags.split)
+    sequences, findings = open_checked(data, folder)
+    for finding in findings:
+        _say(finding, "")
+    wrong = sum(finding.verdict == "wrong" for finding in findings)
+    if sequences is None:
+        return 1
+    total, told = Checked(), _Told(flags.most)
+    for name, finding in check_sequences(sequences, flags.part, decode, total):
+        told.say(name, finding)
+    _sum_up(f"{reader} in {folder}", total)
+    if flags.samples is not None:
+        sheets = write_samples(sequences, Path(flags.samples).expanduser())
+        print(f"{len(sheets)} drawn samples in {flags.samples}")
+    wrong += told.end()
+    print(f"{wrong} {'thing is' if wrong == 1 else 'things are'} WRONG, see above" if wrong else "all is well")
     return 1 if wrong else 0
+
+
+class _Told:
+    """Prints findings of sequences up to a number, each fix with the first that needs it."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._count = most, 0
+        self._fixes: Counter[str] = Counter()
+
+    def say(self, name: str, finding: Finding) -> None:
+        """Print one, or count it."""
+        self._count += 1
+        first = finding.fix not in self._fixes
+        self._fixes[finding.fix] += 1
+        if not self._most or self._count <= self._most or first:
+            _say(finding, f"{name}: ", first)
+
+    def end(self) -> int:
+        """Say how many of each kind there were, where not all were printed; their number."""
+        if self._most and self._count > self._most:
+            print(f"{self._count} flaws, not all printed (--most 0 prints them); by their fix:")
+            for fix, count in self._fixes.most_common():
+                print(f"  {count:7,}  {fix or 'other'}")
+        return self._count
+
+
+def _say(finding: Finding, before: str, with_fix: bool = True) -> None:
+    loud = ("\033[1;31m", "\033[0m") if sys.stdout.isatty() else ("", "")
+    verdict = {"ok": "ok   ", "note": "note ", "wrong": f"{loud[0]}WRONG{loud[1]}"}[finding.verdict]
+    print(f"{verdict}  {before}{finding.text}", flush=True)
+    if finding.fix and with_fix:
+        print(f"       -> {finding.fix}", flush=True)
+
+
+def _sum_up(what: str, total: Checked) -> None:
+    """The counts, and what is worth knowing though not wrong."""
+    share = f", {total.visible / total.frames:.1%} visible" if total.frames else ""
+    print(f"{what}: {total.sequences:,} sequences, {total.frames:,} frames{share}; {total.decoded:,} pictures decoded")
+    for name, count in sorted(total.missing.items()):
+        print(f"note   {name} is missing in {count:,} sequences: it hides no frame there")
+    if total.never:
+        print(f"note   {total.never:,} sequences have no visible frame: training never draws them")
+
+
+def _decode(text: str | None) -> int | None:
+    if text in (None, "all"):
+        return None if text is None else 2**31
+    if not (text.isdecimal() and int(text[:9]) > 0):
+        raise UserError(f"--decode: expected a number of pictures above 0, or all, found {text!r}")
+    return int(text[:9])

@@ -57,9 +57,13 @@ class PictureFrames:
     def __len__(self) -> int:
         return len(self._paths)
 
+    def path(self, index: SupportsIndex, /) -> str:
+        """The file of picture ``index``."""
+        return self._paths[within(index, len(self))]
+
     def __getitem__(self, index: SupportsIndex, /) -> Picture:
         """Decode picture ``index``; orientation tags are ignored, boxes count the stored pixels."""
-        return read_picture(self._paths[within(index, len(self))])
+        return read_picture(self.path(index))
 
     def reduced(self, index: int, factor: int, /) -> tuple[Picture, int]:
         """Picture ``index``, smaller where it is a JPEG, and by which factor (see `ReducibleFrames`)."""

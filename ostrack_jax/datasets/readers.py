@@ -18,7 +18,7 @@ from ostrack_jax.datasets.paths import find_folder
 from ostrack_jax.datasets.synthetic import open_synthetic
 from ostrack_jax.datasets.trackingnet import open_trackingnet
 from ostrack_jax.datasets.vid import open_vid
-from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.errors import UnknownNameError, UserError, unknown
 
 READERS: dict[str, Callable[..., LazySequences]] = {
     "coco": open_coco,
@@ -55,7 +55,7 @@ def open_dataset(data: DataConfig) -> LazySequences:
     if "split" in takes:
         given["split"] = data.split
     elif data.split != "all":
-        raise UserError(f"the {data.reader} reader knows no split {data.split!r}: expected split=all")
+        raise UnknownNameError(f"the {data.reader} reader knows no split {data.split!r}: expected split=all")
     return reader(**given, **_checked(data, takes))
 
 

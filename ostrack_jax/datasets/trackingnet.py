@@ -14,7 +14,7 @@ from ostrack_jax.datasets.annotations import read_annotation, valid
 from ostrack_jax.datasets.frames import PictureFrames, list_folder, list_pictures
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.sequence import Sequence
-from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.errors import UnknownNameError, UserError, unknown
 
 PARTS = ("train", "test")
 CHUNKS = 12
@@ -58,7 +58,7 @@ def _chunks(folder: Path, part: str, split: str) -> list[str]:
             raise UserError(f"no {names[0]}/anno in {folder}: expected TrackingNet's {part} part")
         return there
     if part == "test":
-        raise UserError(f"TrackingNet's test part has one chunk: expected split=all, found {split!r}")
+        raise UnknownNameError(f"TrackingNet's test part has one chunk: expected split=all, found {split!r}")
     chosen = [names[number] for number in parse_chunks(split)]
     gone = [name for name in chosen if name not in there]
     if gone:
@@ -75,7 +75,8 @@ def parse_chunks(split: str) -> list[int]:
         found = re.fullmatch(r"\s*(\d{1,2})\s*(?:-\s*(\d{1,2})\s*)?", item)
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
         if not first <= last < CHUNKS:
-            raise UserError(f"unknown split of TrackingNet {split!r}: expected all, or of 0 to 11 some, as 0-3 or 0,4")
+            expected = "expected all, or of 0 to 11 some, as 0-3 or 0,4"
+            raise UnknownNameError(f"unknown split of TrackingNet {split!r}: {expected}")
         chosen |= {*range(first, last + 1)}
     return sorted(chosen)
 

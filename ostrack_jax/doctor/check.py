@@ -1,21 +1,182 @@
-"""Is a data set's every sequence sound? Enters: sequences and an index. Leaves: findings, none where all is well."""
+"""Is a data set sound, sequence by sequence? Enters: a reader's name, a folder. Leaves: findings, their fix, counts.
+
+Nothing here stops at a flaw: each is a line for a person who wants to mend the folder.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ostrack_jax.config import DataConfig
+from ostrack_jax.datasets.annotations import valid
+from ostrack_jax.datasets.frames import PictureFrames
+from ostrack_jax.datasets.index import each
 from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.readers import open_dataset
+from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.doctor.finding import Finding
-from ostrack_jax.errors import UserError
+from ostrack_jax.doctor.layouts import LAYOUTS, find_archives, why_not
+from ostrack_jax.errors import UnknownNameError, UserError
+
+# What mends an error of a reader, by its words; the first that fits.
+_FIXES = (
+    (r"cannot list .*No such file|no folder of", "its folder is missing: unpack its archive again, or unlist it"),
+    (
+        r"counts differ",
+        "pictures or annotation are incomplete: unpack both again (the common frames are used)",
+    ),
+    (r"annotation .* cannot be read", "an annotation is damaged: take it from the set's archive again"),
+    (r"no pictures? ", "its pictures are missing: unpack its archive again"),
+    (r"cannot read .*(\.txt|\.label): ", "an annotation is missing or locked: take it from the set's archive again"),
+    (r" line \d+: expected|is empty: expected", "an annotation is damaged: take it from the set's archive again"),
+    (r"cannot (read|decode) the picture", "a picture is damaged: unpack its archive again"),
+    (r"cannot (read|decode|open) .*video", "a video is damaged: copy it again"),
+)
+_OUTSIDE = "expected x,y,width,height in pixels of these very pictures: neither corners, nor boxes of another size"
 
 
-def check_sequence(sequences: LazySequences, index: int) -> list[Finding]:
-    """What is wrong with one sequence: its annotation, its first and last picture."""
-    name = sequences.names[index]
+@dataclass
+class Checked:
+    """What a check has counted so far.
+
+    Attributes:
+      sequences: looked at; ``frames`` they have, ``visible`` of these to learn from, ``decoded`` pictures.
+      missing: sequences without a label file, by its name.
+      never: sequences without any visible frame.
+      size: of the picture decoded last, `32 x 24`.
+    """
+
+    sequences: int = 0
+    frames: int = 0
+    visible: int = 0
+    decoded: int = 0
+    never: int = 0
+    size: str = ""
+    missing: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Checked) -> None:
+        """Count what another has counted, too."""
+        for name in ("sequences", "frames", "visible", "decoded", "never"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.missing.update(other.missing)
+
+
+def open_checked(data: DataConfig, folder: Path) -> tuple[LazySequences | None, list[Finding]]:
+    """The set's sequences, None where the reader refuses the folder; and what is wrong with the folder as a whole.
+
+    Raises:
+      UnknownNameError: an unknown reader, part or split.
+    """
     try:
-        sequence = sequences[index]
-        if not len(sequence):
-            return [Finding("wrong", f"{name}: no frame")]
-        for frame in sorted({0, len(sequence) - 1}):
-            sequence.frames[frame]
+        sequences = open_dataset(data)
+    except UnknownNameError:
+        raise
+    except UserError as e:
+        return None, [why_not(data.reader, folder, e)]
+    return sequences, _whole(data, folder, len(sequences))
+
+
+def _whole(data: DataConfig, folder: Path, count: int) -> list[Finding]:
+    """Whether all of the official set is there."""
+    official = LAYOUTS[data.reader].whole(data.part) if data.reader in LAYOUTS else None
+    if official is None or data.split != "all" or count >= official:
+        return []
+    text = f"{count:,} of the {official:,} sequences of the official set are there"
+    if archives := find_archives(folder):
+        return [Finding("wrong", text, f"unpack the archives there ({', '.join(archives[:3])}, ...)")]
+    if data.reader == "trackingnet" and data.part == "train":
+        return [Finding("note", text, "where chunks are missing, say which there are: split=0-3")]
+    return [Finding("note", text)]
+
+
+def check_sequences(
+    sequences: LazySequences, part: str, decode: int | None, total: Checked
+) -> Iterator[tuple[str, Finding]]:
+    """Look at every sequence, several at a time, a bar on a terminal; yields (sequence, what is wrong) in order.
+
+    Args:
+      sequences: opened.
+      part: of the set; in all but train, the first frame needs a box.
+      decode: pictures of each sequence to decode, evenly spaced, first and last among them; None: these two, and of
+        single pictures only whether they are there.
+      total: the counts go there.
+    """
+    size = max(1, min(256, len(sequences) // 200))
+    runs = [range(start, min(start + size, len(sequences))) for start in range(0, len(sequences), size)]
+
+    def look(run: range) -> list[tuple[str, list[Finding], Checked]]:
+        return [(sequences.names[i], *check_sequence(sequences, i, part, decode)) for i in run]
+
+    for looks in each(runs, look, "checking"):
+        for name, findings, counted in looks:
+            total.add(counted)
+            for finding in findings:
+                yield name, finding
+
+
+def check_sequence(
+    sequences: LazySequences, index: int, part: str = "train", decode: int | None = None
+) -> tuple[list[Finding], Checked]:
+    """What is wrong with one sequence, and its counts; see `check_sequences`."""
+    counted = Checked(sequences=1)
+    try:
+        sequence = sequences.read(index)
+        counted.frames, counted.visible = len(sequence), int(np.count_nonzero(sequence.visible))
+        counted.never = int(not counted.visible)
+        counted.missing.update(sequence.missing)
+        findings = [Finding("wrong", flaw, _fix(flaw)) for flaw in sequence.flaws]
+        findings += _first_box(sequence, part)
+        findings += _pictures(sequence, decode, counted)
     except (UserError, OSError) as e:
-        return [Finding("wrong", f"{name}: {e}")]
-    return []
+        findings = [Finding("wrong", str(e), _fix(str(e)))]
+    return findings, counted
+
+
+def _first_box(sequence: Sequence, part: str) -> list[Finding]:
+    if part == "train" or sequence.is_picture or valid(sequence.boxes_xywh[:1]).all():
+        return []
+    box = ",".join(f"{number:g}" for number in sequence.boxes_xywh[0])
+    return [Finding("wrong", f"the first frame has no box ({box})", "a tracker starts there: correct the annotation")]
+
+
+def _pictures(sequence: Sequence, decode: int | None, counted: Checked) -> list[Finding]:
+    """Decode some pictures; compare their size with what is said, and the boxes with their size."""
+    if decode is None and sequence.is_picture:
+        if isinstance(sequence.frames, PictureFrames) and not Path(path := sequence.frames.path(0)).is_file():
+            raise UserError(f"cannot read the picture {path}: no such file")
+        return []
+    size = None
+    for frame in np.unique(np.linspace(0, len(sequence) - 1, min(decode or 2, len(sequence))).round().astype(int)):
+        height, width = sequence.frames[int(frame)].shape[:2]
+        counted.decoded, counted.size = counted.decoded + 1, f"{width} x {height}"
+        if size is not None and size != (width, height):
+            text = f"frame {frame} is {width} x {height}, those before {size[0]} x {size[1]}"
+            return [Finding("wrong", text, "pictures of another video may be among them: unpack its archive again")]
+        size = (width, height)
+    if size is None:
+        return []
+    if sequence.size_wh not in (None, size):
+        said = " x ".join(map(str, sequence.size_wh or ()))
+        text = f"the pictures are {size[0]} x {size[1]}, the annotation says {said}"
+        return [Finding("wrong", text, "pictures that were resized need boxes that were, too")]
+    return _within(sequence, size)
+
+
+def _within(sequence: Sequence, size: tuple[int, int]) -> list[Finding]:
+    """Boxes reach a little out of the picture in many sets; most of them far out is another convention."""
+    boxes = sequence.boxes_xywh[sequence.visible]
+    beyond = (boxes[:, :2] + boxes[:, 2:] > 1.1 * np.array(size)).any(axis=1)
+    if np.count_nonzero(beyond) <= len(boxes) / 2:
+        return []
+    text = f"{np.count_nonzero(beyond)} of {len(boxes)} boxes reach far out of the pictures of {size[0]} x {size[1]}"
+    return [Finding("wrong", text, _OUTSIDE)]
+
+
+def _fix(text: str) -> str:
+    return next((fix for pattern, fix in _FIXES if re.search(pattern, text)), "")

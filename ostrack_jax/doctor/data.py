@@ -1,20 +1,21 @@
-"""Which data sets lie in a folder? Enters: a folder. Leaves: a finding for each that a reader understands."""
+"""Which data sets lie in a folder? Enters: a folder. Leaves: a finding for each that a reader understands.
+
+A few looks at each; `ostrack data check` looks at every sequence.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.folder import open_folder
-from ostrack_jax.datasets.got10k import PARTS, open_got10k
 from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.otb import open_otb
 from ostrack_jax.datasets.paths import named_folder
-from ostrack_jax.datasets.readers import READERS
+from ostrack_jax.datasets.readers import READERS, open_dataset
+from ostrack_jax.doctor.check import check_sequence
 from ostrack_jax.doctor.finding import Finding
+from ostrack_jax.doctor.layouts import LAYOUTS, Layout, recognise
 from ostrack_jax.errors import UserError
-
-OFFICIAL = {"train": 9335, "val": 180, "test": 180}  # sequences of GOT-10k's parts
-OFFICIAL_OTB = 100  # targets of OTB-100
 
 
 def find_datasets(folder: Path) -> list[Finding]:
@@ -25,20 +26,17 @@ def find_datasets(folder: Path) -> list[Finding]:
     """
     if not folder.is_dir():
         raise UserError(f"no folder {folder}: expected one with data sets")
-    found = _benchmark(folder)
+    found = _benchmarks(folder)
     if not found:
         inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-        benchmarks = {path: _benchmark(path) for path in inside}
+        benchmarks = {path: _benchmarks(path) for path in inside}
         if any(benchmarks.values()):
             found = [finding for path in inside for finding in benchmarks[path] or _plain(path)]
         else:
             found = _plain(folder)
+    shapes = "; ".join(f"{layout.reader}: {layout.shape}" for layout in LAYOUTS.values())
     return found or [
-        Finding(
-            "wrong",
-            f"no data set in {folder}",
-            "expected GOT-10k (list.txt), OTB (NAME/img and groundtruth_rect.txt), or pictures or videos with boxes",
-        )
+        Finding("wrong", f"no data set in {folder}", f"expected pictures or videos with boxes, or one of {shapes}")
     ]
 
 
@@ -57,16 +55,37 @@ def configured() -> list[Finding]:
     return found
 
 
-def _benchmark(folder: Path) -> list[Finding]:
-    """The parts of GOT-10k or the OTB that ``folder`` itself is."""
-    parts = [part for part in PARTS if (folder / part / "list.txt").is_file()]
-    if parts:
-        return [_got10k(folder / part, part) for part in parts]
-    if (folder / "list.txt").is_file():
-        return [_got10k(folder, folder.name if folder.name in PARTS else "train")]
-    if next(folder.glob("*/groundtruth_rect*.txt"), None) is not None:
-        return [_report(f"otb in {folder}", open_otb(folder), OFFICIAL_OTB)]
-    return []
+def _benchmarks(folder: Path) -> list[Finding]:
+    """The sets whose layout ``folder`` itself has."""
+    return [finding for layout in recognise(folder) for finding in _parts(layout, folder)]
+
+
+def _parts(layout: Layout, folder: Path) -> list[Finding]:
+    """A finding for each part of a set that is there; of one that takes minutes to open, what to do."""
+    if layout.slow:
+        command = f"`ostrack data check {layout.reader} {folder}` reads it whole"
+        return [Finding("ok", f"{layout.reader} in {folder}: {command}")]
+    found, errors = [], []
+    for part, place in layout.parts(folder).items():
+        try:
+            sequences = open_dataset(DataConfig(reader=layout.reader, dir=str(place), part=part))
+        except UserError as e:  # its way to say that the part is not there
+            errors.append(Finding("wrong", str(e)))
+            continue
+        what = f"{layout.reader} {part} in {place}" if part else f"{layout.reader} in {place}"
+        found.append(_absent(what, layout, place, sequences) or _report(what, sequences, layout.whole(part)))
+    return found or errors[:1]
+
+
+def _absent(what: str, layout: Layout, folder: Path, sequences: LazySequences) -> Finding | None:
+    """Sequences of a list without a folder, if there are any."""
+    if layout.homes is None:
+        return None
+    absent = [name for name in sequences.names if not any(home.is_dir() for home in layout.homes(folder, name))]
+    if not absent:
+        return None
+    named = f"{', '.join(absent[:3])}{', ...' if len(absent) > 3 else ''}"
+    return Finding("wrong", f"{what}: {len(absent)} of {len(sequences)} listed sequences have no folder ({named})")
 
 
 def _plain(folder: Path) -> list[Finding]:
@@ -80,25 +99,12 @@ def _plain(folder: Path) -> list[Finding]:
     return [found if found.verdict == "ok" else Finding("note", found.text)]
 
 
-def _got10k(folder: Path, part: str) -> Finding:
-    sequences = open_got10k(folder, part)
-    missing = [name for name in sequences.names if not (folder / name).is_dir()]
-    if missing:
-        text = f"got10k {part} in {folder}: {len(missing)} of {len(sequences)} sequences of list.txt have no folder"
-        return Finding("wrong", f"{text} ({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''})")
-    return _report(f"got10k {part} in {folder}", sequences, OFFICIAL[part])
-
-
 def _report(what: str, sequences: LazySequences, official: int | None) -> Finding:
-    """Count, and read one sequence and its first frame to see that they can be."""
-    try:
-        first = sequences[0]
-        height, width = first.frames[0].shape[:2]
-    except (UserError, IndexError) as e:
-        return Finding("wrong", f"{what}: {e}")
-    if first.flaws:
-        return Finding("wrong", f"{what}: {first.name}: {'; '.join(first.flaws)}")
+    """Count, and look at the first sequence."""
     text = f"{what}: {len(sequences)} sequences"
     if official is not None and official != len(sequences):
         text += f" (the official set has {official:,})"
-    return Finding("ok", f"{text}; {first.name} has {len(first.frames)} frames of {width} x {height}")
+    findings, counted = check_sequence(sequences, 0)
+    if findings:
+        return Finding("wrong", f"{text}; {sequences.names[0]}: {findings[0].text}", findings[0].fix)
+    return Finding("ok", f"{text}; {sequences.names[0]} has {counted.frames} frames of {counted.size}")

@@ -1,34 +1,238 @@
-"""`ostrack data check` as a user runs it."""
+"""`ostrack data check` as a user runs it: every layout, the flaws it knows, its status."""
 
 from __future__ import annotations
 
+import shutil
+
 import cv2
+import layouts
 import numpy as np
+import pytest
 
 from ostrack_jax.cli.main import main
 
-
-def got10k(folder, names):
-    for name in names:
-        (folder / name).mkdir(parents=True)
-        for i in range(3):
-            cv2.imwrite(str(folder / name / f"{i + 1:08d}.jpg"), np.full((24, 32, 3), 40 * i, np.uint8))
-        (folder / name / "groundtruth.txt").write_text("1,2,10,8\n" * 3)
-    (folder / "list.txt").write_text("".join(f"{name}\n" for name in names))
-
-
-def test_a_sound_folder_is_status_0(tmp_path, capsys):
-    got10k(tmp_path / "train", ["a", "b"])
-    assert main(["data", "check", "got10k", str(tmp_path)]) == 0
-    assert f"2 sequences of got10k in {tmp_path}: nothing wrong" in capsys.readouterr().out
+BOX = {"0": (1, 2, 11, 10, 0)}
+MAKE = {
+    "got10k": layouts.got10k,
+    "lasot": layouts.lasot,
+    "trackingnet": layouts.trackingnet,
+    "coco": layouts.coco,
+    "vid": lambda root: layouts.vid(root, [BOX] * 3),
+    "otb": layouts.otb,
+    "folder": layouts.folder_of_ones_own,
+}
 
 
-def test_every_flaw_is_told_and_status_1(tmp_path, capsys):
-    got10k(tmp_path / "train", ["a", "b", "c"])
-    (tmp_path / "train/a/groundtruth.txt").unlink()
-    (tmp_path / "train/c/00000003.jpg").write_bytes(b"no picture")
-    assert main(["data", "check", "got10k", str(tmp_path)]) == 1
-    out = capsys.readouterr().out
-    assert "WRONG  a: cannot read" in out
-    assert "WRONG  c: cannot read the picture" in out
-    assert "2 wrong" in out
+@pytest.fixture(autouse=True)
+def nothing_configured(tmp_path, monkeypatch):
+    monkeypatch.setenv("OSTRACK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OSTRACK_PATHS", str(tmp_path / "paths.toml"))
+    (tmp_path / "paths.toml").write_text("")
+
+
+@pytest.fixture
+def check(capsys):
+    """`ostrack data check WORDS`: status, output."""
+
+    def call(*words):
+        status = main(["data", "check", *map(str, words)])
+        return status, capsys.readouterr().out
+
+    return call
+
+
+@pytest.mark.parametrize("reader", MAKE)
+def test_a_sound_folder_is_status_0(tmp_path, check, reader):
+    folder = MAKE[reader](tmp_path / "set")
+    status, out = check(reader, folder, "--decode", "all")
+    assert status == 0, out
+    assert f"{reader} in {folder}: " in out
+    assert "100.0% visible" in out
+    assert out.endswith("all is well\n")
+
+
+def test_the_counts_are_told(tmp_path, check):
+    layouts.got10k(tmp_path / "train", ("a", "b"), count=5)
+    (tmp_path / "train/b/groundtruth.txt").write_text("0,0,0,0\n" * 5)
+    _, out = check("got10k", tmp_path)
+    assert "2 sequences, 10 frames, 50.0% visible; 4 pictures decoded" in out
+    assert "note   2 of the 9,335 sequences of the official set are there" in out
+    assert "note   cover.label is missing in 2 sequences" in out
+    assert "note   1 sequences have no visible frame" in out
+    assert "8 pictures decoded" in check("got10k", tmp_path, "--decode", "4")[1]
+
+
+def test_the_folder_is_looked_up_as_in_training(tmp_path, check, monkeypatch, capsys):
+    monkeypatch.setenv("OSTRACK_GOT10K_DIR", str(layouts.got10k(tmp_path / "train")))
+    assert check("got10k")[0] == 0
+    monkeypatch.delenv("OSTRACK_GOT10K_DIR")
+    assert main(["data", "check", "got10k"]) == 2
+    assert "OSTRACK_GOT10K_DIR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--part", "vall"), "unknown part of GOT-10k 'vall'"),
+        (("--split", "vot_vall"), "unknown split of GOT-10k"),
+        (("--decode", "0"), "--decode: expected a number of pictures above 0, or all, found '0'"),
+        (("--decode", "some"), "--decode: expected"),
+        (("--most", "-1"), "most"),
+    ],
+)
+def test_misuse_is_status_2(tmp_path, capsys, words, message):
+    layouts.got10k(tmp_path / "train")
+    assert main(["data", "check", "got10k", str(tmp_path), *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def resize(folder):
+    for path in folder.glob("*.jpg"):
+        cv2.imwrite(str(path), np.zeros((12, 16, 3), np.uint8))
+
+
+FLAWS = {
+    "no folder": (shutil.rmtree, "cannot list", "its folder is missing: unpack its archive again, or unlist it"),
+    "no pictures": (lambda a: [p.unlink() for p in a.glob("*.jpg")], "no pictures in", "its pictures are missing"),
+    "no boxes": (lambda a: (a / "groundtruth.txt").unlink(), "cannot read", "an annotation is missing or locked"),
+    "no box": (lambda a: (a / "groundtruth.txt").write_text(""), "is empty: expected", "an annotation is damaged"),
+    "a broken line": (lambda a: (a / "groundtruth.txt").write_text("1,2\n"), "line 1: expected", "is damaged"),
+    "counts": (
+        lambda a: (a / "00000003.jpg").unlink(),
+        "(2 pictures, 3 groundtruth.txt",
+        "are incomplete: unpack both",
+    ),
+    "first": (lambda a: (a / "00000001.jpg").write_bytes(b"x"), "00000001.jpg", "a picture is damaged"),
+    "last": (lambda a: (a / "00000003.jpg").write_bytes(b""), "00000003.jpg", "a picture is damaged"),
+    "sizes": (
+        lambda a: cv2.imwrite(str(a / "00000003.jpg"), np.zeros((9, 9, 3), np.uint8)),
+        "frame 2 is 9 x 9, those before 32 x 24",
+        "pictures of another video",
+    ),
+    "resized": (
+        lambda a: resize(a) or (a / "meta_info.ini").write_text("resolution: (32, 24)"),
+        "the pictures are 16 x 12, the annotation says 32 x 24",
+        "pictures that were resized need boxes that were, too",
+    ),
+    "corners": (
+        lambda a: (a / "groundtruth.txt").write_text("15,2,30,20\n20,4,31,22\n1,2,9,9\n"),
+        "2 of 3 boxes reach far out of the pictures of 32 x 24",
+        "neither corners, nor boxes of another size",
+    ),
+}
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_every_flaw_is_told_with_its_fix(tmp_path, check, flaw):
+    damage, text, fix = FLAWS[flaw]
+    layouts.got10k(tmp_path / "train", ("a", "b"))
+    damage(tmp_path / "train/a")
+    status, out = check("got10k", tmp_path)
+    lines = out.splitlines()
+    (place,) = [i for i, line in enumerate(lines) if line.startswith("WRONG  a: ")]
+    assert status == 1
+    assert text in lines[place]
+    assert lines[place + 1].startswith("       -> ")
+    assert fix in lines[place + 1]
+    assert "WRONG  b" not in out
+    assert out.endswith("1 thing is WRONG, see above\n")
+
+
+def test_a_picture_in_the_middle_needs_decode_all(tmp_path, check):
+    layouts.got10k(tmp_path / "train", ("a",))
+    (tmp_path / "train/a/00000002.jpg").write_bytes(b"x")
+    assert check("got10k", tmp_path)[0] == 0
+    assert check("got10k", tmp_path, "--decode", "all")[0] == 1
+
+
+def test_a_first_frame_without_a_box_matters_where_trackers_start(tmp_path, check):
+    for part in ("train", "val"):
+        layouts.got10k(tmp_path / part, ("a",))
+        (tmp_path / part / "a/groundtruth.txt").write_text("0,0,0,0\n" + layouts.BOX * 2)
+    assert check("got10k", tmp_path)[0] == 0
+    status, out = check("got10k", tmp_path, "--part", "val")
+    assert status == 1
+    assert "a: the first frame has no box (0,0,0,0)" in out
+
+
+def test_a_missing_picture_of_coco_is_told_without_decoding(tmp_path, check):
+    layouts.coco(tmp_path, images=300, annotations=1)
+    (tmp_path / "train2017/000000000007.jpg").unlink()
+    status, out = check("coco", tmp_path)
+    assert status == 1
+    assert "WRONG  700: cannot read the picture" in out
+    assert "300 sequences, 299 frames" not in out
+    assert out.endswith("1 thing is WRONG, see above\n")
+
+
+def test_a_broken_annotation_of_vid_is_told(tmp_path, check):
+    layouts.vid(tmp_path, [BOX] * 3)
+    (tmp_path / "Annotations/VID/train/g/s_000/000002.xml").write_text("<")
+    status, out = check("vid", tmp_path)
+    assert status == 1
+    assert "-> an annotation is damaged" in out
+
+
+def test_a_wrong_root_is_named(tmp_path, check):
+    root = layouts.lasot(tmp_path / "data/LaSOT")
+    for given in (tmp_path, tmp_path / "data", root / "cat", root / "cat/cat-4"):
+        status, out = check("lasot", given, "--split", "train")
+        if given == root / "cat":  # its sequences lie side by side
+            assert "cat-4:" not in out
+            continue
+        better = root / "cat" if given == root / "cat/cat-4" else root
+        assert status == 1
+        assert f"-> {better} looks like it: give that folder" in out
+
+
+def test_another_sets_folder_is_named(tmp_path, check):
+    layouts.lasot(tmp_path)
+    status, out = check("got10k", tmp_path)
+    assert status == 1
+    assert "-> it looks like lasot: give that name" in out
+
+
+def test_archives_that_are_not_unpacked_are_told(tmp_path, check):
+    (tmp_path / "TRAIN_0").mkdir()
+    for name in ("TRAIN_0/b.zip", "a.tar.gz"):
+        (tmp_path / name).touch()
+    assert "-> unpack the 2 archives there (TRAIN_0/b.zip, a.tar.gz)" in check("trackingnet", tmp_path)[1]
+    shutil.rmtree(tmp_path / "TRAIN_0")
+    status, out = check("trackingnet", layouts.trackingnet(tmp_path))
+    assert status == 1
+    assert "WRONG  2 of the 30,132 sequences of the official set are there\n       -> unpack the archives there" in out
+    (tmp_path / "a.tar.gz").unlink()
+    status, out = check("trackingnet", tmp_path)
+    assert status == 0
+    assert "-> where chunks are missing, say which there are: split=0-3" in out
+
+
+def test_listed_sequences_that_are_absent_are_told_and_not_all_printed(tmp_path, check):
+    layouts.lasot(tmp_path)
+    status, out = check("lasot", tmp_path, "--split", "test", "--most", "3")
+    assert status == 1
+    assert out.count("WRONG  ") == 3
+    assert "279 flaws, not all printed" in out
+    assert "      279  its folder is missing" in out
+    assert out.endswith("279 things are WRONG, see above\n")
+    assert check("lasot", tmp_path, "--split", "test", "--most", "0")[1].count("WRONG  ") == 279
+
+
+def test_ten_samples_are_drawn(tmp_path, check):
+    layouts.got10k(tmp_path / "train", tuple(f"s{i}" for i in range(12)), count=8)
+    shutil.rmtree(tmp_path / "train/s3")
+    status, out = check("got10k", tmp_path, "--samples", tmp_path / "sheets")
+    assert status == 1
+    assert f"10 drawn samples in {tmp_path / 'sheets'}" in out
+    sheets = sorted((tmp_path / "sheets").iterdir())
+    assert len(sheets) == 10
+    picture = cv2.imread(str(sheets[0]))
+    assert picture.shape == (720, 1440, 3)  # two rows of three frames of 480 x 360
+
+
+@pytest.mark.data
+def test_the_real_sets_are_sound(shared_data, check):
+    for words in (("got10k", "got10k"), ("got10k", "got10k/val", "--part", "val"), ("otb", "otb"), ("coco", "coco")):
+        status, out = check(words[0], shared_data / words[1], *words[2:], "--decode", "all")
+        assert status == 0, out
+    assert check("lasot", shared_data / "lasot", "--part", "test")[0] == 0

@@ -69,7 +69,7 @@ def test_sequences_without_a_folder_are_wrong(tmp_path):
     (tmp_path / "train/list.txt").write_text("a\nb\nc\nd\ne\n")
     (finding,) = find_datasets(tmp_path / "train")
     assert finding.verdict == "wrong"
-    assert "4 of 5 sequences of list.txt have no folder (b, c, d, ...)" in finding.text
+    assert "4 of 5 listed sequences have no folder (b, c, d, ...)" in finding.text
 
 
 def test_a_sequence_that_cannot_be_read_is_wrong(tmp_path):
@@ -102,7 +102,7 @@ def test_nothing_there_is_wrong_and_nowhere_is_an_error(tmp_path):
     (tmp_path / "empty").mkdir()
     (finding,) = find_datasets(tmp_path / "empty")
     assert finding.verdict == "wrong"
-    assert "GOT-10k (list.txt)" in finding.fix
+    assert "got10k: list.txt and a folder" in finding.fix
     with pytest.raises(UserError, match="no folder"):
         find_datasets(tmp_path / "missing")
 

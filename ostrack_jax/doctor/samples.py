@@ -1,0 +1,83 @@
+"""Drawn samples, to see whether boxes sit on their targets. Enters: sequences. Leaves: a picture of each."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from ostrack_jax.datasets.annotations import valid
+from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.drawing import TRUTH_COLOUR, draw_box, draw_label
+from ostrack_jax.errors import UserError
+
+_TILES, _COLUMNS = 6, 3  # frames of a sequence on its sheet
+_WIDTH = 480  # pixels of a frame there
+_HIDDEN = (170, 170, 170)  # of a box that training does not learn from
+
+Sheet = UInt8[np.ndarray, "_h _w 3"]
+
+
+def write_samples(sequences: LazySequences, folder: Path, count: int = 10, seed: int = 0) -> list[Path]:
+    """Draw ``count`` sequences at random and write a JPEG of each; those that cannot be read are passed over.
+
+    Args:
+      sequences: opened.
+      folder: made where it is not there.
+      count: of sheets; fewer where there are fewer sequences.
+      seed: of the choice.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for index in np.random.default_rng(seed).permutation(len(sequences)):
+        if len(written) == count:
+            break
+        try:
+            sheet = draw_sheet(sequences[int(index)])
+        except UserError:  # told by the check itself
+            continue
+        name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in sequences.names[int(index)])
+        written.append(folder / f"{len(written) + 1:02d}_{name[:80]}.jpg")
+        _write(written[-1], sheet)
+    return written
+
+
+def draw_sheet(sequence: Sequence) -> Sheet:
+    """Some frames of a sequence beside each other with their boxes: blue where visible, grey where not.
+
+    Raises:
+      UserError: a picture cannot be read.
+    """
+    frames = np.unique(np.linspace(0, len(sequence) - 1, min(_TILES, len(sequence))).round().astype(int))
+    tiles = [_tile(sequence, int(frame)) for frame in frames]
+    high = max(len(tile) for tile in tiles)
+    columns = min(_COLUMNS, len(tiles))
+    sheet = np.zeros((high * -(-len(tiles) // columns), _WIDTH * columns, 3), np.uint8)
+    for i, tile in enumerate(tiles):
+        top, left = i // columns * high, i % columns * _WIDTH
+        sheet[top : top + len(tile), left : left + _WIDTH] = tile
+    return sheet
+
+
+def _tile(sequence: Sequence, frame: int) -> Sheet:
+    picture = sequence.frames[frame]
+    scale = _WIDTH / picture.shape[1]
+    tile = cv2.resize(picture, (_WIDTH, max(1, round(picture.shape[0] * scale))), interpolation=cv2.INTER_AREA)
+    box = sequence.boxes_xywh[frame] * scale
+    visible = bool(sequence.visible[frame])
+    colour = TRUTH_COLOUR if visible else _HIDDEN
+    draw_box(tile, box, colour, 2)
+    words = "" if visible else ", not visible" if valid(box[None])[0] else ", no box"
+    draw_label(tile, f"{sequence.name[:40]}  frame {frame} of {len(sequence)}{words}", (0.0, 0.0), 2, colour)
+    return tile
+
+
+def _write(path: Path, sheet: Sheet) -> None:
+    part = path.with_suffix(".part.jpg")
+    if not cv2.imwrite(os.fspath(part), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
+        raise UserError(f"cannot write {part}: expected a folder with room that may be written to")
+    os.replace(part, path)

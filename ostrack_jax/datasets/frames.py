@@ -67,7 +67,7 @@ class PictureFrames:
 
     def reduced(self, index: int, factor: int, /) -> tuple[Picture, int]:
         """Picture ``index``, smaller where it is a JPEG, and by which factor (see `ReducibleFrames`)."""
-        path = self._paths[within(index, len(self))]
+        path = self.path(index)
         data = read_bytes(path)
         factor = factor if is_jpeg(data) else 1
         return decode_picture(data, path, factor), factor

@@ -57,8 +57,9 @@ def test_it_is_indexed_once_and_again_when_the_file_changes(tmp_path, monkeypatc
 def test_it_travels_and_serves_as_a_pair(tmp_path):
     sequences = pickle.loads(pickle.dumps(open_coco(layouts.coco(tmp_path))))
     pair = draw_pair((Source("coco", sequences, 1.0),), PairConfig(), np.random.default_rng(0))
-    assert pair.template_frame is pair.search_frame
-    assert pair.sequence in sequences.names
+    (template, _), (search, _) = pair.read()
+    assert template is search
+    assert pair.sequence.name in sequences.names
     assert sequences.select(["801", "700"])[1].name == "700"
 
 

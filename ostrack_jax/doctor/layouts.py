@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,10 +56,13 @@ def _got10k(folder: Path) -> bool:
 
 
 def _lasot(folder: Path) -> bool:
-    def is_sequence(path: Path) -> bool:
-        return re.fullmatch(r".+-\d+", path.name) is not None and (path / "img").is_dir()
+    def is_sequence(path: Path, of: str = "") -> bool:
+        name, _, number = path.name.rpartition("-")
+        return bool(name) and of in ("", name) and number.isdecimal() and (path / "img").is_dir()
 
-    return any(is_sequence(path) or any(map(is_sequence, _folders(path))) for path in _folders(folder))
+    return any(
+        is_sequence(path) or any(is_sequence(inner, path.name) for inner in _folders(path)) for path in _folders(folder)
+    )
 
 
 def _trackingnet(folder: Path) -> bool:
@@ -144,10 +146,10 @@ def find_archives(folder: Path) -> list[str]:
 
 
 def _elsewhere(layout: Layout, folder: Path) -> Path | None:
-    """A folder near by that has the layout: above, or up to two below."""
-    above = itertools.islice(folder.resolve().parents, 2)
+    """A folder near by that has the layout: up to two below, or above."""
     below = (path for inner in _folders(folder) for path in (inner, *_folders(inner)))
-    return next((path for path in (*above, *below) if layout.looks(path)), None)
+    above = itertools.islice(folder.resolve().parents, 2)
+    return next((path for path in itertools.chain(below, above) if layout.looks(path)), None)
 
 
 def _folders(folder: Path) -> Iterator[Path]:

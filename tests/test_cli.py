@@ -12,7 +12,20 @@ from ostrack_jax import __version__
 from ostrack_jax.cli.main import COMMANDS, GROUPS, main
 
 ROOT = Path(__file__).parents[1]
-EVERY = ["train", "eval", "track", "doctor", "demo", "convert", "convert ostrack", "convert mae", "data", "data check"]
+EVERY = [
+    "train",
+    "eval",
+    "track",
+    "doctor",
+    "demo",
+    "convert",
+    "convert ostrack",
+    "convert mae",
+    "data",
+    "data check",
+    "report",
+    "report train",
+]
 
 
 @pytest.fixture

@@ -17,12 +17,13 @@ COMMANDS = {
     "train": "train a tracker from a config",
     "eval": "score a tracker on a benchmark",
     "data": "check folders of data",
+    "report": "draw training runs: curves and pictures as PNG and HTML",
     "convert": "turn published weights into a checkpoint of this project, and back",
     "track": "follow one object through a video or a folder of pictures",
     "demo": "train a tiny tracker on made-up sequences, score it, write a video: three minutes, no download",
     "doctor": "check versions, devices, disk and data sets, and that the network computes what it should",
 }
-GROUPS = ("convert", "data")  # commands that have commands of their own
+GROUPS = ("convert", "data", "report")  # commands that have commands of their own
 _DOC = """OSTrack, one-stream visual object tracking, in JAX and Flax.
 
 Example:

@@ -1,0 +1,40 @@
+"""Draw the curves of training runs: losses, IoU, learning rates, keep ratio, gradient norm, speed, waiting for data.
+
+DIR is the workdir of a run, finished or not; several are drawn into the same plots, to compare. Writes curves.png and
+report.html, one file with everything in it (curves, the newest pictures, settings, versions), for a browser without a
+server or network. Needs matplotlib: pip install 'ostrack-jax[report]'.
+
+Example:
+  ostrack report train runs/tiny
+  ostrack report train runs/first runs/second --output compared
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags as absl_flags
+
+from ostrack_jax.errors import UserError
+
+ARGUMENTS = ("DIR", "[DIR...]")
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the command's flags."""
+    text = "folder for the two files; without it, `report` in the (first) DIR"
+    absl_flags.DEFINE_string("output", None, text, flag_values=flags)
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
+    """Read, draw, say where."""
+    from ostrack_jax.reports import page
+    from ostrack_jax.reports.runs import read_runs
+
+    runs = read_runs([Path(argument) for argument in arguments])
+    output = Path(arguments[0]) / "report" if flags.output is None else Path(flags.output)
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output} is a file: expected a folder")
+    for path in page.write(output, runs):
+        print(path)
+    return 0

@@ -1,0 +1,44 @@
+"""The lines of a run's log. Enters: a workdir. Leaves: its events: objects with kind, step and numbers by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ostrack_jax.errors import UserError
+
+LOG_FILE, PICTURES = "log.jsonl", "pictures"
+_MOST_BYTES = 1 << 30  # of a log that is read: far above any run's
+
+
+def read(workdir: Path, kind: str | None = None) -> list[dict[str, Any]]:
+    """All events of one kind (of all), in order; a last line cut short by a kill is left out.
+
+    Raises:
+      UserError: there is no log, or a line of it is no event.
+    """
+    path = workdir / LOG_FILE
+    if not path.is_file():
+        raise UserError(f"no {LOG_FILE} in {workdir}: expected the workdir of a training run")
+    if path.stat().st_size > _MOST_BYTES:
+        raise UserError(f"{path}: over {_MOST_BYTES} bytes: no log of a training run")
+    return [event for event in _events(path) if kind in (None, event["kind"])]
+
+
+def _events(path: Path) -> Iterator[dict[str, Any]]:
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        try:
+            event = json.loads(line) if line else None
+        except (ValueError, RecursionError) as e:
+            if number == len(lines):  # no newline behind it: cut short
+                return
+            raise UserError(f"{path}:{number}: no JSON: {e}") from e
+        if event is None:
+            continue
+        sound = isinstance(event, dict) and isinstance(event.get("kind"), str) and type(event.get("step")) is int
+        if not sound:
+            raise UserError(f"{path}:{number}: expected an object with kind and step")
+        yield event

@@ -57,6 +57,7 @@ _BLOCK: Table = {
     "mlp.fc2.weight": ("mlp.fc2.kernel", LINEAR),
     "mlp.fc2.bias": ("mlp.fc2.bias", SAME),
 }
+_SCALES: Table = {"ls1.gamma": ("scale1", SAME), "ls2.gamma": ("scale2", SAME)}
 _NORM: Table = {"norm.weight": ("norm.scale", SAME), "norm.bias": ("norm.bias", SAME)}
 _CONVOLUTION: Table = {
     "0.weight": ("convs.{}.kernel", KERNEL),
@@ -87,15 +88,15 @@ def ostrack(depth: int) -> Table:
     return table
 
 
-def mae(depth: int) -> Table:
-    """The encoder in an MAE release file."""
-    return _within("", "backbone.", _UNUSED | _encoder(depth))
+def vit(depth: int, layer_scale: bool = False) -> Table:
+    """The encoder in a file of the MAE, DeiT or (with LayerScale) DINOv2 release."""
+    return _within("", "backbone.", _UNUSED | _encoder(depth, _BLOCK | _SCALES if layer_scale else _BLOCK))
 
 
-def _encoder(depth: int) -> Table:
+def _encoder(depth: int, block: Table = _BLOCK) -> Table:
     blocks: Table = {}
     for i in range(depth):
-        blocks |= _within(f"blocks.{i}.", f"blocks.{i}.", _BLOCK)
+        blocks |= _within(f"blocks.{i}.", f"blocks.{i}.", block)
     return _EMBED | blocks | _NORM
 
 

@@ -168,7 +168,7 @@ def load(name_or_path: str, overrides: Iterable[str] = ()) -> Config:
     Raises:
       UserError: no such config, a broken file, an unknown key (names the nearest), a value of the wrong type.
     """
-    config = _read(name_or_path)
+    config = read(name_or_path)
     for override in overrides:
         _override(config, override)
     return freeze(config.to_dict())
@@ -181,7 +181,8 @@ def freeze(values: Mapping[str, Any]) -> Config:
     return config
 
 
-def _read(name_or_path: str) -> ConfigDict:
+def read(name_or_path: str) -> ConfigDict:
+    """A config as its file gives it, unchecked and mutable: also for another config file to start from."""
     path = Path(name_or_path)
     if path.suffix != ".py" and not path.exists():
         path = directory() / f"{name_or_path}.py"

@@ -16,6 +16,9 @@ from ostrack_jax.errors import UserError
 RELEASES = {
     "ostrack": "a checkpoint of the published PyTorch OSTrack, or back to one",
     "mae": "a backbone of the MAE release, to start a training from",
+    "deit": "the same of the DeiT release (ImageNet-1k)",
+    "augreg": "the same of the AugReg release (ImageNet-21k, .npz)",
+    "dinov2": "the same of the DINOv2 release",
 }
 _DOC = """Turn published weights into a checkpoint of this project, and back.
 

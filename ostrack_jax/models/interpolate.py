@@ -38,9 +38,3 @@ def resize_positions(grid: np.ndarray, side: int) -> np.ndarray:
     In float32 and C order. Source: the release's finetune_track (bicubic).
     """
     return resize_grid(np.asarray(grid, np.float32), side).reshape(side * side, -1)
-
-
-def resize_kernel(kernel: np.ndarray, side: int) -> np.ndarray:
-    """A patch kernel (out, in, h, w) to (out, in, side, side), bicubic as the release does."""
-    moved = np.moveaxis(np.asarray(kernel, np.float32), (2, 3), (0, 1))
-    return np.moveaxis(resize_grid(moved, side), (0, 1), (2, 3))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from torch_files import mae_tensors, small_config, write_zip
+from torch_files import mae_tensors, quick_weights, small_config, write_zip
 
 import convert.mae
 from convert.mae import from_release
@@ -10,18 +10,11 @@ from ostrack_jax.checkpoint import load_weights
 from ostrack_jax.cli import command
 from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as of_models
-from ostrack_jax.models.interpolate import resize_kernel, resize_positions
+from ostrack_jax.models.interpolate import resize_grid, resize_positions
 
 SMALL = small_config()
 DECODER = {"mask_token": np.zeros((1, 1, 16), np.float32), "decoder_blocks.0.norm1.weight": np.ones(16, np.float32)}
 CLASSIFIER = {"head.weight": np.zeros((10, 24), np.float32), "fc_norm.weight": np.ones(24, np.float32)}
-
-
-def quick_weights(model, seed):
-    """Some value for every tensor, at once: the network's own initialisation takes seconds."""
-    rng = np.random.RandomState(seed)
-    shapes = of_models.weight_shapes(model)
-    return {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 @pytest.fixture(autouse=True)
@@ -80,8 +73,8 @@ def test_a_fine_tuned_file_leaves_the_norm_as_it_was_and_says_so(tensors):
 def test_another_patch_size_resizes_the_kernel_and_all_positions(tensors):
     config = small_config(patch=8)
     weights, _ = from_release(tensors, config, 3)
-    kernel = resize_kernel(tensors["patch_embed.proj.weight"], 8)
-    np.testing.assert_array_equal(weights["backbone.patch_embed.kernel"], kernel.transpose(2, 3, 1, 0))
+    kernel = resize_grid(tensors["patch_embed.proj.weight"].transpose(2, 3, 1, 0), 8)
+    np.testing.assert_array_equal(weights["backbone.patch_embed.kernel"], kernel)
     np.testing.assert_array_equal(weights["backbone.pos_embed_search"], resize_positions(grid_of(tensors), 8))
     np.testing.assert_array_equal(weights["backbone.pos_embed"][0, 0], tensors["pos_embed"][0, 0])
     np.testing.assert_array_equal(weights["backbone.pos_embed"][0, 1:], resize_positions(grid_of(tensors), 28))

@@ -13,7 +13,8 @@ import numpy as np
 import standin
 
 from ostrack_jax import config as configs
-from ostrack_jax.config import Config
+from ostrack_jax.config import Config, ModelConfig
+from ostrack_jax.models.weights import weight_shapes
 
 STORAGES = {
     np.dtype("<f4"): "Float",
@@ -126,3 +127,9 @@ def mae_tensors(config: Config, patch: int) -> dict[str, np.ndarray]:
     """Stand-in values for an MAE encoder of the config's width and depth."""
     standin.VIT["small-test"] = (config.model.width, config.model.depth, config.model.heads)
     return standin.weights(standin.mae_shapes("small-test", patch))
+
+
+def quick_weights(model: ModelConfig, seed: int) -> dict[str, np.ndarray]:
+    """Some value for every tensor, at once: the network's own initialisation takes seconds."""
+    rng = np.random.RandomState(seed)
+    return {name: rng.standard_normal(shape).astype(np.float32) for name, shape in weight_shapes(model).items()}

@@ -72,6 +72,8 @@ GUARDED: dict[str, set[str]] = {
     "torchvision": set(),
     "tensorflow": set(),
     "matplotlib": {"benchmarks", "reports"},
+    "tensorflow_datasets": {"datasets"},
+    "array_record": {"datasets"},
     "got10k": {"benchmarks"},
     "jax": {"models", "checkpoint", "training", "tracking", "evaluation", "doctor", "cli", "convert", "benchmarks"},
     "flax": {"models", "checkpoint", "training", "tracking", "doctor", "convert", "benchmarks"},

@@ -9,6 +9,7 @@ from ostrack_jax.errors import UserError
 
 COMMANDS = {
     "check": "is a folder what its reader expects? sequence by sequence, with the fix for what is wrong",
+    "prepare": "write a set anew for fast reading: a few large files in place of millions of small ones",
 }
 _DOC = """Look after folders of data.
 

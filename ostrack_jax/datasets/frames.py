@@ -48,6 +48,19 @@ class ReducibleFrames(Frames, Protocol):
         ...
 
 
+@runtime_checkable
+class StoredFrames(Frames, Protocol):
+    """Frames each of which is a picture stored by itself."""
+
+    def name(self, index: int, /) -> str:
+        """Where it lies; equal names are equal pictures."""
+        ...
+
+    def stored(self, index: int, /) -> bytes:
+        """The bytes of frame ``index`` as stored; a `UserError` names it if it cannot be read."""
+        ...
+
+
 class PictureFrames:
     """Files of single pictures, in the order given."""
 
@@ -57,20 +70,23 @@ class PictureFrames:
     def __len__(self) -> int:
         return len(self._paths)
 
-    def path(self, index: SupportsIndex, /) -> str:
-        """The file of picture ``index``."""
-        return self._paths[within(index, len(self))]
-
     def __getitem__(self, index: SupportsIndex, /) -> Picture:
         """Decode picture ``index``; orientation tags are ignored, boxes count the stored pixels."""
-        return read_picture(self.path(index))
+        return read_picture(self.name(index))
 
     def reduced(self, index: int, factor: int, /) -> tuple[Picture, int]:
         """Picture ``index``, smaller where it is a JPEG, and by which factor (see `ReducibleFrames`)."""
-        path = self.path(index)
-        data = read_bytes(path)
+        data = self.stored(index)
         factor = factor if is_jpeg(data) else 1
-        return decode_picture(data, path, factor), factor
+        return decode_picture(data, self.name(index), factor), factor
+
+    def name(self, index: SupportsIndex) -> str:
+        """The path of picture ``index``."""
+        return self._paths[within(index, len(self))]
+
+    def stored(self, index: SupportsIndex) -> bytes:
+        """The file of picture ``index``."""
+        return read_bytes(self.name(index))
 
 
 class ArrayFrames:

@@ -1,9 +1,11 @@
-"""The readers by name. Enters: one data set's `DataConfig`. Leaves: its sequences."""
+"""The readers by name. Enters: one data set's `DataConfig`. Leaves: its sequences, from its folder or packed."""
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ostrack_jax.config import DataConfig
@@ -13,6 +15,7 @@ from ostrack_jax.datasets.got10k import open_got10k
 from ostrack_jax.datasets.lasot import open_lasot
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.otb import open_otb
+from ostrack_jax.datasets.packed import is_packed, open_packed
 from ostrack_jax.datasets.pasted import open_pasted
 from ostrack_jax.datasets.paths import find_folder
 from ostrack_jax.datasets.synthetic import open_synthetic
@@ -32,24 +35,36 @@ READERS: dict[str, Callable[..., LazySequences]] = {
     "vid": open_vid,
 }
 
+# Published lists by reader: a packed set remembers which of them it holds.
+_LISTS = {
+    "coco": ("train2017", "val2017"),
+    "got10k": ("train_full", "vot_train", "vot_val"),
+    "lasot": ("train", "test"),
+}
+
 
 def open_dataset(data: DataConfig) -> LazySequences:
     """The sequences of one data set, each read when asked for.
 
     Args:
       data: `reader` says the layout; `dir` the folder (empty: looked up, see `paths`); `part`, `split` and `options`
-        go to the reader where it knows them.
+        go to the reader where it knows them. A packed set in `dir` is read as such, whatever the reader; it was packed
+        with its options.
 
     Raises:
       UserError: an unknown reader, part, split or option, a missing or foreign folder.
     """
     if data.reader not in READERS:
         raise unknown("reader", data.reader, READERS)
+    if data.dir and (packed := _packed(Path(data.dir).expanduser(), data)):
+        return packed
     reader = READERS[data.reader]
     takes = inspect.signature(reader).parameters
     given: dict[str, Any] = {}
     if "folder" in takes:
         given["folder"] = find_folder(data.reader, data.dir)
+        if packed := _packed(given["folder"], data):
+            return packed
     if "part" in takes:
         given["part"] = data.part
     if "split" in takes:
@@ -57,6 +72,33 @@ def open_dataset(data: DataConfig) -> LazySequences:
     elif data.split != "all":
         raise UnknownNameError(f"the {data.reader} reader knows no split {data.split!r}: expected split=all")
     return reader(**given, **_checked(data, takes))
+
+
+def knows_parts(reader: str) -> bool:
+    """Whether a reader's sets have parts."""
+    return "part" in inspect.signature(READERS[reader]).parameters
+
+
+def published_splits(data: DataConfig, names: list[str]) -> dict[str, list[int]]:
+    """The published lists all of whose sequences are among ``names``, as positions there."""
+    place = {name: i for i, name in enumerate(names)}
+    found = {}
+    for split in _LISTS.get(data.reader, ()):
+        try:
+            wanted = open_dataset(dataclasses.replace(data, split=split)).names
+        except UserError:  # of another part, or of more than lies in the folder
+            continue
+        if all(name in place for name in wanted):
+            found[split] = [place[name] for name in wanted]
+    return found
+
+
+def _packed(folder: Path, data: DataConfig) -> LazySequences | None:
+    """The packed set in ``folder``, or in its folder of the part."""
+    for place in (folder, folder / data.part):
+        if is_packed(place):
+            return open_packed(place, data.part, data.split)
+    return None
 
 
 def _checked(data: DataConfig, takes: Mapping[str, inspect.Parameter]) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def _first_box(sequence: Sequence, part: str) -> list[Finding]:
 def _pictures(sequence: Sequence, decode: int | None, counted: Checked) -> list[Finding]:
     """Decode some pictures; compare their size with what is said, and the boxes with their size."""
     if decode is None and sequence.is_picture:
-        if isinstance(sequence.frames, PictureFrames) and not Path(path := sequence.frames.path(0)).is_file():
+        if isinstance(sequence.frames, PictureFrames) and not Path(path := sequence.frames.name(0)).is_file():
             raise UserError(f"cannot read the picture {path}: no such file")
         return []
     size = None

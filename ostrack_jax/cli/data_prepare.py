@@ -1,0 +1,67 @@
+"""Write a data set anew for fast reading: pictures in a few large files, as they are stored, annotations beside them.
+
+NAME is a reader (got10k, lasot, coco, ...), DIR its folder. Training takes the new folder in place of the old by its
+path: --config.data.NAME.dir=OUTPUT. The files are ArrayRecord in TensorFlow Datasets' layout, which
+tfds.builder_from_directory reads; TensorFlow is not needed. Interrupted work goes on when the same command is given
+again; every file is read again before it counts.
+
+--crop CONFIG cuts each picture to what the training crops of that config can reach, encodes it anew as JPEG of quality
+95 where that is smaller, and tells the space saved. Such a set serves training only, with crops and jitter of that
+config or smaller ones.
+
+Example:
+  ostrack data prepare got10k /data/got10k --split vot_train --output /fast/got10k
+"""
+
+from __future__ import annotations
+
+from absl import flags as absl_flags
+
+ARGUMENTS = ("NAME", "DIR")
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the command's flags."""
+    absl_flags.DEFINE_string("output", None, "a new folder", flag_values=flags, required=True)
+    absl_flags.DEFINE_string("part", "train", "the set's own part: train, val or test", flag_values=flags)
+    absl_flags.DEFINE_string("split", "all", "a published list of sequences, or all", flag_values=flags)
+    absl_flags.DEFINE_string("crop", None, "a config: cut pictures to what its crops can reach", flag_values=flags)
+    absl_flags.DEFINE_integer("per_file", 32768, "pictures in a file", lower_bound=1, flag_values=flags)
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
+    """Plan, write, tell."""
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from ostrack_jax.config import DataConfig, load
+    from ostrack_jax.datasets.packing import Label, Packing
+    from ostrack_jax.datasets.packing_plan import make_plan
+    from ostrack_jax.datasets.packing_reach import Reach
+    from ostrack_jax.datasets.readers import knows_parts, open_dataset, published_splits
+
+    reader, folder = arguments
+    data = DataConfig(reader=reader, dir=folder, part=flags.part, split=flags.split)
+    reach = Reach.of(load(flags.crop)) if flags.crop else None
+    sequences = open_dataset(data)
+    console = Console(soft_wrap=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        plan = make_plan(sequences, iter(progress.track(range(len(sequences)), description="annotations")))
+        splits = published_splits(data, plan.names)
+        part = flags.part if knows_parts(reader) else ""
+        label = Label(reader, part, flags.split, reach, flags.per_file)
+        packing = Packing(plan, sequences, label, Path(flags.output))
+        bar = progress.add_task("pictures", total=len(plan.shown))
+        written = packing.run(splits, lambda count: progress.advance(bar, count))
+    for name, why in plan.left_out.items():
+        console.print(f"left out: {name}: {why}", markup=False)
+    for name in written.named:
+        console.print(f"unreadable, kept empty: {name}", markup=False)
+    size, before = written.bytes_after / 2**20, written.bytes_before / 2**20
+    saved = f", {1 - size / max(before, 1e-9):.1%} less than the {before:.1f} MiB they were" if reach else ""
+    counts = f"{len(plan.names)} sequences, {written.pictures} pictures ({written.unreadable} unreadable)"
+    console.print(f"{counts}, {size:.1f} MiB{saved}, all read again: {flags.output}", markup=False)
+    console.print(f"train on it: --config.data.{reader}.dir={flags.output}", markup=False)

@@ -77,8 +77,10 @@ class Display:
             yield
         elif self._barred:
             before, self._below.plain = self._below.plain, text
-            yield
-            self._below.plain = before
+            try:
+                yield
+            finally:
+                self._below.plain = before
         else:
             with self.console.status(text):
                 yield
@@ -128,9 +130,11 @@ class Display:
             self._below.plain = below
 
         self._barred, self._below.plain = True, ""
-        with Live(Group(progress, self._below), console=self.console, transient=True):
-            yield show
-        self._barred = False
+        try:
+            with Live(Group(progress, self._below), console=self.console, transient=True):
+                yield show
+        finally:
+            self._barred = False
 
 
 def losses(numbers: Numbers) -> str:

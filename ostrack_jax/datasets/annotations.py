@@ -78,7 +78,10 @@ def read_labels(path: Path) -> Int[np.ndarray, " t"]:
       UserError: the file is unreadable, or holds anything else.
     """
     lines = _as_blanks(read_text(path)).splitlines()
-    labels: list[int] = []
+    try:
+        return np.array([int(word) for line in lines for word in line.split()], np.int64)
+    except (ValueError, OverflowError):  # such as 0.0, or no label at all: line by line
+        labels: list[int] = []
     for i, line in enumerate(lines):
         try:
             labels += [_whole(word) for word in line.split()]

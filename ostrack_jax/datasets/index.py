@@ -7,12 +7,10 @@ written to costs the time of making it again, no more.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -93,16 +91,14 @@ def _load(path: Path) -> Arrays | None:
 
 
 def _save(path: Path, arrays: Arrays) -> None:
+    part = path.with_name(f"{path.stem}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            try:
+        try:
+            with part.open("wb") as file:
                 np.savez(file, **arrays)  # pyright: ignore[reportArgumentType] (none is named as a flag)
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(file.name)
-                raise
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as e:
         _log.warning("the index of this data set is made anew each time, as %s cannot be written: %s", path, e.strerror)

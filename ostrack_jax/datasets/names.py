@@ -90,13 +90,15 @@ class NumberNames(_Base):
         return NumberNames(self._numbers[index]) if isinstance(index, slice) else str(self._numbers[index])
 
 
-def compact(names: Iterable[str]) -> NumberedNames | JoinedNames:
+def compact(names: Iterable[str]) -> NumberedNames | JoinedNames | tuple[str, ...]:
     """``names`` in the least memory that gives each back exactly."""
-    listed = list(names)
+    listed = tuple(names)
+    if len(listed) == 1:
+        return listed
     found = re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", listed[0], re.DOTALL) if listed else None
     if found and len(found[2]) < 16:
         prefix, digits, suffix = found.groups()
         numbered = NumberedNames(prefix, len(digits), suffix, int(digits), len(listed))
-        if listed[-1] == numbered[len(listed) - 1] and all(numbered[i] == name for i, name in enumerate(listed)):
+        if listed[-1] == numbered[len(listed) - 1] and listed == tuple(numbered[i] for i in range(len(listed))):
             return numbered
     return JoinedNames(listed)

@@ -78,10 +78,10 @@ def test_missing_empty_and_oversized_files_are_told(tmp_path, monkeypatch):
 
 def test_labels_are_whole_numbers_in_a_column_or_a_line(tmp_path):
     path = tmp_path / "cover.label"
-    for text in ("8\n0\r\n3\n", "8,0,3", "8 0 3\n\n"):
+    for text in ("8\n0\r\n3\n", "8,0,3", "8 0 3\n\n", "8.0\n0\n3\n"):
         path.write_text(text)
         assert an.read_labels(path).tolist() == [8, 0, 3]
-    for text in ("1\n0.5\n1", "1\nnan\n1", "1\n1e30\n1", "1\nx\n1", "1\n-inf"):
+    for text in ("1\n0.5\n1", "1\nnan\n1", "1\n1e30\n1", "1\n99999999999999999999\n1", "1\nx\n1", "1\n-inf"):
         path.write_text(text)
         with pytest.raises(UserError, match=r"cover.label line 2: expected whole numbers"):
             an.read_labels(path)

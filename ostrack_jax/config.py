@@ -19,6 +19,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from ostrack_jax import limits
 from ostrack_jax.errors import UserError, unknown
 
 VIT_SIZES = {
@@ -27,7 +28,6 @@ VIT_SIZES = {
     "base": {"width": 768, "depth": 12, "heads": 12},
     "large": {"width": 1024, "depth": 24, "heads": 16},
 }
-TEMPLATE_ROWS = ("ctr_point", "ctr_rec", "gt_box", "all", "paper_centre")
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,11 @@ class ModelConfig:
     search_factor: float = 4.0
     eliminate_at: tuple[int, ...] = ()  # blocks, counted from 0, after whose attention candidates are eliminated
     keep_ratio: tuple[float, ...] = ()  # share of the remaining search tokens kept at each of them
-    template_rows: str = "ctr_point"  # whose attention ranks the candidates: one of TEMPLATE_ROWS
+    template_rows: str = "ctr_point"  # whose attention ranks the candidates: see limits.py
     drop_path: float = 0.1  # stochastic depth of the last block; linear from 0 at the first
-    dtype: str = "float32"  # of the computation: float32 | bfloat16 (ranking, norms, head outputs stay float32)
+    dtype: str = "float32"  # float32 | bfloat16 (ranking, norms, head outputs stay float32) | float64 (tests)
+    attention: str = "auto"  # kernel: auto | xla | cudnn (bfloat16 on NVIDIA GPUs; auto: there, where it runs)
+    remat: bool = False  # training keeps each half block's input alone and computes the rest again: less memory
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,10 @@ class TrainConfig:
     picture_every: int = 20  # epochs between pictures of what the network sees and answers; 0: never
     wandb: str = ""  # a project of Weights & Biases that the logs go to as well; empty: none
     workers: int = 4  # loader processes; 0: in this process
+    accumulate: int = 1  # parts in which a step's batch is computed one after another, to save memory
+    shard: int = 1  # devices over which each parameter and its moments are split (FSDP); 1: whole on every device
+    ema: float = 0.0  # decay of the parameters' moving average, which is then what is validated and kept; 0: none
+    freeze: tuple[str, ...] = ()  # names, or beginnings of names, of parameters that stay as they are
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,7 @@ def load(name_or_path: str, overrides: Iterable[str] = ()) -> Config:
 def freeze(values: Mapping[str, Any]) -> Config:
     """Plain dicts to a checked `Config`; used for files and for checkpoints alike."""
     config = _build(Config, values, "config")
-    _check(config)
+    limits.check(config)
     return config
 
 
@@ -259,81 +265,3 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         return value
     name = "a finite number" if kind is float else getattr(kind, "__name__", str(kind))
     raise UserError(f"{where}: expected {name}, found {value!r}")
-
-
-_POSITIVE = {
-    "model": ("width", "depth", "heads", "patch", "mlp_ratio", "template_factor", "search_factor"),
-    "pairs": ("max_gap",),
-    "train": ("batch", "epochs", "pairs_per_epoch", "lr", "drop_factor", "clip_norm", "save_every", "log_every"),
-}
-_NOT_NEGATIVE = {
-    "model": ("layer_scale",),
-    "pairs": ("min_frames", "min_visible", "centre_jitter", "scale_jitter"),
-    "train": (
-        *("seed", "lr_batch", "backbone_lr_scale", "drop_epoch", "warmup_epochs", "weight_decay", "keep_checkpoints"),
-        *("giou_weight", "l1_weight", "focal_weight", "bn_group", "validate_every", "validation_pairs", "workers"),
-        "picture_every",
-    ),
-    "track": ("margin",),
-}
-_SHARES = {
-    "pairs": (
-        *("grayscale", "flip", "brightness"),
-        *("contrast", "saturation", "tint", "blur", "coarse", "occlude"),
-    )
-}
-
-
-def _check(config: Config) -> None:
-    """Values no run can have, told in one line each."""
-    for table, fits, right in (
-        (_POSITIVE, lambda value: value > 0, "a value above 0"),
-        (_NOT_NEGATIVE, lambda value: value >= 0, "0 or more"),
-        (_SHARES, lambda value: 0 <= value <= 1, "a share between 0 and 1"),
-    ):
-        for group, keys in table.items():
-            for key in keys:
-                value = getattr(getattr(config, group), key)
-                if not fits(value):
-                    raise UserError(f"config.{group}.{key}: expected {right}, found {value}")
-    _check_model(config.model)
-    train = config.train
-    if not 0 <= train.keep_from_epoch <= train.keep_until_epoch:
-        raise UserError("config.train.keep_from_epoch: must lie between 0 and keep_until_epoch")
-    if train.bn_group and train.batch % train.bn_group and train.batch > train.bn_group:
-        raise UserError(f"config.train.bn_group: {train.bn_group} does not divide the batch {train.batch}")
-    if train.schedule not in ("step", "cosine"):
-        raise unknown("config.train.schedule", train.schedule, ("step", "cosine"))
-    for name, data in config.data.items():
-        if data.use not in ("train", "validation"):
-            raise unknown(f"config.data.{name}.use", data.use, ("train", "validation"))
-        if data.weight < 0:
-            raise UserError(f"config.data.{name}.weight: expected 0 or more, found {data.weight}")
-
-
-def _check_model(model: ModelConfig) -> None:
-    for name in ("template_size", "search_size"):
-        if getattr(model, name) <= 0 or getattr(model, name) % model.patch:
-            raise UserError(f"config.model.{name}: {getattr(model, name)} is no multiple of the patch {model.patch}")
-    if model.pretraining_size < model.patch:
-        raise UserError(f"config.model.pretraining_size: {model.pretraining_size} is less than the patch {model.patch}")
-    if model.width % model.heads:
-        raise UserError(f"config.model.heads: the width {model.width} does not divide into {model.heads} heads")
-    if model.head_channels <= 0 or model.head_channels % 8:
-        raise UserError(f"config.model.head_channels: {model.head_channels} does not halve three times")
-    if len(model.eliminate_at) != len(model.keep_ratio):
-        raise UserError(f"config.model.keep_ratio: {len(model.keep_ratio)} ratios for {len(model.eliminate_at)} blocks")
-    if list(model.eliminate_at) != sorted(set(model.eliminate_at)) or any(
-        not 0 <= block < model.depth for block in model.eliminate_at
-    ):
-        raise UserError(f"config.model.eliminate_at: {model.eliminate_at} must rise and lie below {model.depth}")
-    if any(not 0 < ratio <= 1 for ratio in model.keep_ratio):
-        raise UserError(f"config.model.keep_ratio: {model.keep_ratio} must lie in (0, 1]")
-    if not 0 <= model.drop_path < 1:
-        raise UserError(f"config.model.drop_path: {model.drop_path} must lie in [0, 1)")
-    for key, value, choices in (
-        ("template_rows", model.template_rows, TEMPLATE_ROWS),
-        ("dtype", model.dtype, ("float32", "bfloat16")),
-    ):
-        if value not in choices:
-            raise unknown(f"config.model.{key}", value, choices)

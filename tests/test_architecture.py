@@ -32,6 +32,7 @@ ROOMS = (
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "config": set(),
+    "limits": set(),
     "environment": set(),
     "drawing": set(),
     "geometry": set(),
@@ -64,7 +65,7 @@ ARROWS: dict[str, set[str]] = {
         "cli",
     },
 }
-LEAVES = {"errors", "config", "environment", "drawing"}
+LEAVES = {"errors", "config", "limits", "environment", "drawing"}
 
 # package -> the rooms that may import it; every other package is free
 GUARDED: dict[str, set[str]] = {

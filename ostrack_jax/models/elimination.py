@@ -1,6 +1,8 @@
 """Early candidate elimination (section 3.3). Enters: the template rows' attention. Leaves: which search tokens stay.
 
-All counts are static, so a stage is a sort and a gather: no mask, no dynamic shape.
+A stage is a sort and a gather of a static count of tokens. In training, where the share of kept tokens changes from
+epoch to epoch, that count is rounded up to one of a few (`training.schedule`) and the surplus, the last of the tokens,
+is seen by none: the exact numbers with few compilations.
 """
 
 from __future__ import annotations
@@ -75,17 +77,30 @@ def rank(rows: Float[Array, "b m r n"], weights: Float[Array, "b r"] | None, tem
 
 
 def eliminate(
-    score: Float[Array, "b s"], positions: Int[Array, "b s"], tokens: Float[Array, "b s c"], keep: int
+    score: Float[Array, "b s"],
+    positions: Int[Array, "b s"],
+    tokens: Float[Array, "b s c"],
+    keep: int,
+    valid: Int[Array, ""] | None = None,
 ) -> tuple[Float[Array, "b k c"], Int[Array, "b k"], Int[Array, "b e"]]:
-    """The ``keep`` best tokens, best first, their positions in the search grid, and the positions of the others."""
+    """The ``keep`` best tokens, best first, their positions in the search grid, and the positions of the others.
+
+    Of ``tokens`` only the first ``valid`` (None: all) may be better than any other.
+    """
+    if valid is not None:
+        score = jnp.where(jnp.arange(score.shape[1]) < valid, score, -jnp.inf)
     order = jnp.argsort(-jax.lax.stop_gradient(score), axis=-1, stable=True)
     ordered = jnp.take_along_axis(positions, order, axis=1)
     kept = jnp.take_along_axis(tokens, order[:, :keep, None], axis=1, mode="promise_in_bounds")
     return kept, ordered[:, :keep], ordered[:, keep:]
 
 
-def restore(tokens: Float[Array, "b k c"], positions: Int[Array, "b k"], total: int) -> Float[Array, "b s c"]:
-    """Kept tokens back at their places in the search grid, zeros elsewhere."""
+def restore(
+    tokens: Float[Array, "b k c"], positions: Int[Array, "b k"], total: int, valid: Int[Array, ""] | None = None
+) -> Float[Array, "b s c"]:
+    """The first ``valid`` (None: all) kept tokens back at their places in the search grid, zeros elsewhere."""
+    if valid is not None:
+        tokens = jnp.where((jnp.arange(tokens.shape[1]) < valid)[:, None], tokens, 0)
     out = jnp.zeros((tokens.shape[0], total, tokens.shape[2]), tokens.dtype)
     place = jax.vmap(lambda o, p, t: o.at[p].set(t, unique_indices=True, mode="promise_in_bounds"))
     return place(out, positions, tokens)

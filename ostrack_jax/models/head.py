@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ostrack_jax.models.precision import wide
+
 BATCH_NORM_EPS = 1e-5
 BATCH_NORM_MOMENTUM = 0.1  # torch's meaning: the share of the new statistics
 xavier = nnx.initializers.xavier_uniform()
@@ -56,7 +58,7 @@ class BatchNorm(nnx.Module):
             factor = self.scale[...] * jax.lax.rsqrt(self.var[...] + BATCH_NORM_EPS)
             return (x * factor + (self.bias[...] - self.mean[...] * factor)).astype(dtype)
         b, h, w, c = shape
-        x = x.astype(jnp.float32).reshape(b // group, group * h * w, c)
+        x = x.astype(wide(dtype)).reshape(b // group, group * h * w, c)
         mean = x.mean(axis=1, keepdims=True)
         var = jnp.square(x - mean).mean(axis=1, keepdims=True)
         samples = group * h * w
@@ -81,7 +83,7 @@ class Branch(nnx.Module):
         """Float32 whatever the input: the outputs are read to a fraction of a cell."""
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = nnx.relu(norm(conv(x), group))
-        return self.final(x.astype(jnp.float32))
+        return self.final(x.astype(wide(x.dtype)))
 
 
 class CenterHead(nnx.Module):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 from ostrack_jax.config import ModelConfig
 from ostrack_jax.models import elimination
@@ -70,7 +70,8 @@ class OSTrack(nnx.Module):
         *,
         window: Float[Array, "h w"] | None = None,
         kept_counts: tuple[int, ...] | None = None,
-        key: PRNGKeyArray | None = None,
+        valid_counts: Int[Array, " stages"] | None = None,
+        keys: Key[Array, " b"] | None = None,
         bn_group: int | None = None,
         details: bool = False,
     ) -> Prediction:
@@ -82,7 +83,8 @@ class OSTrack(nnx.Module):
           template_box: x, y, w, h as fractions of the template crop; needed where ``template_rows`` is ``gt_box``.
           window: a motion prior that the score map is multiplied by before its maximum is taken.
           kept_counts: static; search tokens left after each stage (training's schedule); None: by the config's ratios.
-          key: switches stochastic depth on.
+          valid_counts: how many of these count; the others change no number (None: all count).
+          keys: one a sample, switch stochastic depth on.
           bn_group: static; samples whose statistics BatchNorm shares (training); None uses the running buffers.
           details: static; also give positions kept and eliminated, features and the centre row's attention.
 
@@ -92,7 +94,10 @@ class OSTrack(nnx.Module):
         kept = elimination.kept_counts(self.config.keep_ratio, side * side) if kept_counts is None else kept_counts
         with jax.default_matmul_precision("highest"):
             tokens = template if template.ndim == 3 else self.backbone.embed_template(template)
-            out = self.backbone(tokens, search, template_box, kept_counts=kept, key=key, centre_attention=details)
+            out = self.backbone(
+                *(tokens, search, template_box),
+                **{"kept_counts": kept, "valid_counts": valid_counts, "keys": keys, "centre_attention": details},
+            )
             b, _, c = out.search.shape
             score_map, size_map, offset_map = self.head(out.search.reshape(b, side, side, c), bn_group)
             ranked = score_map if window is None else score_map * window

@@ -26,9 +26,10 @@ from ostrack_jax.pipeline.loader import Batches, batches, open_sources, steps_pe
 from ostrack_jax.training import logs, pictures
 from ostrack_jax.training.console import Display, summary, validates
 from ostrack_jax.training.flops import mfu
+from ostrack_jax.training.mesh import make_mesh, place, replicated
 from ostrack_jax.training.meter import Meter
-from ostrack_jax.training.optimizer import keep_ratio, kept_in_epoch, learning_rate, peak_rate
-from ostrack_jax.training.step import State, data_mesh, init_state, make_step, make_validation, place
+from ostrack_jax.training.schedule import Kept, keep_ratio, kept_at, kept_in_epoch, learning_rate, peak_rate
+from ostrack_jax.training.step import State, init_state, make_step, make_validation
 
 _FEW_PAIRS = 2000  # a validation so small is over before worker processes have started
 
@@ -40,9 +41,7 @@ def train(config: Config, workdir: Path, init: Path | None = None, console: Cons
       UserError: data sets missing, weights that do not fit, a batch the devices cannot share, a number not finite.
     """
     console = console or Console()
-    mesh = data_mesh()
-    if config.train.batch % mesh.size:
-        raise UserError(f"config.train.batch: {config.train.batch} pairs do not divide over {mesh.size} devices")
+    mesh = make_mesh(config)
     sources = open_sources(config, "train")
     checkpoints = TrainCheckpoints(workdir / STEPS, config.train.keep_checkpoints)
     state = start(config, workdir, init, mesh, checkpoints, console)
@@ -114,22 +113,26 @@ class Run:
         self.config, self.mesh = config, mesh
         self.display = Display(console, config.train, steps_per_epoch(config))
         self._jitted = {
-            "training": make_step(config),
+            "training": make_step(config, mesh),
             "validation": make_validation(config),
             "pictures": pictures.make_look(config),
         }
-        self._compiled: dict[tuple[str, tuple[int, ...]], Callable] = {}
+        self._compiled: dict[tuple[str, tuple[int, ...], bool], Callable] = {}
         self._rate = learning_rate(config)
 
-    def _executable(self, name: str, state: State, batch: Mapping[str, Any], kept: tuple[int, ...]) -> Callable:
-        """What ``name`` says (training, validation, pictures) compiled for ``kept``."""
-        if (name, kept) not in self._compiled:
-            what = f"{name} for {', '.join(map(str, kept))} kept tokens" if kept else name
+    def _executable(self, name: str, state: State, batch: Mapping[str, Any], kept: Kept) -> Callable:
+        """What ``name`` says (training, validation, pictures) compiled for the sizes of ``kept``."""
+        valid = None if kept.valid is None else replicated(kept.valid, self.mesh)
+        key = name, kept.sizes, valid is None
+        if key not in self._compiled:
+            at_most = "" if valid is None else "at most "
+            what = f"{name} for {at_most}{', '.join(map(str, kept.sizes))} kept tokens" if kept.sizes else name
             began = time.perf_counter()
             with self.display.working(f"compiling {what}"):
-                self._compiled[name, kept] = self._jitted[name].lower(state, batch, kept=kept).compile()
+                self._compiled[key] = self._jitted[name].lower(state, batch, valid, kept=kept.sizes).compile()
             self.display.tell(f"compiled {what} in {time.perf_counter() - began:.1f} s")
-        return self._compiled[name, kept]
+        compiled = self._compiled[key]
+        return lambda state, batch: compiled(state, batch, valid)
 
     def epoch(self, state: State, epoch: int, data: Batches, log: logs.Log) -> State:
         """Train to the end of ``epoch`` (1, 2, ..) from wherever ``state`` stands in it."""
@@ -150,18 +153,18 @@ class Run:
                     readings.append(numbers | self._facts(epoch, before + done, kept, numbers["pairs_per_second"]))
                     log.write("train", before + done, readings[-1] | {"epoch": epoch, "unreadable": data.unreadable})
                     show(done, readings[-1])
-        more = f"  kept {kept[-1]}" if kept else ""
+        more = f"  kept {kept.exact[-1]}" if kept.exact else ""
         self.display.tell(summary(f"epoch {epoch}/{train.epochs}", mean(readings)) + more)
         return state
 
-    def _facts(self, epoch: int, step: int, kept: tuple[int, ...], pairs_per_second: float) -> dict[str, float]:
+    def _facts(self, epoch: int, step: int, kept: Kept, pairs_per_second: float) -> dict[str, float]:
         """What holds of the last step up to ``step``, beside its losses."""
         config = self.config
         rate = float(jax.device_get(self._rate(step - 1)))
         facts = {"lr": rate, "lr_backbone": rate * config.train.backbone_lr_scale}
         if config.model.keep_ratio:
             facts["keep_ratio"] = keep_ratio(config.train, config.model.keep_ratio[0], epoch)
-        share = mfu(config, kept, pairs_per_second, jax.devices()[0].device_kind, self.mesh.size)
+        share = mfu(config, kept.exact, pairs_per_second, jax.devices()[0].device_kind, self.mesh.size)
         return facts if share is None else facts | {"mfu": share}
 
     def validate(self, state: State, epoch: int, log: logs.Log) -> dict[str, float]:
@@ -183,8 +186,8 @@ class Run:
         return numbers
 
     def picture(self, state: State, epoch: int, log: logs.Log) -> None:
-        """What the network sees and answers on a few validation pairs, at the epoch's keep ratio."""
-        kept, everywhere = kept_in_epoch(self.config, epoch), NamedSharding(self.mesh, PartitionSpec())
+        """What the network sees and answers on a few validation pairs, at the keep ratio it will be used with."""
+        kept, everywhere = kept_at(self.config, 0.0), NamedSharding(self.mesh, PartitionSpec())
         batch = pictures.pairs(self.config)
         placed = jax.device_put(batch, everywhere)
         prediction = jax.device_get(self._executable("pictures", state, placed, kept)(state, placed))

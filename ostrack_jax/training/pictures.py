@@ -22,6 +22,7 @@ from ostrack_jax.geometry.boxes import cxcywh_to_xywh, iou, xywh_to_xyxy
 from ostrack_jax.models.ostrack import Prediction
 from ostrack_jax.models.weights import from_flat, structure
 from ostrack_jax.pipeline.loader import open_sources, record
+from ostrack_jax.training.step import State, weights_of
 
 PAIRS = 4
 TILE, CAPTION, GAP = 256, 24, 6  # pixels: a tile's side, the line of words above it, the space around
@@ -41,13 +42,13 @@ def pairs(config: Config, count: int = PAIRS) -> dict[str, np.ndarray]:
 
 
 def make_look(config: Config) -> Callable[..., Prediction]:
-    """The jitted ``look(state, batch, kept=...)``: a `Prediction` by the running buffers, with what stages drop."""
+    """The jitted ``look(state, batch, valid, kept=...)``: a `Prediction` with what each stage drops."""
     graph = structure(config.model)[0]
 
-    def look(state: Any, batch: Mapping[str, Any], *, kept: tuple[int, ...]) -> Prediction:
-        model = nnx.merge(graph, from_flat(config.model, state.params | state.buffers))
+    def look(state: State, batch: Mapping[str, Any], valid: None = None, *, kept: tuple[int, ...]) -> Prediction:
+        model = nnx.merge(graph, from_flat(config.model, weights_of(state)))
         arguments = batch["template"], batch["search"], batch["template_box"]
-        prediction = model(*arguments, kept_counts=kept, details=True)
+        prediction = model(*arguments, kept_counts=kept, valid_counts=valid, details=True)
         return prediction._replace(features=None, centre_attention=())  # large, and not drawn
 
     return jax.jit(look, static_argnames="kept")

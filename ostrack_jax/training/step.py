@@ -10,43 +10,53 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Bool, Int
+from jax.sharding import Mesh
+from jaxtyping import Array, Bool, Int, Key
 
 from ostrack_jax.config import Config
+from ostrack_jax.models.precision import wide
 from ostrack_jax.models.weights import flat, from_flat, structure, trained_names
 from ostrack_jax.training.losses import Losses, losses
+from ostrack_jax.training.mesh import over_batch, sharding, shardings
 from ostrack_jax.training.optimizer import optimizer
+
+Arrays = dict[str, Any]
 
 
 class State(NamedTuple):
     """All that training changes. Arrays by dotted name."""
 
     step: Int[Array, ""]
-    params: dict[str, Any]
-    buffers: dict[str, Any]  # BatchNorm's, and the tensors that are only carried along
+    params: Arrays
+    buffers: Arrays  # BatchNorm's, what is frozen, and the tensors that are only carried along
     moments: optax.OptState
+    ema: Arrays  # the parameters' moving average; empty without one
     finite: Bool[Array, ""]  # false once a loss or gradient was not; nothing else changes from that step on
 
 
-def data_mesh() -> Mesh:
-    """All devices in one row: batches are split along it, weights are on each."""
-    return Mesh(np.array(jax.devices()), ("data",))
-
-
 def init_state(config: Config, weights: Mapping[str, Any], mesh: Mesh) -> State:
-    """A fresh state that holds ``weights``, replicated over the mesh."""
-    trained = trained_names(config.model)
-    params = {name: jnp.asarray(value) for name, value in weights.items() if name in trained}
-    buffers = {name: jnp.asarray(value) for name, value in weights.items() if name not in trained}
-    state = State(jnp.zeros((), jnp.int32), params, buffers, optimizer(config).init(params), jnp.array(True))
-    return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
+    """A fresh state that holds ``weights``, laid out over the mesh."""
+    trained = {name for name in trained_names(config.model) if not name.startswith(config.train.freeze or ("\0",))}
+    placed = {name: _placed(config, value, mesh) for name, value in weights.items()}
+    params = {name: value for name, value in placed.items() if name in trained}
+    buffers = {name: value for name, value in placed.items() if name not in trained}
+    init = optimizer(config).init
+    moments = jax.jit(init, out_shardings=shardings(mesh, jax.eval_shape(init, params)))(params)
+    ema = jax.tree.map(jnp.copy, params) if config.train.ema else {}
+    step, finite = (_placed(config, value, mesh) for value in (np.int32(0), np.bool_(True)))
+    return State(step, params, buffers, moments, ema, finite)
 
 
-def place(batch: Mapping[str, Any], mesh: Mesh) -> dict[str, Array]:
-    """A host's part of a batch on the devices, split along the mesh."""
-    sharding = NamedSharding(mesh, PartitionSpec("data"))
-    return {name: jax.make_array_from_process_local_data(sharding, part) for name, part in batch.items()}
+def _placed(config: Config, value: Any, mesh: Mesh) -> Array:
+    value = np.asarray(value)
+    if np.issubdtype(value.dtype, np.floating):
+        value = value.astype(wide(config.model.dtype))
+    return jax.device_put(value, sharding(mesh, value.shape))
+
+
+def weights_of(state: State) -> Arrays:
+    """What is evaluated and kept: the averaged parameters where there are such, with all buffers."""
+    return state.params | state.ema | state.buffers
 
 
 def bn_group(config: Config, batch: int) -> int:
@@ -55,58 +65,107 @@ def bn_group(config: Config, batch: int) -> int:
     return group if 0 < group < batch else batch
 
 
-def make_loss(config: Config) -> Callable[..., tuple[Array, tuple[Losses, dict[str, Array]]]]:
-    """``loss(params, buffers, batch, kept, key)``: what is minimised; beside it all losses and the new buffers."""
+def step_keys(config: Config, step: Any) -> Key[Array, " b"]:
+    """What the network's randomness for each sample of the step after ``step`` follows from."""
+    key = jax.random.fold_in(jax.random.key(config.train.seed), step)
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(config.train.batch))
+
+
+def make_loss(config: Config) -> Callable[..., tuple[Array, tuple[Losses, Arrays]]]:
+    """``loss(params, buffers, batch, keys, valid, kept)``: what is minimised; beside it all losses, the new buffers."""
     graph = structure(config.model)[0]
 
-    def loss(params: dict, buffers: dict, batch: Mapping[str, Any], kept: tuple[int, ...], key: Array) -> Any:
+    def loss(params: Arrays, buffers: Arrays, batch: Mapping, keys: Array, valid: Array | None, kept: Any) -> Any:
         model = nnx.merge(graph, from_flat(config.model, params | buffers))
         group = bn_group(config, len(batch["search"]))
         prediction = model(
-            batch["template"], batch["search"], batch["template_box"], kept_counts=kept, key=key, bn_group=group
+            *(batch["template"], batch["search"], batch["template_box"]),
+            **{"kept_counts": kept, "valid_counts": valid, "keys": keys, "bn_group": group},
         )
         out = losses(prediction, batch["search_box"], config.train, group)
-        after = flat(nnx.state(model))
-        return out.loss, (out, {name: after[name] for name in buffers})
+        return out.loss, (out, buffers | flat(nnx.state(model, nnx.BatchStat)))
 
     return loss
 
 
-def step_key(config: Config, step: Any) -> Array:
-    """What the network's randomness in the step after ``step`` follows from."""
-    return jax.random.fold_in(jax.random.key(config.train.seed), step)
+def make_gradient(config: Config, mesh: Mesh) -> Callable[..., tuple[Arrays, Losses, Arrays]]:
+    """``gradient(state, batch, valid, kept)``: the mean over a batch, taken in ``accumulate`` parts one by one.
 
-
-def make_step(config: Config) -> Callable[..., tuple[State, dict[str, Array]]]:
-    """The jitted ``step(state, batch, kept=...)``: ``kept`` is static, the search tokens left after each stage.
-
-    The numbers are those of `Losses`, ``grad_norm`` (the gradients' global norm before clipping) and ``finite``.
-    Where the loss or that norm is not finite, the state stays as it is, in this step and in all that follow.
+    Beside it the mean losses, and the buffers after the first part (whose first group they follow).
     """
-    loss, update_rule = make_loss(config), optimizer(config)
+    loss, parts = make_loss(config), config.train.accumulate
 
-    def step(state: State, batch: Mapping[str, Any], *, kept: tuple[int, ...]) -> tuple[State, dict[str, Array]]:
-        key = step_key(config, state.step)
-        gradient, (out, buffers) = jax.grad(loss, has_aux=True)(state.params, state.buffers, batch, kept, key)
+    def split(x: Array) -> Array:
+        part = x.reshape(parts, -1, *x.shape[1:])
+        return jax.lax.with_sharding_constraint(part, over_batch(mesh, before=1))
+
+    def gradient(state: State, batch: Mapping, valid: Array | None, kept: Any) -> tuple[Arrays, Losses, Arrays]:
+        keys = step_keys(config, state.step)
+        of_part = jax.grad(loss, has_aux=True)
+        if parts == 1:
+            out, (told, buffers) = of_part(state.params, state.buffers, batch, keys, valid, kept)
+            return out, told, buffers
+        batch = {name: split(x) for name, x in batch.items()}
+
+        def add(total: Any, of: Any) -> tuple[Any, None]:
+            i, part, part_keys = of
+            found, (told, after) = of_part(state.params, state.buffers, part, part_keys, valid, kept)
+            sums, buffers = total
+            buffers = jax.tree.map(lambda new, old: jnp.where(i == 0, new, old), after, buffers)
+            return (jax.tree.map(lambda s, x: s + x / parts, sums, (found, told)), buffers), None
+
+        shapes = jax.eval_shape(lambda *of: of_part(*of, valid, kept), *_first(state, batch, keys, parts))
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (shapes[0], shapes[1][0]))
+        each = (jnp.arange(parts), batch, keys.reshape(parts, -1))
+        ((out, told), buffers), _ = jax.lax.scan(add, (zeros, state.buffers), each)
+        return out, told, buffers
+
+    return gradient
+
+
+def _first(state: State, batch: Mapping[str, Array], keys: Array, parts: int) -> tuple[Any, ...]:
+    """What the gradient of the first of ``parts`` is taken of."""
+    return state.params, state.buffers, {name: x[0] for name, x in batch.items()}, keys[: len(keys) // parts]
+
+
+def make_step(config: Config, mesh: Mesh) -> Callable[..., tuple[State, dict[str, Array]]]:
+    """The jitted ``step(state, batch, valid, kept=...)``; the state is given up.
+
+    ``kept`` is static, the search tokens left after each stage; ``valid`` how many of them count (None: all), see
+    `schedule.Kept`. The numbers are those of `Losses`, ``grad_norm`` (the gradients' global norm before clipping) and
+    ``finite``. Where the loss or that norm is not finite, the state stays as it is, in this step and all that follow.
+    """
+    gradient_of, update_rule, train = make_gradient(config, mesh), optimizer(config), config.train
+
+    def step(
+        state: State, batch: Mapping[str, Any], valid: Any = None, *, kept: tuple[int, ...]
+    ) -> tuple[State, dict[str, Array]]:
+        gradient, told, buffers = gradient_of(state, batch, valid, kept)
         norm = optax.tree.norm(gradient)
-        finite = state.finite & jnp.isfinite(out.loss) & jnp.isfinite(norm)
+        finite = state.finite & jnp.isfinite(told.loss) & jnp.isfinite(norm)
         updates, moments = update_rule.update(gradient, state.moments, state.params)
-        params = cast(dict[str, Any], optax.apply_updates(state.params, updates))
-        after = State(state.step + 1, params, buffers, moments, finite)
+        params = cast(Arrays, optax.apply_updates(state.params, updates))
+        decay = jnp.minimum(train.ema, (1 + state.step) / (10 + state.step))
+        ema = {name: decay * old + (1 - decay) * params[name] for name, old in state.ema.items()}
+        after = State(state.step + 1, params, buffers, moments, ema, finite)
         before = state._replace(finite=finite)
-        after = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
-        return after, out._asdict() | {"grad_norm": norm, "finite": finite}
+        after = jax.tree.map(lambda new, old: jnp.where(finite, new, old).astype(old.dtype), after, before)
+        after = jax.lax.with_sharding_constraint(after, shardings(mesh, after))
+        return after, told._asdict() | {"grad_norm": norm, "finite": finite}
 
     return jax.jit(step, static_argnames="kept", donate_argnames="state")
 
 
 def make_validation(config: Config) -> Callable[..., dict[str, Array]]:
-    """The jitted ``validate(state, batch, kept=...)``: the same losses by the running buffers, nothing changed."""
+    """The jitted ``validate(state, batch, valid, kept=...)``: the losses of `weights_of` the state, nothing changed."""
     graph = structure(config.model)[0]
 
-    def validate(state: State, batch: Mapping[str, Any], *, kept: tuple[int, ...]) -> dict[str, Array]:
-        model = nnx.merge(graph, from_flat(config.model, state.params | state.buffers))
-        prediction = model(batch["template"], batch["search"], batch["template_box"], kept_counts=kept)
+    def validate(
+        state: State, batch: Mapping[str, Any], valid: Any = None, *, kept: tuple[int, ...]
+    ) -> dict[str, Array]:
+        model = nnx.merge(graph, from_flat(config.model, weights_of(state)))
+        crops = batch["template"], batch["search"], batch["template_box"]
+        prediction = model(*crops, kept_counts=kept, valid_counts=valid)
         group = bn_group(config, len(batch["search"]))
         return losses(prediction, batch["search_box"], config.train, group)._asdict()
 

@@ -12,7 +12,9 @@ from flax import nnx
 
 from ostrack_jax import config as configs
 from ostrack_jax.errors import UserError
+from ostrack_jax.limits import TEMPLATE_ROWS
 from ostrack_jax.models.attention import attend, attention_rows
+from ostrack_jax.models.block import Block, depth_factors
 from ostrack_jax.models.head import decode
 from ostrack_jax.models.weights import check, model_of, structure, weight_shapes
 
@@ -74,7 +76,7 @@ def test_template_tokens_give_what_the_crop_gives(small_config, small_weights):
     np.testing.assert_allclose(whole, once, atol=1e-6)
 
 
-@pytest.mark.parametrize("rows", configs.TEMPLATE_ROWS)
+@pytest.mark.parametrize("rows", TEMPLATE_ROWS)
 def test_every_choice_of_rows(rows, small_config, small_weights):
     config = dataclasses.replace(small_config.model, template_rows=rows)
     box = jnp.array([[0.25, 0.25, 0.5, 0.5], [0.4, 0.1, 0.2, 0.8]])
@@ -151,13 +153,28 @@ def test_every_misfit_is_told_at_once(small_config, small_weights):
         assert part in str(e.value)
 
 
-def test_stochastic_depth_drops_whole_samples_and_keeps_the_mean():
-    from ostrack_jax.models.vit import drop_path
+def test_stochastic_depth_rises_with_the_blocks_and_keeps_the_mean(small_config):
+    config = dataclasses.replace(small_config.model, depth=3, drop_path=0.5)
+    factors = np.asarray(depth_factors(config, jax.random.split(jax.random.key(0), 4000)))
+    assert factors.shape == (3, 2, 4000)
+    for block, rate in enumerate((0.0, 0.25, 0.5)):
+        assert set(np.unique(factors[block]).round(4)) <= {0.0, np.float32(1 / (1 - rate)).round(4)}
+        assert abs((factors[block] == 0).mean() - rate) < 0.02
+        assert abs(factors[block].mean() - 1) < 0.04
+    assert (factors[2, 0] != factors[2, 1]).any()  # the halves are drawn apart
+    again = depth_factors(config, jax.random.split(jax.random.key(0), 4000)[7:9])
+    np.testing.assert_array_equal(again, factors[..., 7:9])  # whatever the batch
 
-    x = jnp.ones((4000, 2, 3))
-    out = np.asarray(drop_path(x, 0.25, jax.random.key(0)))
-    per_sample = out.reshape(4000, -1)
-    assert (per_sample == per_sample[:, :1]).all()
-    assert set(np.unique(out).round(4)) == {0.0, np.float32(1 / 0.75).round(4)}
-    assert abs(out.mean() - 1) < 0.03
-    assert drop_path(x, 0.25, None) is x
+
+def test_a_dropped_branch_leaves_its_sample_as_it_was(small_config):
+    config = dataclasses.replace(small_config.model, layer_scale=0.5)
+    block = Block(config, jnp.dtype("float32"), nnx.Rngs(0))
+    x = jax.random.normal(jax.random.key(1), (3, 5, config.width))
+    factor = jnp.array([0.0, 1.0, 2.0])
+    for whole, half in (
+        (block.mix(x)[0], block.mix(x, depth_factor=factor)[0]),
+        (block.think(x), block.think(x, factor)),
+    ):
+        np.testing.assert_array_equal(half[0], x[0])
+        np.testing.assert_allclose(half[1], whole[1], atol=1e-6)
+        np.testing.assert_allclose(half[2] - x[2], 2 * (whole[2] - x[2]), atol=1e-5)

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from ostrack_jax import config as configs
-from ostrack_jax.training.optimizer import keep_ratio, kept_in_epoch, learning_rate, optimizer, peak_rate
+from ostrack_jax.models.elimination import kept_counts
+from ostrack_jax.training.optimizer import optimizer
+from ostrack_jax.training.schedule import Kept, keep_ratio, kept_in_epoch, learning_rate, peak_rate
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +26,20 @@ def test_keep_ratio_by_epoch(published, golden):
 
 
 def test_kept_tokens_by_epoch(published):
-    assert kept_in_epoch(published, 1) == (256, 256, 256)
-    assert kept_in_epoch(published, 300) == (180, 126, 89)
+    assert kept_in_epoch(published, 1) == Kept((256, 256, 256), None)
+    assert kept_in_epoch(published, 300) == Kept((180, 126, 89), None)
+    between = kept_in_epoch(published, 60)
+    assert between == Kept((218, 186, 159), kept_counts((0.85,) * 3, 256))  # half way down
+
+
+def test_sizes_of_compiled_steps(published):
+    """At most 8 in the whole run, none smaller than what counts, few surplus tokens."""
+    kept = [kept_in_epoch(published, epoch) for epoch in range(1, 301)]
+    assert len({(k.sizes, k.valid is None) for k in kept}) == 8
+    for epoch, k in enumerate(kept, 1):
+        assert k.exact == kept_counts((keep_ratio(published.train, 0.7, epoch),) * 3, 256)
+        assert all(size >= count for size, count in zip(k.sizes, k.exact, strict=True))
+        assert k.sizes[0] - k.exact[0] <= 14
 
 
 def test_rates_of_the_published_schedule(published):

@@ -11,7 +11,8 @@ import pytest
 from ostrack_jax.drawing import TRACK_COLOUR, TRUTH_COLOUR
 from ostrack_jax.models.ostrack import Prediction
 from ostrack_jax.training import pictures
-from ostrack_jax.training.step import data_mesh, init_state
+from ostrack_jax.training.mesh import make_mesh
+from ostrack_jax.training.step import init_state
 
 GREY = 120
 SIDE = 8  # cells
@@ -95,7 +96,7 @@ def test_from_a_config_and_its_weights(small_config, small_weights):
     batch = pictures.pairs(config, 2)
     again = pictures.pairs(config, 2)
     assert all(np.array_equal(batch[name], again[name]) for name in pictures.FIELDS)
-    state = init_state(config, small_weights, data_mesh())
+    state = init_state(config, small_weights, make_mesh(config))
     prediction = jax.device_get(pictures.make_look(config)(state, batch, kept=(45,)))
     assert prediction.eliminated[0].shape == (2, 19)
     assert prediction.features is None

@@ -11,29 +11,35 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ostrack_jax.models.elimination import kept_counts
 from ostrack_jax.models.head import BatchNorm
 from ostrack_jax.models.weights import from_flat, structure
 from ostrack_jax.training.losses import losses
-from ostrack_jax.training.step import data_mesh, init_state, make_step, make_validation, place
+from ostrack_jax.training.mesh import make_mesh, place
+from ostrack_jax.training.schedule import kept_at
+from ostrack_jax.training.step import init_state, make_step, make_validation, weights_of
 
 FIELDS = ("template", "search", "template_box", "search_box")
 
 
 @pytest.mark.slow
 def test_three_steps_equal_the_release(golden, standin):
-    """Losses, gradient norms and BatchNorm buffers over three steps at three keep ratios."""
+    """Losses, gradient norms and BatchNorm buffers over three steps at three keep ratios, as a run computes them.
+
+    That is with the counts rounded up, and the surplus tokens seen by none.
+    """
     reference = golden("train_256")
     config, weights = standin(256)
     train = dataclasses.replace(config.train, batch=4, lr=4e-5, lr_batch=0, bn_group=0)
     config = dataclasses.replace(config, train=train, model=dataclasses.replace(config.model, drop_path=0.0))
-    mesh, step = data_mesh(), make_step(config)
+    mesh, step = make_mesh(config), make_step(config, make_mesh(config))
     state = init_state(config, weights, mesh)
     batch = place({name: reference[name] for name in FIELDS}, mesh)
     _gradients_equal(config, state, batch, reference)
     for i, within in enumerate((2e-4, 5e-4, 1e-3)):
-        ratio = float(reference["loss/keep_ratio"][i])
-        state, numbers = step(state, batch, kept=kept_counts((ratio,) * 3, 256))
+        kept = kept_at(config, min((float(reference["loss/keep_ratio"][i]) - 0.7) / 0.3, 1.0))
+        assert (kept.valid is None) == (i == 0)
+        valid = None if kept.valid is None else jnp.array(kept.valid)
+        state, numbers = step(state, batch, valid, kept=kept.sizes)
         assert float(numbers["loss"]) == pytest.approx(reference["loss/total"][i], rel=within)
         for name in ("giou", "l1", "focal", "iou", "grad_norm"):
             assert float(numbers[name]) == pytest.approx(reference[f"loss/{name}"][i], rel=1e-3), name
@@ -94,7 +100,7 @@ def test_the_loss_falls_on_one_batch_and_only_parameters_change(small_config, sm
     config = dataclasses.replace(
         small_config, train=dataclasses.replace(small_config.train, batch=4, warmup_epochs=0.0)
     )
-    mesh, step, validate = data_mesh(), make_step(config), make_validation(config)
+    mesh, step, validate = make_mesh(config), make_step(config, make_mesh(config)), make_validation(config)
     batch = place(_batch(config), mesh)
     state = init_state(config, small_weights, mesh)
     carried = np.asarray(state.buffers["backbone.pos_embed"]).copy()
@@ -112,7 +118,7 @@ def test_stochastic_depth_is_another_each_step_and_repeats_with_the_seed(small_c
     config = dataclasses.replace(
         small_config, model=model, train=dataclasses.replace(small_config.train, batch=4, lr=1e-12)
     )
-    mesh, step = data_mesh(), make_step(config)
+    mesh, step = make_mesh(config), make_step(config, make_mesh(config))
     batch = place(_batch(config), mesh)
 
     def two_steps():
@@ -129,7 +135,7 @@ def test_a_step_that_is_not_finite_changes_nothing_nor_do_those_after_it(small_c
     # So heavy a loss is finite itself, but its gradient's norm overflows.
     weight = 5.0 if where == "loss" else 1e30
     config = dataclasses.replace(small_config, train=dataclasses.replace(small_config.train, batch=4, l1_weight=weight))
-    mesh, step = data_mesh(), make_step(config)
+    mesh, step = make_mesh(config), make_step(config, make_mesh(config))
     good = _batch(config)
     bad = {name: value.copy() for name, value in good.items()}
     if where == "loss":
@@ -145,3 +151,44 @@ def test_a_step_that_is_not_finite_changes_nothing_nor_do_those_after_it(small_c
         assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(state.moments))
         state, numbers = step(state, place(good, mesh), kept=(45,))
         assert not bool(numbers["finite"])
+
+
+def test_frozen_parameters_stay_and_have_no_moments(small_config, small_weights):
+    freeze = ("backbone.patch_embed", "backbone.blocks.0.")
+    config = dataclasses.replace(small_config, train=dataclasses.replace(small_config.train, batch=4, freeze=freeze))
+    mesh = make_mesh(config)
+    state = init_state(config, small_weights, mesh)
+    assert not any(name.startswith(freeze) for name in state.params)
+    state, _ = make_step(config, mesh)(state, place(_batch(config), mesh), kept=(45,))
+    for name, before in small_weights.items():
+        if name.startswith(freeze):
+            np.testing.assert_array_equal(state.buffers[name], before)
+    moved = state.params["backbone.blocks.1.mlp.fc1.kernel"]
+    assert np.abs(np.asarray(moved) - small_weights["backbone.blocks.1.mlp.fc1.kernel"]).max() > 0
+
+
+def test_the_moving_average_follows_the_parameters_and_is_what_is_validated(small_config, small_weights):
+    config = dataclasses.replace(small_config, train=dataclasses.replace(small_config.train, batch=4, ema=0.5))
+    mesh, name = make_mesh(config), "backbone.norm.bias"
+    step, validate = make_step(config, mesh), make_validation(config)
+    batch, state = place(_batch(config), mesh), init_state(config, small_weights, mesh)
+    average = small_weights[name]
+    for i in range(3):
+        state, _ = step(state, batch, kept=(45,))
+        decay = min(0.5, (1 + i) / (10 + i))
+        average = decay * average + (1 - decay) * np.asarray(state.params[name])
+    np.testing.assert_allclose(state.ema[name], average, rtol=1e-5, atol=1e-8)
+    assert weights_of(state)[name] is state.ema[name]
+    with_average = float(validate(state, batch, kept=(45,))["loss"])
+    assert with_average != float(validate(state._replace(ema={}), batch, kept=(45,))["loss"])
+
+
+def test_computing_again_gives_the_same_gradients(small_config, small_weights):
+    config = dataclasses.replace(small_config, train=dataclasses.replace(small_config.train, batch=4))
+    again = dataclasses.replace(config, model=dataclasses.replace(config.model, remat=True))
+    norms = []
+    for c in (config, again):
+        mesh = make_mesh(c)
+        _, numbers = make_step(c, mesh)(init_state(c, small_weights, mesh), place(_batch(c), mesh), kept=(45,))
+        norms.append((float(numbers["loss"]), float(numbers["grad_norm"])))
+    np.testing.assert_allclose(norms[1], norms[0], rtol=1e-5)

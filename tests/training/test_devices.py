@@ -1,0 +1,64 @@
+"""Any number of devices, whole or split parameters, parts of a batch one by one: the same training."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ostrack_jax import config as configs
+from ostrack_jax.errors import UserError
+from ostrack_jax.training.mesh import make_mesh
+
+STEPS = 20
+SCRIPT = Path(__file__).with_name("on_devices.py")
+
+
+def run(dtype: str):
+    env = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "JAX_ENABLE_X64": str(int(dtype == "float64")),
+        "PYTHONPATH": str(SCRIPT.parents[2]),
+    }
+    command = [sys.executable, str(SCRIPT), dtype, str(STEPS)]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_float64_tells_rounding_from_mistakes():
+    told = run("float64")
+    one = told["1,1,1"]
+    assert one["loss"][-1] < one["loss"][0]
+    for layout, other in told.items():
+        for name in ("loss", "grad_norm", "ema", "mean"):
+            np.testing.assert_allclose(other[name], one[name], rtol=1e-6, err_msg=f"{layout} {name}")
+        assert other["count"] == [STEPS], layout
+
+
+@pytest.mark.slow
+def test_float32_stays_close():
+    told = run("float32")
+    one = told["1,1,1"]
+    for layout, other in told.items():
+        np.testing.assert_allclose(other["loss"][0], one["loss"][0], rtol=1e-5, err_msg=layout)
+        np.testing.assert_allclose(other["grad_norm"][0], one["grad_norm"][0], rtol=1e-5, err_msg=layout)
+        np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-2, err_msg=layout)
+    assert told["8,1,1"]["split"] == [0]
+    assert told["8,4,1"]["split"][0] > 2  # the larger matrices lie in four parts
+
+
+def test_what_does_not_divide_is_refused():
+    for override, words in (
+        ("train.shard=3", "config.train.shard: 3 does not divide the 1 devices"),
+        ("train.accumulate=3", "config.train.accumulate: 3 does not divide"),
+        ("train.accumulate=2", "config.train.accumulate: parts of 4 pairs do not hold whole groups"),
+    ):
+        with pytest.raises(UserError, match=words):
+            make_mesh(configs.load("tiny", [override]))

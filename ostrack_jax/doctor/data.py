@@ -10,6 +10,7 @@ from pathlib import Path
 from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.folder import open_folder
 from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.packed import is_packed, open_packed, read_manifest
 from ostrack_jax.datasets.paths import named_folder
 from ostrack_jax.datasets.readers import READERS, open_dataset
 from ostrack_jax.doctor.check import check_sequence
@@ -56,7 +57,9 @@ def configured() -> list[Finding]:
 
 
 def _benchmarks(folder: Path) -> list[Finding]:
-    """The sets whose layout ``folder`` itself has."""
+    """The sets whose layout ``folder`` itself has, or the packed one that it is."""
+    if is_packed(folder):
+        return [_packed(folder)]
     return [finding for layout in recognise(folder) for finding in _parts(layout, folder)]
 
 
@@ -75,6 +78,16 @@ def _parts(layout: Layout, folder: Path) -> list[Finding]:
         what = f"{layout.reader} {part} in {place}" if part else f"{layout.reader} in {place}"
         found.append(_absent(what, layout, place, sequences) or _report(what, sequences, layout.whole(part)))
     return found or errors[:1]
+
+
+def _packed(folder: Path) -> Finding:
+    """What `ostrack data prepare` wrote."""
+    try:
+        manifest = read_manifest(folder)
+        sequences = open_packed(folder, manifest["part"])
+    except UserError as e:
+        return Finding("wrong", str(e))
+    return _report(f"{manifest['reader']} {manifest['part']} packed in {folder}", sequences, None)
 
 
 def _absent(what: str, layout: Layout, folder: Path, sequences: LazySequences) -> Finding | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ostrack_jax.datasets.lasot import places
+from ostrack_jax.datasets.packed import is_packed
 from ostrack_jax.datasets.trackingnet import CHUNKS
 from ostrack_jax.doctor.finding import Finding
 
@@ -121,6 +122,8 @@ def recognise(folder: Path) -> list[Layout]:
 
 def why_not(reader: str, folder: Path, error: Exception) -> Finding:
     """What a reader's refusal of a folder comes from, as far as a look around tells, and what would mend it."""
+    if is_packed(folder):
+        return Finding("wrong", str(error))
     layout = LAYOUTS.get(reader)
     others = [other.reader for other in recognise(folder) if other.reader != reader]
     better = _elsewhere(layout, folder) if layout and not layout.looks(folder) else None

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax.cli.main import main
+from ostrack_jax.doctor.data import find_datasets
 
 BOX = {"0": (1, 2, 11, 10, 0)}
 MAKE = {
@@ -236,3 +237,19 @@ def test_the_real_sets_are_sound(shared_data, check):
         status, out = check(words[0], shared_data / words[1], *words[2:], "--decode", "all")
         assert status == 0, out
     assert check("lasot", shared_data / "lasot", "--part", "test")[0] == 0
+
+
+def test_a_packed_set_is_checked_and_found_too(tmp_path, check, capsys):
+    layouts.got10k(tmp_path / "set/train")
+    packed = tmp_path / "packed"
+    assert main(["data", "prepare", "got10k", str(tmp_path / "set"), "--output", str(packed)]) == 0
+    capsys.readouterr()
+    status, out = check("got10k", packed, "--decode", "all")
+    assert status == 0, out
+    assert "2 sequences, 6 frames, 100.0% visible; 6 pictures decoded" in out
+    status, out = check("got10k", packed, "--part", "val")
+    assert status == 1
+    assert out == f"WRONG  {packed} holds the part train of got10k, not val\n"
+    (found,) = find_datasets(packed)
+    assert (found.verdict, found.fix) == ("ok", "")
+    assert f"got10k train packed in {packed}: 2 sequences; a has 3 frames of 32 x 24" in found.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cv2
+import layouts
 import numpy as np
 import pytest
 
@@ -89,6 +90,24 @@ def test_otb_and_a_plain_folder_one_level_down(tmp_path):
     mine, found = find_datasets(tmp_path / "data")
     assert f"folder {tmp_path}/data/mine: 1 sequences; mine has 3 frames of 32 x 24" in mine.text
     assert "2 sequences (the official set has 100); Car has" in found.text
+
+
+def test_every_layout_is_known_by_a_few_looks(tmp_path):
+    layouts.lasot(tmp_path / "lasot")
+    layouts.lasot(tmp_path / "flat", ("cat-4",), flat=True)
+    layouts.trackingnet(tmp_path / "tn")
+    layouts.trackingnet(tmp_path / "tn", "TEST", ("t_0",))
+    layouts.coco(tmp_path / "coco")
+    layouts.vid(tmp_path / "vid", [{"0": (1, 2, 11, 10, 0)}])
+    coco, flat, train, test, chunks, last, vid = find_datasets(tmp_path)
+    assert f"lasot train in {tmp_path}/flat: 1 sequences (the official set has 1,120); cat-4 has 3 frames" in flat.text
+    assert f"lasot train in {tmp_path}/lasot: 1 sequences" in train.text
+    assert f"lasot test in {tmp_path}/lasot: 1 sequences (the official set has 280); cat-1 has" in test.text
+    assert f"trackingnet train in {tmp_path}/tn: 2 sequences (the official set has 30,132)" in chunks.text
+    assert "trackingnet test" in last.text
+    for found, reader in ((coco, "coco"), (vid, "vid")):  # which take minutes to open
+        assert f"`ostrack data check {reader} {tmp_path}/{reader}` reads it whole" in found.text
+    assert {finding.verdict for finding in (coco, flat, train, test, chunks, last, vid)} == {"ok"}
 
 
 def test_pictures_without_boxes_are_only_a_note(tmp_path):

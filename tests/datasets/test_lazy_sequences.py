@@ -99,11 +99,11 @@ def test_flaws_are_logged_once_and_of_many_sequences_not_all(caplog):
     assert "`ostrack data check` lists them all" in caplog.messages[-1]
 
 
-def test_a_set_of_a_million_is_opened_by_its_arrays():
+def test_a_set_of_many_is_opened_by_its_arrays():
     """Names and keys stay arrays: nothing is made of any of them."""
-    numbers = np.arange(10**6) * 3
-    many = LazySequences.of(NumberNames(numbers), range(10**6), lambda name, key: _build(name, key % 2 + 1))
-    assert (len(many), many.names[-1], many[-1].name, len(many[-1])) == (10**6, "2999997", "2999997", 2)
+    numbers = np.arange(10**5) * 3
+    many = LazySequences.of(NumberNames(numbers), range(10**5), lambda name, key: _build(name, key % 2 + 1))
+    assert (len(many), many.names[-1], many[-1].name, len(many[-1])) == (10**5, "299997", "299997", 2)
     assert many[10:20].names[3] == "39"
     assert many.select(["39"])[0].name == "39"
     assert len(pickle.dumps(many[:1000].names)) < 9000

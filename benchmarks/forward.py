@@ -9,11 +9,9 @@ Example:
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 import jax
@@ -24,17 +22,15 @@ from flax import nnx
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from timing import interleaved, matrix_product, side, write
 
 from ostrack_jax import config as configs
-from ostrack_jax.checkpoint import write_atomically
 from ostrack_jax.cli.command import run
-from ostrack_jax.environment import commit, hardware, versions
 from ostrack_jax.models.macs import as_the_paper_counts, macs, parameters
 from ostrack_jax.models.ostrack import Prediction
 from ostrack_jax.models.weights import initial_weights, model_of
 
 MODELS = tuple(f"vitb_{size}_mae_{ce}32x4_ep300" for size in (256, 384) for ce in ("", "ce_"))
-SIDE = 2048  # of the matrix product
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -49,11 +45,11 @@ def define(flags: absl_flags.FlagValues) -> None:
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Measure, print a table, write JSON."""
     del arguments
-    rows, runs = {}, {"matmul": _matmul()}
+    rows, runs = {}, {"matmul": matrix_product("float32")}
     for name in track(flags.models, "compiling", transient=True):
         rows[name], runs[name] = _model(name, flags.batch, flags.dtype)
     times = interleaved(runs, flags.rounds)
-    rate = SIDE**3 / float(np.median(times["matmul"]))
+    rate = side() ** 3 / float(np.median(times["matmul"]))
     for name, row in rows.items():
         median = float(np.median(times[name]))
         floor = row["macs_paper"] / rate
@@ -64,27 +60,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     if flags.output:
         settings = {"batch": flags.batch, "dtype": flags.dtype, "rounds": flags.rounds}
         result = {"matmul_gmacs_per_s": rate / 1e9, "models": rows, "speedup_by_elimination": gains}
-        made = {"versions": versions(), "hardware": hardware(), "commit": commit()}
-        content = json.dumps({"benchmark": "forward", **made, "settings": settings, **result}, indent=2)
-        write_atomically(Path(flags.output), content.encode())
-
-
-def interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each of ``runs`` in turn, ``rounds`` times, after two unmeasured rounds."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for i in track(range(rounds + 2), "measuring", transient=True):
-        for name, function in runs.items():
-            began = time.perf_counter()
-            function()
-            if i >= 2:
-                times[name].append(time.perf_counter() - began)
-    return times
-
-
-def _matmul() -> Callable[[], object]:
-    a = jnp.asarray(np.random.default_rng(0).normal(size=(SIDE, SIDE)), jnp.float32)
-    product = jax.jit(lambda a: jnp.dot(a, a, precision="highest"))
-    return lambda: jax.block_until_ready(product(a))
+        write(flags.output, "forward", settings, result)
 
 
 def _model(name: str, batch: int, dtype: str) -> tuple[dict[str, Any], Callable[[], object]]:

@@ -119,13 +119,13 @@ def flip_box(box_xywh: Box, width: int) -> Box:
 
 
 def flip_crop(crop: CropImage, box_xywh: Box) -> tuple[CropImage, Box]:
-    """A crop mirrored left to right, and its box in fractions: x becomes 1 - x - w."""
+    """A crop mirrored left to right, in place, and its box in fractions: x becomes 1 - x - w."""
     x, y, w, h = box_xywh
-    return cv2.flip(crop, 1), np.array([1 - x - w, y, w, h])
+    return cv2.flip(crop, 1, dst=crop), np.array([1 - x - w, y, w, h])
 
 
 def scale_brightness(image: Image, factor: float) -> Image:
-    """The image times ``factor``, rounded and clipped.
+    """The image times ``factor``, rounded and clipped, in place: it stays in the processor's cache.
 
     The release multiplies in floating point and clips to 0..1; rounding to uint8 moves a value by at most half
     a level (0.002 of that range).
@@ -134,7 +134,7 @@ def scale_brightness(image: Image, factor: float) -> Image:
       image: uint8.
       factor: 0 or more.
     """
-    return cv2.convertScaleAbs(image, alpha=factor)
+    return cv2.convertScaleAbs(image, dst=image, alpha=factor)
 
 
 def _alone(

@@ -1,0 +1,240 @@
+"""How many pairs a second the loader makes, beside reading, decoding and resizing alone.
+
+All run in turn in one process (and its workers), so that their ratios hold on a shared machine. ``bare`` is what no
+loader can do without: for both frames of each pair, read the file, decode it, resize a piece to the crop's size; on one
+core, as OpenCV's own threads are off. The loader reads the folder and the same set packed, with no, one and two worker
+processes. Then what reduced decoding gains, and does to pixels, on real frames brought to two sizes.
+
+Example:
+  python benchmarks/input.py --data_dir /data/got10k --rounds 8 --output benchmarks/results/input_cpu.json
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from absl import flags as absl_flags
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from timing import write
+
+from ostrack_jax import config as configs
+from ostrack_jax.cli.command import run
+from ostrack_jax.config import Config, DataConfig
+from ostrack_jax.datasets.frames import REDUCTIONS, PictureFrames
+from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.packing import Label, Packing
+from ostrack_jax.datasets.packing_plan import make_plan
+from ostrack_jax.datasets.readers import open_dataset
+from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.geometry.crops import crop_side, square_crop
+from ostrack_jax.pipeline.loader import batches, open_sources
+from ostrack_jax.pipeline.pairs import Source, draw_pair, jitter_box
+
+SIZES = ((400, 225), (1920, 1080))
+_CHECKED = 400  # pairs whose pixels are compared
+_VIDEOS, _LENGTH = 12, 24  # of the sets brought to a size
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the flags."""
+    absl_flags.DEFINE_string("data_dir", None, "a GOT-10k folder", flag_values=flags, required=True)
+    absl_flags.DEFINE_string("config", "vitb_256_mae_ce_32x4_got10k_ep100", "whose crops", flag_values=flags)
+    absl_flags.DEFINE_list("workers", ["0", "1", "2"], "worker processes, a comma between", flag_values=flags)
+    absl_flags.DEFINE_integer("rounds", 8, "times each is run", lower_bound=3, flag_values=flags)
+    absl_flags.DEFINE_integer("pairs", 320, "pairs in each run", lower_bound=32, flag_values=flags)
+    absl_flags.DEFINE_string("output", None, "JSON file to write", flag_values=flags)
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
+    """Measure, print tables, write JSON."""
+    del arguments
+    cv2.setNumThreads(0)
+    config = configs.load(flags.config, ["train.batch=32"])
+    with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
+        packed = pack(flags.data_dir, Path(scratch) / "packed")
+        runs = {"bare": bare(sources_of(config, flags.data_dir), config, flags.pairs)}
+        for name, folder in (("folder", flags.data_dir), ("packed", str(packed))):
+            for workers in flags.workers:
+                runs[f"{name} {workers}"] = loader(stack, config, sources_of(config, folder), int(workers), flags.pairs)
+        rates = {"loader": measure(runs, flags.pairs, flags.rounds)}
+        pixels = {}
+        for size in SIZES:
+            name = f"{size[0]} x {size[1]}"
+            sources = at_size(flags.data_dir, size, Path(scratch) / name)
+            whole, reduced = (pairs_with(config, reduced_decode=on) for on in (False, True))
+            few = flags.pairs // 4
+            runs = {"bare": bare(sources, config, few), "whole": loader(stack, whole, sources, 0, few)}
+            rates[name] = measure({**runs, "reduced": loader(stack, reduced, sources, 0, few)}, few, flags.rounds)
+            pixels[name] = compare(config, sources)
+    show(rates, pixels)
+    if flags.output:
+        settings = {"config": flags.config, "rounds": flags.rounds, "pairs": flags.pairs}
+        write(flags.output, "input", settings, {"pairs_per_second": rates, "pixels": pixels})
+
+
+def sources_of(config: Config, folder: str) -> tuple[Source, ...]:
+    """The set in ``folder``, every annotation read before anything is measured."""
+    sources = open_sources(dataclasses.replace(config, data={"got10k": DataConfig(dir=folder)}))
+    for sequence in sources[0].sequences:  # pyright: ignore[reportGeneralTypeIssues] (a list by its protocol)
+        assert len(sequence)
+    return sources
+
+
+def pack(folder: str, output: Path) -> Path:
+    """The set packed, as `ostrack data prepare` does it."""
+    sequences = open_dataset(DataConfig(dir=folder))
+    plan = make_plan(sequences, iter(track(range(len(sequences)), "packing", transient=True)))
+    Packing(plan, sequences, Label("got10k", "train", "all", None, 32768), output).run({}, lambda count: None)
+    return output
+
+
+def bare(sources: tuple[Source, ...], config: Config, pairs: int) -> Callable[[], object]:
+    """Read, decode and resize the frames of ``pairs`` pairs drawn beforehand, and nothing else."""
+    rng = np.random.default_rng(0)
+    wanted = [
+        (frames.name(index), crop_side(around, factor), size)
+        for _ in range(pairs)
+        for frames, index, around, factor, size in draw(sources, config, rng)
+    ]
+
+    def all_of_them() -> None:
+        for path, side, size in wanted:
+            with open(path, "rb", buffering=0) as file:
+                picture = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR_RGB)
+            assert picture is not None
+            side = min(side, *picture.shape[:2])
+            cv2.resize(picture[:side, :side], (size, size), interpolation=cv2.INTER_LINEAR)
+
+    return all_of_them
+
+
+def draw(sources: tuple[Source, ...], config: Config, rng: np.random.Generator) -> list[Any]:
+    """A pair as the loader draws it: frames, index, the box to crop around, its factor and size, of both crops."""
+    pair, model, jitters = draw_pair(sources, config.pairs, rng), config.model, config.pairs
+    around = jitter_box(pair.search_box_xywh, jitters.centre_jitter, jitters.scale_jitter, rng)
+    return [
+        (pair.sequence.frames, pair.template_index, pair.template_box_xywh, model.template_factor, model.template_size),
+        (pair.sequence.frames, pair.search_index, around, model.search_factor, model.search_size),
+    ]
+
+
+def loader(
+    stack: contextlib.ExitStack, config: Config, sources: tuple[Source, ...], workers: int, pairs: int
+) -> Callable[[], float]:
+    """Take ``pairs`` pairs from a loader that stays open between the rounds; the seconds without what lay ready."""
+    stream = stack.enter_context(batches(config, sources=sources, workers=workers))
+    ready = workers + 2
+
+    def take() -> float:
+        for _ in range(2 * ready):  # what was made ahead while others ran, and once more to be at full speed
+            next(stream)
+        began = time.perf_counter()
+        for _ in range(pairs // config.train.batch):
+            next(stream)
+        return (time.perf_counter() - began) * pairs / (pairs // config.train.batch * config.train.batch)
+
+    return take
+
+
+def at_size(folder: str, size: tuple[int, int], place: Path) -> tuple[Source, ...]:
+    """Videos of real frames brought to ``size`` (width, height), as JPEGs of quality 90 in ``place``."""
+    place.mkdir()
+    made = {}
+    found = (s for s in open_dataset(DataConfig(dir=folder)) if int(s.visible[:_LENGTH].sum()) >= _LENGTH)
+    for sequence in itertools.islice(found, _VIDEOS):
+        paths = []
+        for i in range(_LENGTH):
+            frame = sequence.frames[i]
+            scale = np.array([size[0] / frame.shape[1], size[1] / frame.shape[0]])
+            resized = cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC)
+            paths.append(str(place / f"{sequence.name}-{i}.jpg"))
+            cv2.imwrite(paths[-1], resized[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+        boxes = sequence.boxes_xywh[:_LENGTH] * np.tile(scale, 2)
+        made[sequence.name] = Sequence(sequence.name, PictureFrames(paths), boxes, sequence.visible[:_LENGTH])
+    return (Source("sized", LazySequences(made, lambda name, sequence: sequence), 1.0),)
+
+
+def pairs_with(config: Config, **changes: Any) -> Config:
+    """The config with other settings of its pairs."""
+    return dataclasses.replace(config, pairs=dataclasses.replace(config.pairs, **changes))
+
+
+def measure(runs: dict[str, Callable[[], Any]], pairs: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Pairs a second of each of ``runs`` in turn: median, best, and the median over that of ``bare``."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for i in track(range(rounds + 1), "measuring", transient=True):
+        for name, function in runs.items():
+            began = time.perf_counter()
+            own = function()
+            if i:
+                times[name].append(own if isinstance(own, float) else time.perf_counter() - began)
+    # Ratios within a round: the machine's speed drifts between them.
+    of_bare = {name: float(np.median(np.divide(times["bare"], spent))) for name, spent in times.items()}
+    return {
+        name: {"median": pairs / float(np.median(spent)), "best": pairs / min(spent), "of_bare": of_bare[name]}
+        for name, spent in times.items()
+    }
+
+
+def compare(config: Config, sources: tuple[Source, ...]) -> dict[str, dict[str, float]]:
+    """What reduced decoding does to crops: by crop the share it touches and, there, mean differences in levels.
+
+    ``levels``: as trained on, which may lie up to half a pixel elsewhere; ``levels_same_place``: of the same square of
+    the frame; for scale, ``levels_moved``: how much a crop differs from itself moved by one pixel.
+    """
+    rng = np.random.default_rng(0)
+    found: dict[str, list[list[float]]] = {"template": [], "search": []}
+    for _ in track(range(_CHECKED), "comparing", transient=True):
+        for name, (frames, index, around, factor, size) in zip(found, draw(sources, config, rng), strict=True):
+            side = crop_side(around, factor)
+            by = max(by for by in REDUCTIONS if by == 1 or by <= side / size)
+            if by == 1:
+                continue
+            whole, (small, _) = frames[index], frames.reduced(index, by)
+            corner = np.round((around[:2] + around[2:] / 2 - side / 2) / by)
+            square = np.r_[corner, np.full(2, np.ceil(side / by))]
+            trained = square_crop(whole, around, factor, size), square_crop(small, around / by, factor, size)
+            placed = square_crop(whole, square * by, 1, size), square_crop(small, square, 1, size)
+            differences = [np.subtract(*(crop.image.astype(np.int16) for crop in both)) for both in (trained, placed)]
+            moved = np.diff(trained[0].image.astype(np.int16), axis=1)
+            found[name].append([float(np.abs(levels).mean()) for levels in (*differences, moved)])
+    told = {}
+    for name, rows in found.items():
+        means = np.mean(rows, axis=0).tolist() if rows else [0.0] * 3
+        told[name] = dict(zip(("levels", "levels_same_place", "levels_moved"), means, strict=True))
+        told[name]["share"] = len(rows) / _CHECKED
+    return told
+
+
+def show(rates: dict[str, dict[str, dict[str, float]]], pixels: dict[str, dict[str, dict[str, float]]]) -> None:
+    """Print the tables."""
+    console = Console(width=100)
+    for title, rows in rates.items():
+        table = Table("what", "pairs/s", "best", "over bare", title=f"{title}; {os.cpu_count()} cores")
+        for name, row in rows.items():
+            table.add_row(name, f"{row['median']:.0f}", f"{row['best']:.0f}", f"{row['of_bare']:.2f}")
+        console.print(table)
+    columns = ("size", "crop", "reduced", "mean difference", "same place", "moved by a pixel")
+    table = Table(*columns, title="reduced decoding, levels of 255")
+    for size, crops in pixels.items():
+        for crop, row in crops.items():
+            differences = (f"{row[key]:.2f}" for key in ("levels", "levels_same_place", "levels_moved"))
+            table.add_row(size, crop, f"{row['share']:.0%}", *differences)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(run(cast(Any, sys.modules[__name__]), sys.argv[1:], "python benchmarks/input.py"))

@@ -14,19 +14,30 @@ def wide(dtype: Any) -> jnp.dtype:
     return jnp.promote_types(dtype, jnp.float32)
 
 
+@jax.custom_vjp
 def mean_over_channels(x: Float[Array, "*b c"]) -> Float[Array, "*b 1"]:
     """The mean along the last axis.
 
-    On the CPU as a matrix product: XLA's CPU backend fuses a residual stream into every one of its readers, through
-    the whole depth and again in the backward pass (time grows with depth squared: 2.7 times the time of the matrix
+    Where it is differentiated on the CPU, it is a matrix product: XLA's CPU backend fuses a residual stream into every
+    one of its readers, through the whole depth and again in the backward pass (2.7 times the time of the matrix
     products where this gives 1.6), unless one of them is a product, whose operands must lie in memory.
     """
+    return x.mean(axis=-1, keepdims=True)
+
+
+def _forward(x: Array) -> tuple[Array, Array]:
     c = x.shape[-1]
 
     def product(x: Array) -> Array:
         return jnp.matmul(x, jnp.full((c, 1), 1 / c, x.dtype), precision="highest")
 
-    def reduction(x: Array) -> Array:
-        return x.mean(axis=-1, keepdims=True)
+    mean = jax.lax.platform_dependent(x, cpu=product, default=lambda x: x.mean(axis=-1, keepdims=True))
+    return mean, jnp.zeros((0, c), x.dtype)
 
-    return jax.lax.platform_dependent(x, cpu=product, default=reduction)
+
+def _backward(like: Array, gradient: Array) -> tuple[Array]:
+    c = like.shape[1]
+    return (jnp.broadcast_to(gradient / c, (*gradient.shape[:-1], c)),)
+
+
+mean_over_channels.defvjp(_forward, _backward)

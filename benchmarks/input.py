@@ -75,7 +75,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
             name = f"{size[0]} x {size[1]}"
             sources = at_size(flags.data_dir, size, Path(scratch) / name)
             whole, reduced = (pairs_with(config, reduced_decode=on) for on in (False, True))
-            few = flags.pairs // 4
+            few = max(config.train.batch, flags.pairs // 4)
             runs = {"bare": bare(sources, config, few), "whole": loader(stack, whole, sources, 0, few)}
             rates[name] = measure({**runs, "reduced": loader(stack, reduced, sources, 0, few)}, few, flags.rounds)
             pixels[name] = compare(config, sources)
@@ -136,6 +136,7 @@ def loader(
 ) -> Callable[[], float]:
     """Take ``pairs`` pairs from a loader that stays open between the rounds; the seconds without what lay ready."""
     stream = stack.enter_context(batches(config, sources=sources, workers=workers))
+    stream.settle()
     ready = workers + 2
 
     def take() -> float:
@@ -144,7 +145,9 @@ def loader(
         began = time.perf_counter()
         for _ in range(pairs // config.train.batch):
             next(stream)
-        return (time.perf_counter() - began) * pairs / (pairs // config.train.batch * config.train.batch)
+        spent = time.perf_counter() - began
+        stream.settle()  # or it would take time from what is measured next
+        return spent * pairs / (pairs // config.train.batch * config.train.batch)
 
     return take
 

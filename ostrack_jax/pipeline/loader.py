@@ -140,6 +140,10 @@ class Batches:
             search_box=fields["search_box"],
         )
 
+    def settle(self) -> None:
+        """Wait until the batches made ahead lie ready, and the workers rest."""
+        self._made.settle()
+
     def close(self) -> None:
         """End the workers; there are no more batches then."""
         self._made.close()

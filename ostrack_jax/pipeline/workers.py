@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, runtime_checkable
 
@@ -89,6 +89,10 @@ class Ahead:
             fields = {name: view.copy() for name, view in views.items()}
         self._order()
         return fields
+
+    def settle(self) -> None:
+        """Wait until all that is made ahead lies ready."""
+        wait(self._coming)
 
     def close(self) -> None:
         """End the processes, each once it has finished the item it is at."""

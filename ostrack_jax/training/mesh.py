@@ -8,6 +8,7 @@ device where that axis is 1, as by default.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,10 +27,12 @@ _SMALL = 2**12  # numbers; smaller tensors cost more to gather than to keep
 def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
     """``devices`` (None: all, of all hosts), ``train.shard`` of them along ``model``.
 
+    ``model`` stays within a host where it can.
+
     Raises:
       UserError: the devices do not divide so, or the batch does not divide over them.
     """
-    devices, train = jax.devices() if devices is None else devices, config.train
+    devices, train = by_process(jax.devices() if devices is None else devices), config.train
     if len(devices) % train.shard:
         raise UserError(f"config.train.shard: {train.shard} does not divide the {len(devices)} devices")
     part = train.batch // train.accumulate
@@ -37,6 +40,20 @@ def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
         parts = f" in {train.accumulate} parts" if train.accumulate > 1 else ""
         raise UserError(f"config.train.batch: {train.batch} pairs{parts} do not divide over {len(devices)} devices")
     return Mesh(np.array(devices).reshape(-1, train.shard), (DATA, MODEL), axis_types=(AxisType.Auto,) * 2)
+
+
+def by_process(devices: list[Any]) -> list[Any]:
+    """``devices`` in the order of the processes they belong to.
+
+    So a host's devices take the run of records that its loader makes, as they would take them of a single host's.
+
+    Raises:
+      UserError: processes have different numbers of devices.
+    """
+    each = Counter(device.process_index for device in devices)
+    if len(set(each.values())) > 1:
+        raise UserError(f"processes that train together need as many devices each, found {sorted(each.values())}")
+    return sorted(devices, key=lambda device: (device.process_index, device.id))
 
 
 def over_batch(mesh: Mesh, before: int = 0) -> NamedSharding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
@@ -35,23 +36,35 @@ class State(NamedTuple):
 
 
 def init_state(config: Config, weights: Mapping[str, Any], mesh: Mesh) -> State:
-    """A fresh state that holds ``weights``, laid out over the mesh."""
+    """A fresh state that holds ``weights``, laid out over the mesh; of several hosts all have the same ones."""
+    where, dtypes = shardings(mesh, weights), _dtypes(config, weights)
+    placed = {name: jax.device_put(np.asarray(value, dtypes[name]), where[name]) for name, value in weights.items()}
+    fresh = functools.partial(_fresh, config)
+    layout = shardings(mesh, jax.eval_shape(fresh, placed))
+    return jax.jit(fresh, out_shardings=layout, donate_argnums=0)(placed)
+
+
+def abstract_state(config: Config, mesh: Mesh) -> State:
+    """The shapes, types and shardings of a state, with nothing in them."""
+    weights = flat(structure(config.model)[1])
+    dtypes = _dtypes(config, weights)
+    shapes = {name: jax.ShapeDtypeStruct(leaf.shape, dtypes[name]) for name, leaf in weights.items()}
+    state = jax.eval_shape(functools.partial(_fresh, config), shapes)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding(mesh, x.shape)), state)
+
+
+def _fresh(config: Config, weights: Arrays) -> State:
     trained = {name for name in trained_names(config.model) if not name.startswith(config.train.freeze or ("\0",))}
-    placed = {name: _placed(config, value, mesh) for name, value in weights.items()}
-    params = {name: value for name, value in placed.items() if name in trained}
-    buffers = {name: value for name, value in placed.items() if name not in trained}
-    init = optimizer(config).init
-    moments = jax.jit(init, out_shardings=shardings(mesh, jax.eval_shape(init, params)))(params)
+    params = {name: value for name, value in weights.items() if name in trained}
+    buffers = {name: value for name, value in weights.items() if name not in trained}
     ema = jax.tree.map(jnp.copy, params) if config.train.ema else {}
-    step, finite = (_placed(config, value, mesh) for value in (np.int32(0), np.bool_(True)))
-    return State(step, params, buffers, moments, ema, finite)
+    return State(jnp.int32(0), params, buffers, optimizer(config).init(params), ema, jnp.bool_(True))
 
 
-def _placed(config: Config, value: Any, mesh: Mesh) -> Array:
-    value = np.asarray(value)
-    if np.issubdtype(value.dtype, np.floating):
-        value = value.astype(wide(config.model.dtype))
-    return jax.device_put(value, sharding(mesh, value.shape))
+def _dtypes(config: Config, weights: Mapping[str, Any]) -> dict[str, np.dtype]:
+    """What each tensor of a state is kept in: floating ones in the precision of norms and losses."""
+    wanted = np.dtype(wide(config.model.dtype))
+    return {name: wanted if np.issubdtype(w.dtype, np.floating) else w.dtype for name, w in weights.items()}
 
 
 def weights_of(state: State) -> Arrays:

@@ -68,6 +68,15 @@ def test_what_making_an_item_raises_is_raised_here():
             next(items)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_is_made_ahead_can_be_waited_for(workers):
+    with Ahead(Items(), SPEC, workers) as items:
+        next(items)
+        items.settle()
+        assert all(coming.done() for coming in items._coming)
+        assert numbers(items, 3) == [1, 2, 3]
+
+
 def test_closing_twice_or_unused_is_fine():
     items = Ahead(Items(), SPEC, 0)
     items.close()

@@ -1,0 +1,126 @@
+"""How much memory a device needs for a training step, by the compiled step's own analysis; nothing is run or held.
+
+The step is compiled from shapes alone, for the devices of this machine or, with ``--topology``, for TPUs that are not
+there (``pip install 'ostrack-jax[tpu]'``). ``needed`` is what comes in (state and batch), what goes out beside it, and
+what the step holds in between. The compiler decides the last: XLA's for the CPU, which computes bfloat16 by way of
+float32, tells little of a GPU's.
+
+Example:
+  python benchmarks/memory.py --batches 8,32,128 --dtypes bfloat16 --output benchmarks/results/memory_gpu.json
+  python benchmarks/memory.py --topology v5e:2x4 --batches 128 --output benchmarks/results/memory_v5e.json
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import jax
+import numpy as np
+from absl import flags as absl_flags
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from timing import write
+
+from ostrack_jax import config as configs
+from ostrack_jax.cli.command import run
+from ostrack_jax.config import Config
+from ostrack_jax.errors import UserError
+from ostrack_jax.training.mesh import make_mesh, over_batch
+from ostrack_jax.training.schedule import kept_in_epoch
+from ostrack_jax.training.step import abstract_state, make_step
+
+MODELS = ("vitb_256_mae_ce_32x4_ep300", "vitb_384_mae_ce_32x4_ep300")
+GIB = 2**30
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the flags."""
+    lists: dict[str, tuple[list[str], str]] = {
+        "models": (list(MODELS), "named configs"),
+        "batches": (["8", "16", "32", "64", "128"], "pairs in a step, over all devices"),
+        "dtypes": (["float32", "bfloat16"], "of the computation"),
+        "remat": (["false", "true"], "whether activations are computed again"),
+        "shards": (["1"], "devices over which the state is split"),
+    }
+    for name, (default, text) in lists.items():
+        absl_flags.DEFINE_list(name, default, f"{text}, a comma between", flag_values=flags)
+    absl_flags.DEFINE_string("topology", None, "TPUs to compile for, e.g. v5e:2x4; none needed", flag_values=flags)
+    absl_flags.DEFINE_string("output", None, "JSON file, written after each; done ones stay", flag_values=flags)
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
+    """Compile each, print a table, write JSON."""
+    del arguments
+    devices = _devices(flags.topology)
+    axes = flags.models, flags.dtypes, flags.remat, flags.shards, flags.batches
+    output = Path(flags.output) if flags.output else None
+    rows: list[dict[str, Any]] = json.loads(output.read_text())["steps"] if output and output.exists() else []
+    for model, dtype, remat, shard, batch in track(list(itertools.product(*axes)), "compiling"):
+        cell = {"model": model, "dtype": dtype, "remat": remat == "true", "shard": int(shard), "batch": int(batch)}
+        if any(cell.items() <= row.items() for row in rows):
+            continue
+        overrides = [f"model.dtype={dtype}", f"model.remat={remat}", f"train.shard={shard}", f"train.batch={batch}"]
+        rows.append(cell | analysis(configs.load(model, overrides), devices))
+        if output:
+            settings = {"devices": len(devices), "device": devices[0].device_kind, "topology": flags.topology}
+            write(flags.output, "memory", settings, {"steps": rows})
+    show(rows, f"{len(devices)} x {devices[0].device_kind}")
+
+
+def analysis(config: Config, devices: list[Any]) -> dict[str, Any]:
+    """Bytes on each device for a step of the first epoch, in which every search token is kept.
+
+    Where the compiler finds that the step does not fit the devices it was asked for: ``failed``, what it said.
+    """
+    mesh, model, batch = make_mesh(config, devices), config.model, config.train.batch
+    state, split, kept = abstract_state(config, mesh), over_batch(mesh), kept_in_epoch(config, 1)
+    sides = {"template": model.template_size, "search": model.search_size}
+    crops = {name: jax.ShapeDtypeStruct((batch, s, s, 3), np.uint8, sharding=split) for name, s in sides.items()}
+    boxes = {f"{name}_box": jax.ShapeDtypeStruct((batch, 4), np.float32, sharding=split) for name in sides}
+    began = time.perf_counter()
+    try:
+        found = make_step(config, mesh).lower(state, crops | boxes, None, kept=kept.sizes).compile().memory_analysis()
+    except jax.errors.JaxRuntimeError as e:
+        if "RESOURCE_EXHAUSTED" not in str(e):
+            raise
+        return {"failed": " ".join(str(e).split())[:300]}
+    extra = found.output_size_in_bytes - found.alias_size_in_bytes  # the new state lies where the old one did
+    return {
+        "arguments": found.argument_size_in_bytes,
+        "between": found.temp_size_in_bytes,
+        "needed": found.argument_size_in_bytes + found.temp_size_in_bytes + extra,
+        "compile_seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def show(rows: list[dict[str, Any]], devices: str) -> None:
+    """A table in GiB."""
+    table = Table(title=f"memory of a training step on each of {devices}", title_justify="left")
+    for name in ("model", "dtype", "remat", "shard", "batch", "state and batch, GiB", "needed, GiB"):
+        table.add_column(name, justify="left" if name in ("model", "dtype") else "right")
+    for row in rows:
+        cell = [str(row[name]) for name in ("model", "dtype", "remat", "shard", "batch")]
+        sizes = ["", "too much"] if "failed" in row else [f"{row[n] / GIB:.2f}" for n in ("arguments", "needed")]
+        table.add_row(*cell, *sizes)
+    Console().print(table)
+
+
+def _devices(topology: str | None) -> list[Any]:
+    if topology is None:
+        return jax.devices()
+    from jax.experimental.topologies import get_topology_desc
+
+    try:
+        return list(get_topology_desc(topology, platform="tpu").devices)
+    except (RuntimeError, ValueError, OSError) as e:
+        raise UserError(f"--topology {topology}: cannot compile for it: {' '.join(str(e).split())[:300]}") from e
+
+
+if __name__ == "__main__":
+    sys.exit(run(cast(Any, sys.modules[__name__]), sys.argv[1:], "python benchmarks/memory.py"))

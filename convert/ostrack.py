@@ -22,7 +22,7 @@ import numpy as np
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import command
-from ostrack_jax.config import Config
+from ostrack_jax.config import Config, ModelConfig
 from ostrack_jax.errors import UserError
 
 from . import tables
@@ -75,15 +75,29 @@ def from_release(tensors: Mapping[str, np.ndarray], config: Config) -> dict[str,
     """
     from ostrack_jax.models.weights import weight_shapes
 
-    table = tables.ostrack(config.model.depth)
-    return tables.to_ours(tables.without_wrapper(tensors), table, weight_shapes(config.model))
+    tensors = tables.without_wrapper(tensors)
+    for name, index in _indices(config.model).items():  # follow from the sizes: checked, not kept
+        if name in tensors and not np.array_equal(tensors.pop(name), index):
+            raise UserError(f"{name} is not the index between the config's template and search region")
+    return tables.to_ours(tensors, tables.ostrack(config.model), weight_shapes(config.model))
 
 
 def to_release(weights: Mapping[str, np.ndarray], config: Config) -> dict[str, np.ndarray]:
     """Our weights as the published ``net``, in its order; the exact inverse of `from_release`, and raises as it."""
     from ostrack_jax.models.weights import weight_shapes
 
-    return tables.to_release(weights, tables.ostrack(config.model.depth), weight_shapes(config.model))
+    found = tables.to_release(weights, tables.ostrack(config.model), weight_shapes(config.model))
+    return found | _indices(config.model)
+
+
+def _indices(model: ModelConfig) -> dict[str, np.ndarray]:
+    """The buffers of the published network that say where in their table relative positions lie."""
+    if not model.relative_positions:
+        return {}
+    from ostrack_jax.models.attention import relative_index
+
+    index = relative_index((model.template_size // model.patch) ** 2, (model.search_size // model.patch) ** 2)
+    return {f"backbone.blocks.{i}.attn.relative_position_index": index.astype(np.int64) for i in range(model.depth)}
 
 
 def write_release(path: Path, tensors: Mapping[str, np.ndarray], epoch: int) -> None:

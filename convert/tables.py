@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ostrack_jax.config import ModelConfig
 from ostrack_jax.errors import UserError
 
 from .names import brief
@@ -35,6 +36,7 @@ SAME = Layout(lambda x: x, lambda x: x)
 LINEAR = Layout(lambda x: x.T, lambda x: x.T)  # (out, in) - (in, out)
 KERNEL = Layout(lambda x: x.transpose(2, 3, 1, 0), lambda x: x.transpose(3, 2, 0, 1))  # (o, i, h, w) - (h, w, i, o)
 TOKENS = Layout(lambda x: x[0], lambda x: x[None])  # (1, n, c) - (n, c)
+VECTOR = Layout(lambda x: x[0, 0], lambda x: x[None, None])  # (1, 1, c) - (c)
 COUNTER = Layout(lambda x: x, lambda x: x, counter=True)
 
 Table = dict[str, tuple[str, Layout]]
@@ -73,12 +75,19 @@ _POSITIONS: Table = {
     "pos_embed_z": ("pos_embed_template", TOKENS),
     "pos_embed_x": ("pos_embed_search", TOKENS),
 }
+_IDENTITIES: Table = {  # the release's option SEP_SEG
+    "template_segment_pos_embed": ("identity_template", VECTOR),
+    "search_segment_pos_embed": ("identity_search", VECTOR),
+}
+_RELATIVE: Table = {"attn.relative_position_bias_table": ("attn.relative_positions", SAME)}
 _BRANCHES = {"ctr": "score", "offset": "offset", "size": "size"}
 
 
-def ostrack(depth: int) -> Table:
-    """The 242 tensors (at depth 12) of ``net`` in a published OSTrack checkpoint."""
-    table = _within("backbone.", "backbone.", _UNUSED | _POSITIONS | _encoder(depth))
+def ostrack(model: ModelConfig) -> Table:
+    """The 242 tensors (at depth 12) of ``net`` in a published OSTrack checkpoint, and those of its options."""
+    block = _BLOCK | _RELATIVE if model.relative_positions else _BLOCK
+    tokens = _POSITIONS | _IDENTITIES if model.identity_embeddings else _POSITIONS
+    table = _within("backbone.", "backbone.", _UNUSED | tokens | _encoder(model.depth, block))
     for theirs, ours in _BRANCHES.items():
         for i in range(4):
             layer = {name: (place.format(i), layout) for name, (place, layout) in _CONVOLUTION.items()}

@@ -49,6 +49,9 @@ class ModelConfig:
     eliminate_at: tuple[int, ...] = ()  # blocks, counted from 0, after whose attention candidates are eliminated
     keep_ratio: tuple[float, ...] = ()  # share of the remaining search tokens kept at each of them
     template_rows: str = "ctr_point"  # whose attention ranks the candidates: see limits.py
+    identity_embeddings: bool = False  # a learnt vector on every template token, another on every search token
+    relative_positions: bool = False  # a learnt bias of attention by where two tokens lie to each other
+    joint_from: int = 0  # block, counted from 0; before it template and search attend to themselves alone
     drop_path: float = 0.1  # stochastic depth of the last block; linear from 0 at the first
     dtype: str = "float32"  # float32 | bfloat16 (ranking, norms, head outputs stay float32) | float64 (tests)
     attention: str = "auto"  # kernel: auto | xla | cudnn (bfloat16 on NVIDIA GPUs; auto: there, where it runs)

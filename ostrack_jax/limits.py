@@ -100,6 +100,15 @@ def _check_model(model: ModelConfig) -> None:
         raise UserError(f"config.model.eliminate_at: {model.eliminate_at} must rise and lie below {model.depth}")
     if any(not 0 < ratio <= 1 for ratio in model.keep_ratio):
         raise UserError(f"config.model.keep_ratio: {model.keep_ratio} must lie in (0, 1]")
+    if not 0 <= model.joint_from < model.depth:
+        raise UserError(f"config.model.joint_from: {model.joint_from} must lie below the depth {model.depth}")
+    if model.eliminate_at and model.eliminate_at[0] < model.joint_from:
+        raise UserError(
+            f"config.model.eliminate_at: block {model.eliminate_at[0]} has no joint attention to rank candidates by, "
+            f"which begins at joint_from={model.joint_from}"
+        )
+    if model.relative_positions and model.eliminate_at:
+        raise UserError("config.model.relative_positions: expected no elimination (eliminate_at=(), keep_ratio=())")
     if not 0 <= model.drop_path < 1:
         raise UserError(f"config.model.drop_path: {model.drop_path} must lie in [0, 1)")
     for key, value, choices in (

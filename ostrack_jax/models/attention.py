@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
@@ -28,8 +31,9 @@ def attend(
     k: Float[Array, "b m l d"],
     v: Float[Array, "b m l d"],
     length: Int[Array, ""] | None = None,
+    bias: Float[Array, "m n l"] | None = None,
 ) -> Float[Array, "b m n d"]:
-    """softmax(q k^T / sqrt(d)) v, the softmax in float32; keys from position ``length`` on (None: l) count nothing.
+    """softmax(q k^T / sqrt(d) + bias) v, the softmax in float32; keys from ``length`` on (None: l) count nothing.
 
     Samples and heads are one axis: on the CPU, XLA then computes product, exponentials and sums in one pass.
     Gradients are those of `_normalised_after`, which rounds less: three training steps stay 10,000 times closer
@@ -38,6 +42,8 @@ def attend(
     b, m, n, d = q.shape
     q, k, v = (x.reshape(b * m, -1, d) for x in (q, k, v))
     logits = jnp.einsum("gnd,gld->gnl", q * d**-0.5, k, preferred_element_type=wide(q.dtype))
+    if bias is not None:
+        logits = (logits.reshape(b, m, n, -1) + bias).reshape(logits.shape)
     weights = jax.nn.softmax(_within(logits, length), axis=-1).astype(v.dtype)
     return jnp.einsum("gnl,gld->gnd", weights, v).reshape(b, m, n, d)
 
@@ -47,20 +53,26 @@ def _normalised_after(
     k: Float[Array, "b m l d"],
     v: Float[Array, "b m l d"],
     length: Int[Array, ""] | None,
+    bias: Float[Array, "m n l"] | None,
 ) -> Float[Array, "b m n d"]:
     """The same, divided by the sum after the product with v."""
     logits = jnp.einsum("bmnd,bmld->bmnl", q * q.shape[-1] ** -0.5, k, preferred_element_type=wide(q.dtype))
-    logits = _within(logits, length)
+    logits = _within(logits if bias is None else logits + bias, length)
     weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
     mixed = jnp.einsum("bmnl,bmld->bmnd", weights.astype(v.dtype), v, preferred_element_type=wide(v.dtype))
     return (mixed / weights.sum(-1, keepdims=True)).astype(v.dtype)
 
 
-def _forward(q: Array, k: Array, v: Array, length: Array | None) -> Any:
-    return jax.vjp(lambda q, k, v: _normalised_after(q, k, v, length), q, k, v)
+def _forward(q: Array, k: Array, v: Array, length: Array | None, bias: Array | None) -> Any:
+    return jax.vjp(lambda q, k, v, bias: _normalised_after(q, k, v, length, bias), q, k, v, bias)
 
 
-attend.defvjp(_forward, lambda pull, gradient: (*pull(gradient), None))
+def _backward(pull: Callable[[Array], tuple[Any, ...]], gradient: Array) -> tuple[Any, ...]:
+    q, k, v, bias = pull(gradient)
+    return q, k, v, None, bias
+
+
+attend.defvjp(_forward, _backward)
 
 
 def _within(logits: Float[Array, "*b n l"], length: Int[Array, ""] | None) -> Float[Array, "*b n l"]:
@@ -69,12 +81,48 @@ def _within(logits: Float[Array, "*b n l"], length: Int[Array, ""] | None) -> Fl
 
 
 def attention_rows(
-    q: Float[Array, "b m r d"], k: Float[Array, "b m l d"], length: Int[Array, ""] | None = None
+    q: Float[Array, "b m r d"],
+    k: Float[Array, "b m l d"],
+    length: Int[Array, ""] | None = None,
+    bias: Float[Array, "m r l"] | None = None,
 ) -> Float[Array, "b m r l"]:
     """The post-softmax attention of some query rows over all keys, in float32 whatever the inputs."""
     q, k = q.astype(wide(q.dtype)), k.astype(wide(k.dtype))
     logits = jnp.einsum("bmrd,bmld->bmrl", q * q.shape[-1] ** -0.5, k)
-    return jax.nn.softmax(_within(logits, length), axis=-1)
+    return jax.nn.softmax(_within(logits if bias is None else logits + bias, length), axis=-1)
+
+
+@functools.cache
+def relative_index(templates: int, searches: int) -> Int[np.ndarray, "n n"]:
+    """Which number of the table of relative positions holds for a query and a key token.
+
+    There is one for each (dy, dx, query's group, key's group), query minus key in cells and the template being the
+    first group, that occurs between the two square grids of that many tokens; they are numbered in that order, as in
+    the release.
+    """
+    sides = [math.isqrt(templates), math.isqrt(searches)]
+    cells = np.concatenate([np.stack(np.divmod(np.arange(side**2), side), axis=-1) for side in sides])
+    group = np.repeat([0, 1], [templates, searches])
+    apart = cells[:, None] - cells[None] + max(sides)
+    code = (apart[..., 0] * 2 * max(sides) + apart[..., 1]) * 4 + 2 * group[:, None] + group[None]
+    _, index = np.unique(code, return_inverse=True)
+    return index.reshape(code.shape).astype(np.int32)
+
+
+def _relative_table(config: ModelConfig, rngs: nnx.Rngs) -> nnx.Param:
+    templates, searches = ((size // config.patch) ** 2 for size in (config.template_size, config.search_size))
+    places = int(relative_index(templates, searches).max()) + 1
+    return nnx.Param(truncated_normal(rngs.params(), (config.heads, places)))
+
+
+class Groups(NamedTuple):
+    """Two groups of tokens in one: the first ``templates`` are the template's, the rest the search region's.
+
+    ``joint``: every token attends to all, as in the paper; else to its own group's (the paper's Table A4).
+    """
+
+    templates: int
+    joint: bool
 
 
 class Attention(nnx.Module):
@@ -85,21 +133,48 @@ class Attention(nnx.Module):
         self.qkv = nnx.Linear(width, 3 * width, dtype=dtype, kernel_init=truncated_normal, rngs=rngs)
         self.proj = nnx.Linear(width, width, dtype=dtype, kernel_init=truncated_normal, rngs=rngs)
         self.heads, self.kernel = config.heads, config.attention
+        self.relative_positions = _relative_table(config, rngs) if config.relative_positions else None
 
     def __call__(
-        self, x: Float[Array, "b n c"], rows: tuple[int, ...] = (), length: Int[Array, ""] | None = None
+        self,
+        x: Float[Array, "b n c"],
+        rows: tuple[int, ...] = (),
+        length: Int[Array, ""] | None = None,
+        groups: Groups | None = None,
     ) -> tuple[Float[Array, "b n c"], Float[Array, "b m r n"]]:
-        """Mixed tokens, of which `proj` makes the residual, and the attention of the tokens at ``rows`` over all."""
+        """Mixed tokens, of which `proj` makes the residual, and the attention of the tokens at ``rows`` over all.
+
+        ``groups`` (None: the tokens are of one group) says how template and search attend. Where each attends to itself
+        alone, ``rows`` must be the template's.
+        """
         b, n, c = x.shape
         qkv = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads)
-        if chosen(self.kernel, x.dtype) == "cudnn":
-            q, k, v = (qkv[:, :, i] for i in range(3))
-            mixed = cudnn(q, k, v, length).reshape(b, n, c)
-            q, k = (t.transpose(0, 2, 1, 3) for t in (q, k))
+        bias = None
+        if groups is not None and self.relative_positions is not None:
+            index = relative_index(groups.templates, n - groups.templates)
+            bias = self.relative_positions[...][:, index].astype(wide(x.dtype))
+        q, k = (qkv[:, :, i].transpose(0, 2, 1, 3) for i in range(2))
+        at = jnp.array(rows, jnp.int32)
+        if groups is None or groups.joint:
+            mixed = self._mix(qkv, length, bias)
         else:
-            q, k, v = (qkv[:, :, i].transpose(0, 2, 1, 3) for i in range(3))
-            mixed = attend(q, k, v, length).transpose(0, 2, 1, 3).reshape(b, n, c)
-        return mixed, attention_rows(q[:, :, jnp.array(rows, jnp.int32)], k, length)
+            parts = (slice(None, groups.templates), slice(groups.templates, None))
+            mixed = jnp.concatenate(
+                [self._mix(qkv[:, part], None, None if bias is None else bias[:, part, part]) for part in parts], axis=1
+            )
+            length = jnp.int32(groups.templates)  # all that a row of the template sees
+        return mixed, attention_rows(q[:, :, at], k, length, None if bias is None else bias[:, at])
+
+    def _mix(
+        self, qkv: Float[Array, "b n 3 m d"], length: Int[Array, ""] | None, bias: Float[Array, "m n n"] | None
+    ) -> Float[Array, "b n c"]:
+        """All tokens over all, by the kernel that serves best."""
+        b, n, _, m, d = qkv.shape
+        q, k, v = (qkv[:, :, i] for i in range(3))
+        if bias is None and chosen(self.kernel, qkv.dtype) == "cudnn":
+            return cudnn(q, k, v, length).reshape(b, n, m * d)
+        q, k, v = (x.transpose(0, 2, 1, 3) for x in (q, k, v))
+        return attend(q, k, v, length, bias).transpose(0, 2, 1, 3).reshape(b, n, m * d)
 
 
 def cudnn(

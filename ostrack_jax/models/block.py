@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from ostrack_jax.config import ModelConfig
-from ostrack_jax.models.attention import Attention
+from ostrack_jax.models.attention import Attention, Groups
 from ostrack_jax.models.embed import truncated_normal
 from ostrack_jax.models.precision import mean_over_channels, wide
 
@@ -60,13 +60,14 @@ class Block(nnx.Module):
         rows: tuple[int, ...] = (),
         length: Int[Array, ""] | None = None,
         depth_factor: Float[Array, " b"] | None = None,
+        groups: Groups | None = None,
     ) -> tuple[Float[Array, "b n c"], Float[Array, "b m r n"]]:
         """The attention half; also the attention of the tokens at positions ``rows``.
 
         Tokens from position ``length`` on are seen by none (None: all are seen). ``depth_factor`` is stochastic
-        depth's: 0 for a sample whose branch is dropped.
+        depth's: 0 for a sample whose branch is dropped. ``groups``: see `Attention`.
         """
-        mixed, attention = self.attn(self.norm1(x), rows, length)
+        mixed, attention = self.attn(self.norm1(x), rows, length, groups)
         return x + _residual(self.attn.proj, mixed, self.scale1, depth_factor), attention
 
     def think(self, x: Float[Array, "b n c"], depth_factor: Float[Array, " b"] | None = None) -> Float[Array, "b n c"]:

@@ -25,7 +25,8 @@ def macs(config: ModelConfig, kept: tuple[int, ...] | None = None) -> dict[str, 
     tokens = template + grid
     for block in range(config.depth):
         parts["attention"] += tokens * 4 * width**2
-        parts["products"] += 2 * tokens**2 * width
+        pairs = tokens**2 if block >= config.joint_from else template**2 + (tokens - template) ** 2
+        parts["products"] += 2 * pairs * width
         tokens = template + stages[block] if block in stages else tokens
         parts["mlp"] += tokens * 2 * config.mlp_ratio * width**2
     shapes = weight_shapes(config)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 
 from ostrack_jax.config import ModelConfig
 from ostrack_jax.models import elimination
+from ostrack_jax.models.attention import Groups
 from ostrack_jax.models.block import Block, Norm, depth_factors
 from ostrack_jax.models.embed import PatchEmbed, truncated_normal
 
@@ -44,6 +45,10 @@ class ViT(nnx.Module):
         self.patch_embed = PatchEmbed(patch, width, dtype, rngs)
         self.pos_embed_template = nnx.Param(truncated_normal(rngs.params(), (templates, width)))
         self.pos_embed_search = nnx.Param(truncated_normal(rngs.params(), (searches, width)))
+        self.identity_template, self.identity_search = (
+            nnx.Param(truncated_normal(rngs.params(), (width,))) if config.identity_embeddings else None
+            for _ in range(2)
+        )
         self.cls_token = Carried(jnp.zeros((1, 1, width)))
         self.pos_embed = Carried(jnp.zeros((1, (config.pretraining_size // patch) ** 2 + 1, width)))
         self.blocks = nnx.List([Block(config, dtype, rngs) for _ in range(config.depth)])
@@ -51,7 +56,11 @@ class ViT(nnx.Module):
 
     def embed_template(self, template: UInt8[Array, "b h w 3"]) -> Float[Array, "b z c"]:
         """The template's tokens with their positions: all of the network that a track needs to compute once."""
-        return self.patch_embed(template) + self.pos_embed_template[...].astype(self.dtype)
+        return self._embed(template, self.pos_embed_template, self.identity_template)
+
+    def _embed(self, crop: UInt8[Array, "b h w 3"], places: nnx.Param, identity: nnx.Param | None) -> Array:
+        added = places[...] if identity is None else places[...] + identity[...]
+        return self.patch_embed(crop) + added.astype(self.dtype)
 
     def plain(self, image: UInt8[Array, "b s s 3"]) -> Float[Array, "b n c"]:
         """What the pretrained network gives: the carried class token first, no template, nothing eliminated.
@@ -91,7 +100,7 @@ class ViT(nnx.Module):
         centre = elimination.template_rows("ctr_point", side)
         rank_rows = elimination.template_rows(self.config.template_rows, side)
         row_weights = self._row_weights(template_box)
-        x = self.patch_embed(search) + self.pos_embed_search[...].astype(self.dtype)
+        x = self._embed(search, self.pos_embed_search, self.identity_search)
         total = x.shape[1]
         positions = jnp.broadcast_to(jnp.arange(total), x.shape[:2])
         x = jnp.concatenate([template_tokens, x], axis=1)
@@ -105,7 +114,8 @@ class ViT(nnx.Module):
             cut = stage is not None and (valid_counts is not None or kept_counts[stage] < x.shape[1] - z)
             rows = (rank_rows if cut else ()) + (centre if centre_attention else ())
             length = None if valid is None else z + valid
-            x, attention = mix(block, x, rows, length, None if factors is None else factors[i, 0])
+            groups = Groups(z, joint=i >= self.config.joint_from)
+            x, attention = mix(block, x, rows, length, None if factors is None else factors[i, 0], groups)
             if centre_attention:
                 attentions.append(attention[:, :, -1])
                 attention = attention[:, :, :-1]

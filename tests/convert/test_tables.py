@@ -10,6 +10,7 @@ from convert import tables
 from convert.ostrack import from_release, to_release
 from ostrack_jax import config as configs
 from ostrack_jax.errors import UserError
+from ostrack_jax.models.attention import relative_index
 from ostrack_jax.models.weights import weight_shapes
 
 SMALL = small_config()
@@ -21,15 +22,16 @@ def tensors():
 
 
 def test_the_table_has_the_242_published_names_in_their_order():
-    assert list(tables.ostrack(12)) == list(standin.shapes())
-    assert len(tables.ostrack(12)) == 242
+    published = tables.ostrack(configs.load("vitb_256_mae_ce_32x4_ep300").model)
+    assert list(published) == list(standin.shapes())
+    assert len(published) == 242
     assert set(tables.vit(12)) == set(standin.mae_shapes())
 
 
 @pytest.mark.parametrize("name", ["vitb_256_mae_ce_32x4_ep300", "vitb_384_mae_32x4_ep300", "tiny"])
 def test_the_places_are_those_of_the_network(name):
     model = configs.load(name).model
-    places = [place for place, _ in tables.ostrack(model.depth).values()]
+    places = [place for place, _ in tables.ostrack(model).values()]
     assert sorted(places) == sorted(weight_shapes(model))
 
 
@@ -44,6 +46,29 @@ def test_there_and_back_is_exact(model):
     for name, value in tensors.items():
         assert (back[name].dtype, back[name].shape) == (value.dtype, value.shape)
         assert back[name].tobytes() == value.tobytes()
+
+
+def test_the_release_s_options():
+    """Its SEP_SEG, and relative positions with the index that it stores in every block."""
+    config = small_config(identity_embeddings=True, relative_positions=True, eliminate_at=(), keep_ratio=())
+    tensors, rng = release_tensors(config), np.random.RandomState(0)
+    for name in ("template", "search"):
+        tensors[f"backbone.{name}_segment_pos_embed"] = rng.standard_normal((1, 1, 24)).astype(np.float32)
+    index = relative_index(4, 16)
+    for i in range(2):
+        at = f"backbone.blocks.{i}.attn.relative_position_"
+        tensors[f"{at}bias_table"] = rng.standard_normal((3, index.max() + 1)).astype(np.float32)
+        tensors[f"{at}index"] = index.astype(np.int64)
+    weights = from_release(tensors, config)
+    assert {name: value.shape for name, value in weights.items()} == weight_shapes(config.model)
+    segment = tensors["backbone.search_segment_pos_embed"][0, 0]
+    np.testing.assert_array_equal(weights["backbone.identity_search"], segment)
+    back = to_release(weights, config)
+    assert back.keys() == tensors.keys()
+    for name, value in tensors.items():
+        assert (back[name].dtype, back[name].tobytes()) == (value.dtype, value.tobytes())
+    with pytest.raises(UserError, match=r"1\.attn\.relative_position_index is not the index between"):
+        from_release(tensors | {f"{at}index": index.T}, config)
 
 
 def test_layouts(tensors):

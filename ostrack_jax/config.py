@@ -119,7 +119,8 @@ class TrainConfig:
     validate_every: int = 20  # epochs; 0: never
     validation_pairs: int = 10_000
     save_every: int = 1  # epochs
-    keep_checkpoints: int = 3
+    save_minutes: float = 0.0  # also whenever so many have passed, at a multiple of log_every; 0: never within an epoch
+    keep_checkpoints: int = 3  # the newest; 0: all. The best by validation IoU is kept apart
     log_every: int = 10  # steps
     picture_every: int = 20  # epochs between pictures of what the network sees and answers; 0: never
     wandb: str = ""  # a project of Weights & Biases that the logs go to as well; empty: none

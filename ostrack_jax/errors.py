@@ -1,4 +1,4 @@
-"""The one error a person is meant to read. Enters: what was found, where, what would be right. Leaves: one line."""
+"""What a person is meant to read when a command ends early. Enters: what was found, where. Leaves: one line."""
 
 from __future__ import annotations
 
@@ -18,6 +18,19 @@ class UserError(Exception):
 
 class UnknownNameError(UserError):
     """A name or choice that does not exist, whatever lies on disk."""
+
+
+class Stopped(Exception):  # noqa: N818 - no error
+    """The system or the user asked to stop, and all that is needed to go on is saved.
+
+    Attributes:
+      signal: the number of the signal that asked.
+      abandoned: a thread is still at work that nobody waits for, and that would hold up an orderly end.
+    """
+
+    def __init__(self, message: str, signal: int, abandoned: bool = False):
+        super().__init__(message)
+        self.signal, self.abandoned = int(signal), abandoned
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UnknownNameError:

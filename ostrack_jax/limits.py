@@ -33,7 +33,7 @@ _NOT_NEGATIVE = {
     "train": (
         *("seed", "lr_batch", "backbone_lr_scale", "drop_epoch", "warmup_epochs", "weight_decay", "keep_checkpoints"),
         *("giou_weight", "l1_weight", "focal_weight", "bn_group", "validate_every", "validation_pairs", "workers"),
-        "picture_every",
+        *("picture_every", "save_minutes"),
     ),
     "track": ("margin",),
 }

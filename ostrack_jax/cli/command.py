@@ -8,8 +8,8 @@ A command module has
 - optionally ``ARGUMENTS: tuple[str, ...]``: names of its positional arguments, ``"[NAME]"`` for one that may
   be left out, ``"[NAME...]"`` for any number. Without it, a positional argument is an error.
 
-What a person can mend ends in one line on stderr and status 2; an interrupt in 130; anything else keeps its
-traceback.
+What a person can mend ends in one line on stderr and status 2; a signal that asked to stop in 128 and its number, as a
+shell counts; anything else keeps its traceback.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from absl import flags as absl_flags
 
-from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.errors import Stopped, UserError, unknown
 
 if TYPE_CHECKING:
     from ostrack_jax.config import Config
@@ -68,6 +68,12 @@ def run(command: Command, argv: Sequence[str], program: str) -> int:
         return command.main(flags, arguments) or 0
     except (UserError, absl_flags.Error, OSError) as e:
         return 0 if isinstance(e, BrokenPipeError) and _reader_left() else fail(program, e)
+    except Stopped as e:
+        print(f"{program}: {e}", file=sys.stderr, flush=True)
+        if e.abandoned:
+            sys.stdout.flush()
+            os._exit(128 + e.signal)
+        return 128 + e.signal
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130

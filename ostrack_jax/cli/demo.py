@@ -16,6 +16,7 @@ from typing import Any
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import trackers
+from ostrack_jax.cli.compiled import keep_compiled
 from ostrack_jax.cli.eval import score
 
 BENCHMARK, RATE = "synthetic", 15.0
@@ -36,6 +37,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     from ostrack_jax.evaluation import protocols
     from ostrack_jax.training.loop import train
 
+    keep_compiled()
     output, console = Path(flags.output), Console()
     train(load("tiny"), output / "train", console=console)
     tiny = trackers.of_checkpoint(output / "train")

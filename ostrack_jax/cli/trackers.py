@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import command
+from ostrack_jax.cli.compiled import keep_compiled
 from ostrack_jax.config import Config, to_dict
 from ostrack_jax.errors import UserError
 
@@ -35,7 +36,7 @@ class Chosen:
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare `--checkpoint` and `--config`, or `--tracker` and `--tracker_files`."""
-    text = "weights: a folder that `ostrack convert` wrote, a .safetensors file, or a training's workdir"
+    text = "weights: a folder that `ostrack convert` wrote, a .safetensors file, a training's workdir, or WORKDIR/best"
     absl_flags.DEFINE_string("checkpoint", None, text, flag_values=flags)
     command.define_config(flags, required=False)
     flags["config"].help = "a named config or the path of one, in place of the checkpoint's own; its model must fit"
@@ -68,6 +69,7 @@ def of_checkpoint(path: Path, config: Config | None = None) -> Chosen:
     from ostrack_jax.checkpoint import load_weights, sha256
     from ostrack_jax.tracking.tracker import Tracker
 
+    keep_compiled()
     stored, weights = load_weights(path)
     config = stored if config is None else config
     tracker = Tracker(config, weights)

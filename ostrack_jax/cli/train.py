@@ -1,12 +1,15 @@
 """Train a tracker, or go on where an earlier run in the same folder stopped.
 
-The folder receives config.json, checkpoints/, log.jsonl and tensorboard/. Data folders come from
---config.data.NAME.dir=PATH, from OSTRACK_<READER>_DIR or from one TOML file (docs/data.md).
+The folder receives config.json, checkpoints/ (the newest), best/ (by validation IoU), log.jsonl and tensorboard/. Data
+folders come from --config.data.NAME.dir=PATH, from OSTRACK_<READER>_DIR or from one TOML file (docs/data.md).
+SIGTERM or Ctrl-C saves and ends with status 143 or 130; the same command goes on. A step whose loss or gradient is not
+finite stops the run and is kept in a file, which --replay runs again and explains.
 
 Example:
   ostrack train --config tiny --workdir runs/tiny
   ostrack train --config vitb_256_mae_ce_32x4_got10k_ep100 --workdir runs/got10k --init weights/mae \\
     --config.data.got10k.dir=/data/got10k --config.train.batch=64
+  ostrack train --replay runs/got10k/replay_1234.safetensors
 """
 
 from __future__ import annotations
@@ -16,26 +19,46 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from ostrack_jax.cli.command import define_config, read_config
+from ostrack_jax.cli.compiled import keep_compiled
 from ostrack_jax.errors import UserError
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
-    define_config(flags)
-    absl_flags.DEFINE_string("workdir", None, "folder of the run", flag_values=flags, required=True)
-    absl_flags.DEFINE_string(
-        "init", None, "weights to start from (a converter's output); unused when the run resumes", flag_values=flags
-    )
+    define_config(flags, required=False)
+    absl_flags.DEFINE_string("workdir", None, "folder of the run", flag_values=flags)
+    text = "weights to start from (a converter's output, another run, ..); unused when the run resumes"
+    absl_flags.DEFINE_string("init", None, text, flag_values=flags)
+    text = "in place of training: a step that was not finite, to run again; status 1 where it still is not"
+    absl_flags.DEFINE_string("replay", None, text, flag_values=flags)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Train; 0 when the last epoch is done."""
     del arguments
+    if flags.replay is not None:
+        return _replay(flags)
     config = read_config(flags)
+    if flags.workdir is None:
+        raise UserError("--workdir is required")
     init = Path(flags.init) if flags.init else None
     if init is not None and not init.exists():
         raise UserError(f"--init: nothing at {init}")
     from ostrack_jax.training.loop import train
 
+    keep_compiled()
     train(config, Path(flags.workdir), init)
     return 0
+
+
+def _replay(flags: absl_flags.FlagValues) -> int:
+    """Run a kept step again; 1 where it is again not finite."""
+    for name in ("config", "workdir", "init"):
+        if flags[name].value is not None:
+            raise UserError(f"--{name} does not go with --replay, whose file holds all")
+    from rich.console import Console
+
+    from ostrack_jax.training.replay import run_again
+
+    keep_compiled()
+    return 0 if run_again(Path(flags.replay), Console()) else 1

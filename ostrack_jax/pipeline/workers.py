@@ -139,7 +139,8 @@ def _start_worker(items: Items, slots: list[Slot], spec: Spec) -> None:
     global _given
     _given = items, [_views(slot, spec) for slot in slots]
     cv2.setNumThreads(0)  # OpenCV's own threads and the other workers would fight over the cores
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer is interrupted, and ends its workers
+    for number in (signal.SIGINT, signal.SIGTERM):  # the trainer is told, saves, and ends its workers
+        signal.signal(number, signal.SIG_IGN)
     # grain has loaded jax here. Should anything ever ask it for a device, that is not the trainer's accelerator.
     if jax := sys.modules.get("jax"):
         jax.config.update("jax_platforms", "cpu")

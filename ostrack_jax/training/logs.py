@@ -26,20 +26,20 @@ TENSORBOARD, WANDB_ID = "tensorboard", "wandb_id.txt"
 class Log:
     """What one run tells on disk: ``log.jsonl`` (a line an event), TensorBoard's files, ``pictures/``.
 
-    A resumed run drops what was written after the step it resumes from, so that every step is told once. With
-    ``config.train.wandb`` the same goes to Weights & Biases, which forgets nothing: steps repeated after a kill are
-    there twice, by the same ``step``.
+    A resumed run drops what was written after the step it resumes from (and, not ``validated`` there, that step's
+    validation), so that every step is told once. With ``config.train.wandb`` the same goes to Weights & Biases, which
+    forgets nothing: steps repeated after a kill are there twice, by the same ``step``.
 
     Raises:
       UserError: Weights & Biases is asked for and not there.
     """
 
-    def __init__(self, workdir: Path, resumed_at: int, config: Config | None = None):
+    def __init__(self, workdir: Path, resumed_at: int, config: Config | None = None, validated: bool = True):
         self._pictures = workdir / PICTURES
         self._wandb = _open_wandb(config, workdir) if config is not None and config.train.wandb else None
         path = workdir / LOG_FILE
         if path.exists():
-            lines = [line for line in path.read_text().splitlines() if _step(line) <= resumed_at]
+            lines = [line for line in path.read_text().splitlines() if _stays(line, resumed_at, validated)]
             write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
         self._file = path.open("a")
         self._board = SummaryWriter(str(workdir / TENSORBOARD), purge_step=resumed_at + 1, flush_secs=10)
@@ -85,12 +85,14 @@ class Log:
             self._wandb.finish()
 
 
-def _step(line: str) -> float:
-    """A line's step; a line cut short by a kill counts as later than all."""
+def _stays(line: str, resumed_at: int, validated: bool) -> bool:
+    """Whether a line tells of what the run has behind it; one cut short by a kill does not."""
     try:
-        return float(json.loads(line)["step"])
+        event = json.loads(line)
+        step = float(event["step"])
     except ValueError:
-        return float("inf")
+        return False
+    return step < resumed_at or (step == resumed_at and (validated or event["kind"] != "validation"))
 
 
 def _wandb_module() -> Any:

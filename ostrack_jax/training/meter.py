@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,50 +16,112 @@ import numpy as np
 from ostrack_jax.errors import UserError
 
 
+class NotFiniteError(Exception):
+    """A step's loss or gradient was not finite.
+
+    Attributes:
+      step: its number; the first is 1.
+    """
+
+    def __init__(self, step: int):
+        super().__init__(f"step {step}: loss or gradient not finite")
+        self.step = step
+
+
+@dataclass
+class _Coming:
+    """A step under way: when it ended and its numbers, to come; when data were waited for beside it."""
+
+    step: int
+    outcome: Future[tuple[float, dict[str, Any]]]
+    waited: tuple[float, float] = (0.0, 0.0)
+
+
 class Meter:
-    """Collects metrics without holding the device up: a step is waited for when the one after it is on its way."""
+    """Collects metrics without holding the device up.
+
+    A thread waits for each step and fetches its numbers; the loop waits for a step only when the one after it is on
+    its way. Use it with ``with``.
+    """
 
     def __init__(self, batch: int):
         self._batch = batch
-        self._reset()
-
-    def _reset(self) -> None:
-        self._metrics: list[dict[str, jax.Array]] = []
-        self._waited, self._began = 0.0, time.perf_counter()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="meter")
+        self._coming: deque[_Coming] = deque()
+        self._numbers: list[dict[str, Any]] = []
+        self._began = self._ended = time.perf_counter()
+        self._waited = 0.0
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Time spent in here is time waiting for data."""
+        """Time spent in here is waiting for data, from when the step added last is done."""
         began = time.perf_counter()
         yield
-        self._waited += time.perf_counter() - began
+        if self._coming:
+            self._coming[-1].waited = began, time.perf_counter()
+        else:
+            self._waited += time.perf_counter() - began
 
     @contextmanager
     def uncounted(self) -> Iterator[None]:
-        """Time spent in here (compiling) enters no rate."""
+        """Time spent in here (compiling, starting loader processes) enters no rate."""
         began = time.perf_counter()
         yield
         self._began += time.perf_counter() - began
 
-    def add(self, metrics: dict[str, jax.Array]) -> None:
-        """One more step's metrics, still on the device."""
-        if self._metrics:
-            jax.block_until_ready(self._metrics[-1])
-        self._metrics.append(metrics)
-
-    def read(self, step: int) -> dict[str, float]:
-        """Means since the last reading, with ``pairs_per_second`` and ``wait`` (the share of time waiting for data).
+    def add(self, step: int, metrics: dict[str, jax.Array]) -> list[int]:
+        """One more step's metrics, still on the device; the steps that are finished by now and were not before.
 
         Raises:
-          UserError: a number is not finite; ``step`` is the last one's.
+          NotFiniteError: one of those was not finite by its own ``finite``.
         """
-        fetched = jax.device_get(self._metrics)
-        elapsed = max(time.perf_counter() - self._began, 1e-9)
-        numbers = {name: float(np.mean([metrics[name] for metrics in fetched])) for name in fetched[0]}
-        if not all(np.isfinite(value) for value in numbers.values()):
-            broken = ", ".join(name for name, value in numbers.items() if not np.isfinite(value))
-            raise UserError(f"not finite within the {len(fetched)} steps up to {step}: {broken}; the run stops here")
-        numbers["pairs_per_second"] = self._batch * len(fetched) / elapsed
+        self._coming.append(_Coming(step, self._thread.submit(_fetch, metrics)))
+        return self._take(1)
+
+    def finish(self) -> list[int]:
+        """Wait for all; the steps that were not told finished before. Raises as `add`."""
+        return self._take(0)
+
+    def _take(self, leave: int) -> list[int]:
+        finished = []
+        while len(self._coming) > leave:
+            coming = self._coming.popleft()
+            self._ended, numbers = coming.outcome.result()
+            if not numbers.get("finite", True):
+                raise NotFiniteError(coming.step)
+            began, ended = coming.waited
+            self._waited += max(0.0, ended - max(began, self._ended))
+            self._numbers.append(numbers)
+            finished.append(coming.step)
+        return finished
+
+    def read(self) -> dict[str, float]:
+        """Means over the finished steps since the last reading, ``pairs_per_second`` and ``wait``.
+
+        ``wait`` is the share of time that the device had nothing to do because data were waited for.
+
+        Raises:
+          UserError: a number is not finite.
+        """
+        elapsed = max(self._ended - self._began, 1e-9)
+        names = [name for name in self._numbers[0] if name != "finite"]
+        numbers = {name: float(np.mean([each[name] for each in self._numbers])) for name in names}
+        broken = [name for name, value in numbers.items() if not np.isfinite(value)]
+        if broken:
+            raise UserError(f"not finite within {len(self._numbers)} steps: {', '.join(broken)}; the run stops here")
+        numbers["pairs_per_second"] = self._batch * len(self._numbers) / elapsed
         numbers["wait"] = self._waited / elapsed
-        self._reset()
+        self._numbers, self._began, self._waited = [], self._ended, 0.0
         return numbers
+
+    def __enter__(self) -> Meter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+
+def _fetch(metrics: dict[str, jax.Array]) -> tuple[float, dict[str, Any]]:
+    jax.block_until_ready(metrics)
+    ended = time.perf_counter()
+    return ended, jax.device_get(metrics)

@@ -1,0 +1,123 @@
+"""Weights on disk. Enters: arrays by dotted name and their config. Leaves: a folder or file, and back.
+
+`load_weights` reads a weights folder (``config.json`` and ``weights.safetensors``), one ``.safetensors`` file with the
+config in its header, and what a training leaves: its workdir (the newest checkpoint), ``WORKDIR/best``, or one
+checkpoint of either, ``WORKDIR/checkpoints/STEP``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as safetensors_bytes
+
+from ostrack_jax import config as configs
+from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints, is_step
+from ostrack_jax.config import Config
+from ostrack_jax.errors import UserError
+
+WEIGHTS_FILE, CONFIG_FILE = "weights.safetensors", "config.json"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is either whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as f:
+            f.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def sha256(weights: Mapping[str, np.ndarray]) -> str:
+    """One hash over all names, types, shapes and values, whatever their order and form on disk."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        value = np.asarray(weights[name])
+        digest.update(f"{name} {value.dtype.str} {value.shape} ".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()
+
+
+def save_safetensors(path: Path, weights: Mapping[str, np.ndarray], config: Config) -> None:
+    """One file that holds the weights and, in its header, the config."""
+    arrays = {name: np.array(value, order="C") for name, value in weights.items()}
+    write_atomically(path, safetensors_bytes(arrays, metadata={"config": json.dumps(configs.to_dict(config))}))
+
+
+def save_weights(directory: Path, weights: Mapping[str, np.ndarray], config: Config) -> str:
+    """A weights folder that `load_weights` reads; the weights' SHA-256."""
+    save_safetensors(directory / WEIGHTS_FILE, weights, config)
+    save_config(directory, config)
+    return sha256(weights)
+
+
+def save_config(directory: Path, config: Config) -> None:
+    """The config as JSON, for people and for `load_weights`."""
+    write_atomically(directory / CONFIG_FILE, json.dumps(configs.to_dict(config), indent=2).encode())
+
+
+def load_weights(path: Path) -> tuple[Config, dict[str, np.ndarray]]:
+    """Config and weights (float32; counters int32) by dotted name from any of the forms.
+
+    Of a run that averages its weights (``ema``) the averages. A newest checkpoint that is broken is passed over with a
+    warning; one that is asked for by its step is an error.
+
+    Raises:
+      UserError: nothing there, or not one of ours, or broken.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix == ".safetensors":
+        return _load_safetensors(path)
+    if (path / WEIGHTS_FILE).is_file():
+        return _load_safetensors(path / WEIGHTS_FILE)
+    if not path.exists():
+        raise UserError(f"no checkpoint at {path}")
+    if is_step(path):
+        return _of_step(TrainCheckpoints(path.parent), int(path.name))
+    for folder in (path, path / STEPS):
+        found = TrainCheckpoints(folder)
+        if found.steps():
+            return found.newest_whole(lambda step, found=found: _of_step(found, step))[1]
+    raise UserError(
+        f"{path} is no checkpoint: expected {WEIGHTS_FILE} (convert), a .safetensors file or a run with finished "
+        f"checkpoints (WORKDIR, WORKDIR/{BEST}, WORKDIR/{STEPS}/STEP)"
+    )
+
+
+def _of_step(found: TrainCheckpoints, step: int) -> tuple[Config, dict[str, np.ndarray]]:
+    return configs.freeze(found.about(step)["config"]), found.weights(step)
+
+
+def load_config(directory: Path) -> Config:
+    """The config beside weights or in a workdir."""
+    path = directory / CONFIG_FILE
+    try:
+        return configs.freeze(json.loads(path.read_bytes()))
+    except FileNotFoundError as e:
+        raise UserError(f"no {CONFIG_FILE} in {directory}") from e
+    except (ValueError, RecursionError) as e:
+        raise UserError(f"{path} is no config: {e}") from e
+
+
+def _load_safetensors(path: Path) -> tuple[Config, dict[str, np.ndarray]]:
+    try:
+        with safe_open(path, framework="numpy") as f:
+            metadata = f.metadata() or {}
+            weights = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - not a mapping
+        config = json.loads(metadata["config"])
+    except KeyError as e:
+        raise UserError(f"{path} holds no config in its header: not written by this project") from e
+    except (SafetensorError, ValueError, OSError) as e:
+        raise UserError(f"{path} is no whole safetensors file: {e}") from e
+    return configs.freeze(config), weights

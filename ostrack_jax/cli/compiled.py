@@ -1,0 +1,31 @@
+"""Executables kept for the next run of a command. Enters: the environment. Leaves: JAX's persistent cache, on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+from ostrack_jax.datasets.index import cache_folder
+
+_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+
+
+def keep_compiled() -> None:
+    """Keep what is compiled in the user's cache folder, unless JAX_COMPILATION_CACHE_DIR names another.
+
+    A folder for each kind of processor: home folders are shared by machines, and the CPU's executables are not.
+    """
+    import jax
+
+    if not os.environ.get(_VARIABLE):
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / f"compiled-{_processor()}"))
+
+
+def _processor() -> str:
+    """Its architecture and, where the system tells, a hash of what it can do."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    able = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+    return f"{platform.machine()}-{hashlib.sha256(able.encode()).hexdigest()[:8]}"

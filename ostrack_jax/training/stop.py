@@ -1,0 +1,66 @@
+"""The wish to stop. Enters: SIGTERM or Ctrl-C. Leaves: a word to the loop, which saves and ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing.pool import ThreadPool
+from types import FrameType
+from typing import Any, TypeVar
+
+import jax
+from jax.experimental import multihost_utils
+
+from ostrack_jax.errors import Stopped
+
+T = TypeVar("T")
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stop:
+    """Notes the first SIGTERM or Ctrl-C while it is open (``with``); a second Ctrl-C interrupts as ever.
+
+    Of several hosts that train together, JAX's own watch over SIGTERM tells all of them to stop at the same step.
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def requested(self, step: int) -> bool:
+        """Whether to save and end after ``step``. Of several hosts, all must ask, with the same step."""
+        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
+            self._number = signal.SIGTERM
+        return self._number is not None
+
+    def during(self, work: Callable[[], T]) -> T:
+        """What ``work`` gives; `Stopped` at once where the wish comes while it runs, as a compiler hears no signal."""
+        pool = ThreadPool(1)
+        result = pool.apply_async(work)
+        pool.close()
+        while not result.ready():
+            result.wait(0.1)
+            if self._number is not None:
+                raise self.stopped("while compiling", abandoned=True)
+        return result.get()
+
+    def stopped(self, where: str, abandoned: bool = False) -> Stopped:
+        """What to raise when all is saved; ``abandoned``: a thread still works at what nobody will ask for."""
+        number = signal.Signals(self._number or signal.SIGTERM)
+        return Stopped(f"stopped by {number.name} {where}; the same command goes on from there", number, abandoned)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if self._number is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._number = number
+
+    def __enter__(self) -> Stop:
+        if threading.current_thread() is threading.main_thread():
+            watched = _SIGNALS if jax.process_count() == 1 else ()
+            self._before = {number: signal.signal(number, self._note) for number in watched}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

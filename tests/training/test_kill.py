@@ -1,0 +1,164 @@
+"""Runs that are killed, told to end, or find the disk full: what an undisturbed run gives, all the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from rich.console import Console
+
+from ostrack_jax import checkpoint
+from ostrack_jax.checkpoint import BEST, STEPS, TrainCheckpoints
+from ostrack_jax.config import freeze, to_dict
+from ostrack_jax.errors import UserError
+from ostrack_jax.training import logs
+from ostrack_jax.training.loop import train
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from ostrack_jax.cli import command
+from ostrack_jax.config import freeze
+from ostrack_jax.training.loop import train
+
+class Train:
+    "Train by a config file."
+    def define(self, flags): pass
+    def main(self, flags, arguments):
+        train(freeze(json.loads(Path(sys.argv[1]).read_text())), Path(sys.argv[2]))
+
+if __name__ == "__main__":
+    sys.exit(command.run(Train(), [], "train"))
+"""
+STEPS_IN_ALL = 60
+
+
+@pytest.fixture(scope="module")
+def config(small_config):
+    """Ten epochs of six steps of two pairs, two loader processes, a validation every other epoch."""
+    options = {"width": 64, "height": 48, "frames": 24, "sequences": 4}
+    data = {name: dataclasses.replace(part, options=options) for name, part in small_config.data.items()}
+    short = {"batch": 2, "epochs": 10, "pairs_per_epoch": 12, "validation_pairs": 4, "validate_every": 2}
+    often = {"log_every": 1, "save_minutes": 1e-9, "keep_checkpoints": 2, "picture_every": 0, "workers": 2}
+    model = dataclasses.replace(small_config.model, drop_path=0.3)
+    settings = dataclasses.replace(small_config.train, **short, **often, warmup_epochs=0.0)
+    return dataclasses.replace(small_config, data=data, model=model, train=settings)
+
+
+class Runs:
+    """Subprocesses that train one config in one workdir, one after the other."""
+
+    def __init__(self, config, folder):
+        self.workdir, self._config, self._program = folder / "run", folder / "config.json", folder / "program.py"
+        self._config.write_text(json.dumps(to_dict(config)))
+        self._program.write_text(PROGRAM)
+
+    def lines(self):
+        """How many lines its log has."""
+        path = self.workdir / logs.LOG_FILE
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
+    def go(self, until=None, number=None):
+        """Run to the end, or until the log has ``until`` lines more, then send signal ``number``."""
+        words = [sys.executable, str(self._program), str(self._config), str(self.workdir)]
+        before = self.lines()
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            if until is not None:
+                deadline = time.monotonic() + 300
+                while self.lines() < before + until and process.poll() is None and time.monotonic() < deadline:
+                    time.sleep(0.002)
+                process.send_signal(number)
+            began = time.monotonic()
+            told = process.communicate(timeout=300)[0]
+            return process.returncode, told, time.monotonic() - began
+
+
+def losses(workdir):
+    """Losses and gradient norms by step, of training and validation, as text that shows every bit."""
+    return [
+        (event["kind"], event["step"], event["loss"].hex(), event.get("grad_norm", 0.0).hex())
+        for event in logs.read(workdir)
+        if event["kind"] != "run"
+    ]
+
+
+@pytest.mark.slow
+def test_killed_at_random_and_told_to_end_the_losses_are_those_of_an_undisturbed_run(config, tmp_path):
+    seed = int(os.environ.get("OSTRACK_TEST_SEED", random.SystemRandom().randrange(10**6)))
+    print(f"OSTRACK_TEST_SEED={seed}")  # shown where the test fails
+    rng = random.Random(seed)
+    undisturbed = tmp_path / "undisturbed"
+    train(config, undisturbed, console=Console(file=io.StringIO()))
+    runs = Runs(config, tmp_path)
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+        status, told, seconds = runs.go(rng.randrange(2, 18), number)
+        if number == signal.SIGTERM:
+            assert status == 128 + signal.SIGTERM, told
+            assert seconds < 30  # on a machine that does much else; alone about one
+            assert "stopped by SIGTERM" in told
+            step = int(logs.read(runs.workdir, "train")[-1]["step"])
+            assert TrainCheckpoints(runs.workdir / STEPS).steps()[-1] == step
+        else:
+            assert status == -signal.SIGKILL, told
+    status, told, _ = runs.go()
+    assert status == 0, told
+    assert "from step" in told
+    assert "Traceback" not in told
+    assert losses(runs.workdir) == losses(undisturbed)
+    assert len(losses(undisturbed)) == STEPS_IN_ALL + 5
+    assert TrainCheckpoints(runs.workdir / BEST).steps() == TrainCheckpoints(undisturbed / BEST).steps()
+    for folder in ("", BEST):
+        found, expected = (checkpoint.load_weights(path / folder)[1] for path in (runs.workdir, undisturbed))
+        assert checkpoint.sha256(found) == checkpoint.sha256(expected)
+
+
+def test_the_best_is_that_of_the_best_validation(config, tmp_path):
+    train(dataclasses.replace(config, train=dataclasses.replace(config.train, workers=0)), tmp_path, console=quiet())
+    told = logs.read(tmp_path, "validation")
+    best = max(told, key=lambda event: event["iou"])
+    steps = TrainCheckpoints(tmp_path / BEST)
+    assert steps.steps() == [best["step"]]
+    about = steps.about(best["step"])
+    assert about["validation"]["iou"] == best["iou"]
+    assert freeze(about["config"]).model == config.model
+    assert about["position"] == {"seed": 42, "step": best["step"], "next_record": 2 * best["step"]}
+    _another_seed_or_batch_is_refused(config, tmp_path)
+    _a_broken_newest_is_passed_over(config, tmp_path)
+
+
+def _another_seed_or_batch_is_refused(config, workdir):
+    for change in ({"seed": 1}, {"batch": 4}):
+        other = dataclasses.replace(config, train=dataclasses.replace(config.train, **change))
+        with pytest.raises(UserError, match=f"config.train.{next(iter(change))}: the run in .* has"):
+            train(other, workdir, console=quiet())
+
+
+def _a_broken_newest_is_passed_over(config, workdir):
+    """And the run ends as it did, the broken step put aside."""
+    before, told = losses(workdir), io.StringIO()
+    newest = workdir / STEPS / str(STEPS_IN_ALL)
+    for part in newest.rglob("d/*"):
+        part.write_bytes(part.read_bytes()[:-20])
+    serial = dataclasses.replace(config, train=dataclasses.replace(config.train, workers=0))
+    train(serial, workdir, console=Console(file=told, width=200))
+    assert f"from step {STEPS_IN_ALL - 1} of" in told.getvalue()
+    assert losses(workdir) == before
+    assert (workdir / "broken" / f"{STEPS}-{STEPS_IN_ALL}").is_dir()
+
+
+def quiet():
+    return Console(file=io.StringIO())
+
+
+def test_a_workdir_that_cannot_be_written_to_is_told(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write checkpoints to .*file"):
+        train(config, tmp_path / "file", console=quiet())

@@ -5,10 +5,14 @@ folders come from --config.data.NAME.dir=PATH, from OSTRACK_<READER>_DIR or from
 SIGTERM or Ctrl-C saves and ends with status 143 or 130; the same command goes on. A step whose loss or gradient is not
 finite stops the run and is kept in a file, which --replay runs again and explains.
 
+Several processes train together where a launcher (SLURM, Open MPI, Kubernetes, a TPU pod) has started several, or
+--coordinator, --process and --processes say so; each runs the same command, and the first writes what is written once.
+
 Example:
   ostrack train --config tiny --workdir runs/tiny
   ostrack train --config vitb_256_mae_ce_32x4_got10k_ep100 --workdir runs/got10k --init weights/mae \\
     --config.data.got10k.dir=/data/got10k --config.train.batch=64
+  ostrack train --config tiny --workdir runs/two --coordinator localhost:9000 --processes 2 --process 0  # and 1
   ostrack train --replay runs/got10k/replay_1234.safetensors
 """
 
@@ -31,6 +35,11 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("init", None, text, flag_values=flags)
     text = "in place of training: a step that was not finite, to run again; status 1 where it still is not"
     absl_flags.DEFINE_string("replay", None, text, flag_values=flags)
+    text = "where processes that train together meet: process 0 listens there (docs/scale.md)"
+    absl_flags.DEFINE_string("coordinator", None, f"HOST:PORT, {text}", flag_values=flags)
+    absl_flags.DEFINE_integer("process", None, "which of them this is, from 0", 0, flag_values=flags)
+    text = "how many train together; 1: this one alone, whatever a launcher's variables say"
+    absl_flags.DEFINE_integer("processes", None, text, 1, flag_values=flags)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
@@ -44,8 +53,10 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     init = Path(flags.init) if flags.init else None
     if init is not None and not init.exists():
         raise UserError(f"--init: nothing at {init}")
+    from ostrack_jax.training import hosts
     from ostrack_jax.training.loop import train
 
+    hosts.join(flags.coordinator, flags.process, flags.processes)
     keep_compiled()
     train(config, Path(flags.workdir), init)
     return 0

@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import socket
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import Any, TypedDict
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 from ostrack_jax.errors import UserError
 
 TIMEOUT = 300  # seconds
 _LEAVE = 60  # seconds that who ends waits for the others; then all end
+
+
+class Share(TypedDict):
+    """Arguments of `pipeline.loader.batches`."""
+
+    host: int
+    hosts: int
 
 
 def join(
@@ -72,6 +83,44 @@ def _give_up(text: str) -> None:
 def first() -> bool:
     """Whether this process writes what is written once: logs, pictures, the terminal."""
     return jax.process_index() == 0
+
+
+def check_shared(folder: Path) -> None:
+    """Raise one `UserError` in all processes where they do not see the same ``folder`` (made if missing)."""
+    if jax.process_count() == 1:
+        return
+    token = int(multihost_utils.broadcast_one_to_all(np.int32(secrets.randbelow(2**31))))
+    sign = folder / f".hosts_{token}"
+    if first():
+        folder.mkdir(parents=True, exist_ok=True)
+        sign.touch()
+    multihost_utils.sync_global_devices("the sign is there")
+    seen = multihost_utils.process_allgather(np.array(_appears(sign)))
+    if first():
+        sign.unlink()
+    if not np.all(seen):
+        blind = ", ".join(map(str, np.flatnonzero(~np.asarray(seen))))
+        raise UserError(f"--workdir {folder}: not seen by process {blind}; it must lie on a disk that all hosts share")
+
+
+def _appears(path: Path, patience: float = 10.0) -> bool:
+    """Whether a file that another host has made is seen here; network disks take their time."""
+    end = time.monotonic() + patience
+    while not path.exists():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def told() -> str:
+    """How many processes train together, in words; empty where it is one."""
+    return f" of {jax.process_count()} processes" if jax.process_count() > 1 else ""
+
+
+def share() -> Share:
+    """Which part of each batch this process's loader makes."""
+    return Share(host=jax.process_index(), hosts=jax.process_count())
 
 
 def _arguments(coordinator: str | None, process: int | None, processes: int | None) -> dict[str, Any] | None:

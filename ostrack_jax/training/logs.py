@@ -85,6 +85,26 @@ class Log:
             self._wandb.finish()
 
 
+class Silent(Log):
+    """The log of a process that leaves it to another to write."""
+
+    def __init__(self) -> None:
+        pass
+
+    def about(self, step: int, facts: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def write(self, kind: str, step: int, numbers: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def picture(self, name: str, step: int, picture: Picture) -> Path:
+        """Nothing; where it would lie."""
+        return Path(PICTURES) / f"{name}.png"
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 def _stays(line: str, resumed_at: int, validated: bool) -> bool:
     """Whether a line tells of what the run has behind it; one cut short by a kill does not."""
     try:

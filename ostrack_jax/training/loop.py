@@ -20,7 +20,7 @@ from ostrack_jax.checkpoint import save_config
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.loader import batches, open_sources
-from ostrack_jax.training import logs
+from ostrack_jax.training import hosts, logs
 from ostrack_jax.training.console import validates
 from ostrack_jax.training.feed import Feed
 from ostrack_jax.training.mesh import make_mesh
@@ -39,19 +39,21 @@ def train(config: Config, workdir: Path, init: Path | None = None, console: Cons
         folder that cannot be written to.
       Stopped: SIGTERM or Ctrl-C; all is saved.
     """
-    console = console or Console()
+    console = console or Console(quiet=not hosts.first())
     mesh = make_mesh(config)
+    hosts.check_shared(workdir)
     sources = open_sources(config, "train")
     try:
         with Stop() as stop, Saving(config, workdir) as saving:
             begin = start(config, workdir, init, mesh, saving, console)
-            save_config(workdir, config)
+            if hosts.first():
+                save_config(workdir, config)
             tell_start(config, mesh, begin, console)
             run = Run(config, workdir, mesh, saving, stop, console)
             validated = begin.validation is not None and begin.validation["step"] == begin.step
             with (
-                logs.Log(workdir, begin.step, config, validated) as log,
-                batches(config, "train", start_step=begin.step, sources=sources) as data,
+                logs.Log(workdir, begin.step, config, validated) if hosts.first() else logs.Silent() as log,
+                batches(config, "train", start_step=begin.step, sources=sources, **hosts.share()) as data,
             ):
                 return epochs(run, begin, Feed(data, mesh), log)
     except OSError as e:
@@ -85,7 +87,7 @@ def tell_start(config: Config, mesh: Mesh, begin: Start, console: Console) -> No
     """A line on where the run begins, on what, and how fast it learns."""
     peak = peak_rate(config.train)
     console.print(
-        f"{config.name}: from {begin.origin}; {mesh.size} {jax.devices()[0].platform} device(s); "
+        f"{config.name}: from {begin.origin}; {mesh.size} {jax.devices()[0].platform} device(s){hosts.told()}; "
         f"batch {config.train.batch}; learning rate {peak:.3g} (backbone {peak * config.train.backbone_lr_scale:.3g})",
         highlight=False,
         soft_wrap=True,

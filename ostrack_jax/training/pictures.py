@@ -14,6 +14,7 @@ import cv2
 import jax
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Bool, Float, UInt8
 
 from ostrack_jax.config import Config
@@ -41,7 +42,7 @@ def pairs(config: Config, count: int = PAIRS) -> dict[str, np.ndarray]:
     return {name: np.stack([fields[name] for fields in records]) for name in FIELDS}
 
 
-def make_look(config: Config) -> Callable[..., Prediction]:
+def make_look(config: Config, mesh: Mesh) -> Callable[..., Prediction]:
     """The jitted ``look(state, batch, valid, kept=...)``: a `Prediction` with what each stage drops."""
     graph = structure(config.model)[0]
 
@@ -51,7 +52,8 @@ def make_look(config: Config) -> Callable[..., Prediction]:
         prediction = model(*arguments, kept_counts=kept, valid_counts=valid, details=True)
         return prediction._replace(features=None, centre_attention=())  # large, and not drawn
 
-    return jax.jit(look, static_argnames="kept")
+    everywhere = NamedSharding(mesh, PartitionSpec())  # so that any host can read it
+    return jax.jit(look, static_argnames="kept", out_shardings=everywhere)
 
 
 def draw(batch: Mapping[str, np.ndarray], prediction: Prediction) -> Picture:

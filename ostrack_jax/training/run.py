@@ -21,7 +21,7 @@ from rich.console import Console
 from ostrack_jax.config import Config
 from ostrack_jax.errors import Stopped
 from ostrack_jax.pipeline.loader import batches, steps_per_epoch
-from ostrack_jax.training import logs, pictures, replay
+from ostrack_jax.training import hosts, logs, pictures, replay
 from ostrack_jax.training.console import Display, summary
 from ostrack_jax.training.feed import Feed
 from ostrack_jax.training.flops import mfu
@@ -47,7 +47,7 @@ class Run:
         self._jitted = {
             "training": make_step(config, mesh),
             "validation": make_validation(config),
-            "pictures": pictures.make_look(config),
+            "pictures": pictures.make_look(config, mesh),
         }
         self._compiled: dict[tuple[str, tuple[int, ...], bool], Callable[..., Any]] = {}
         self._recent: deque[tuple[int, dict[str, jax.Array]]] = deque(maxlen=3)  # steps under way or just done
@@ -90,7 +90,7 @@ class Run:
         workers = 0 if train.validation_pairs <= _FEW_PAIRS else train.workers
         steps = steps_per_epoch(self.config, "validation")
         with (
-            batches(self.config, "validation", workers=workers) as data,
+            batches(self.config, "validation", workers=workers, **hosts.share()) as data,
             self.display.validation(steps) as show,
             Meter(train.batch) as meter,
         ):

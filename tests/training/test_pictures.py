@@ -97,7 +97,7 @@ def test_from_a_config_and_its_weights(small_config, small_weights):
     again = pictures.pairs(config, 2)
     assert all(np.array_equal(batch[name], again[name]) for name in pictures.FIELDS)
     state = init_state(config, small_weights, make_mesh(config))
-    prediction = jax.device_get(pictures.make_look(config)(state, batch, kept=(45,)))
+    prediction = jax.device_get(pictures.make_look(config, make_mesh(config))(state, batch, kept=(45,)))
     assert prediction.eliminated[0].shape == (2, 19)
     assert prediction.features is None
     assert [len(row) for row in _tiles(pictures.draw(batch, prediction))] == [4, 4]

@@ -1,0 +1,82 @@
+"""Two real processes on this machine that train together do what one process with two devices does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_hosts import free_port
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = {
+    **{"model.width": 32, "model.depth": 1, "model.heads": 2, "model.patch": 8, "model.head_channels": 16},
+    **{"model.eliminate_at": "(0,)", "model.keep_ratio": "(0.7,)", "train.schedule": "step"},
+    **{"train.batch": 8, "train.bn_group": 4, "train.pairs_per_epoch": 24, "train.validation_pairs": 16},
+    **{"train.warmup_epochs": 0, "train.log_every": 1, "train.picture_every": 0, "train.validate_every": 1},
+}
+
+
+def start(workdir: Path, epochs: int, *words: str, devices: int = 1, workers: int = 0) -> subprocess.Popen[str]:
+    options = OPTIONS | {"train.epochs": epochs, "train.workers": workers}
+    flags = [f"--config.{name}={value}" for name, value in options.items()]
+    command = [sys.executable, "train.py", "--config", "tiny", "--workdir", str(workdir), *flags, *words]
+    env = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=env)
+
+
+def together(workdirs: list[Path], epochs: int, *words: str, workers: int = 0, status: int = 0) -> list[str]:
+    """What each of two processes prints."""
+    meet = ["--coordinator", f"localhost:{free_port()}", "--processes", "2", *words]
+    started = [start(workdirs[i], epochs, *meet, "--process", str(i), workers=workers) for i in range(2)]
+    try:
+        printed = [process.communicate(timeout=900)[0] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [status] * 2, "\n".join(printed)[-4000:]
+    return printed
+
+
+def told(workdir: Path) -> list[dict[str, float]]:
+    """Every event of a run but what holds of time."""
+    events = [json.loads(line) for line in (workdir / "log.jsonl").read_text().splitlines()]
+    timed = ("pairs_per_second", "wait", "mfu")
+    return [{k: v for k, v in event.items() if k not in timed} for event in events if event["kind"] != "run"]
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_with_two_devices(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    alone = start(one, 2, devices=2)
+    printed = alone.communicate(timeout=900)[0]
+    assert alone.returncode == 0, printed[-4000:]
+    first, other = together([two] * 2, 1)
+    assert "2 cpu device(s) of 2 processes" in first
+    assert "epoch 1/1" in first
+    assert "epoch" not in other
+    first, _ = together(
+        two, 2, "--config.train.shard=2", "--config.train.picture_every=1", workers=1
+    )  # goes on, with its parameters over both
+    assert "from step 3" in first
+    expected, found = told(one), told(two)
+    assert [(e["kind"], e["step"]) for e in found] == [(e["kind"], e["step"]) for e in expected]
+    for a, b in zip(expected, found, strict=True):
+        assert a.keys() == b.keys()
+        for name in a.keys() - {"kind"}:
+            np.testing.assert_allclose(b[name], a[name], rtol=1e-5 if a["step"] > 3 else 1e-6, err_msg=f"{a} {name}")
+    logs = [path for path in two.rglob("*") if "log.jsonl" in path.name or "tfevents" in path.name]
+    assert len(logs) == 3  # one of lines; one of TensorBoard for each start
+    assert sorted(path.name for path in (two / "pictures").iterdir()) == ["epoch_0002.png"]
+
+
+@pytest.mark.slow
+def test_a_folder_that_is_not_shared_ends_both_with_a_line(tmp_path):
+    printed = together([tmp_path / "here", tmp_path / "there"], 1, status=2)
+    for text, folder in zip(printed, ("here", "there"), strict=True):
+        assert f"--workdir {tmp_path / folder}: not seen by process 1" in text
+    assert not any((tmp_path / "here").iterdir())

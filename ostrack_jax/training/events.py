@@ -3,7 +3,8 @@
 - ``run``, each time training starts: began (UTC), command, versions, hardware, commit.
 - ``train``, every `log_every` steps: means since the last of loss (weighted sum), giou, l1, focal, iou and grad_norm
   (before clipping); lr and lr_backbone, keep_ratio; pairs_per_second, wait (the share of time spent waiting for data),
-  mfu (where the device's peak is known); epoch; unreadable (pairs drawn anew so far).
+  mfu (where the device's peak is known); epoch; unreadable (pairs drawn anew so far, and of each
+  data set that has such, unreadable/NAME).
 - ``validation``: losses, iou and rates over the validation pairs; epoch.
 """
 

@@ -81,6 +81,7 @@ class Run:
                 batch = next(batch for at, batch in self._recent if at == e.step)
                 raise replay.keep(self.config, self.workdir, e.step, state, batch, self.display.tell) from e
         more = f"  kept {kept.exact[-1]}" if kept.exact else ""
+        more += "".join(f"  unreadable in {name}: {n}" for name, n in feed.data.tally.unreadable.items() if n)
         self.display.tell(summary(f"epoch {epoch}/{train.epochs}", mean(reading.all)) + more)
         return state
 
@@ -169,7 +170,8 @@ class Reading:
             if step % self._config.train.log_every == 0 or step == self._end:
                 numbers = self._meter.read()
                 self.all.append(numbers | self._facts(step, numbers["pairs_per_second"]))
-                facts = {"epoch": self._epoch, "unreadable": self._feed.data.unreadable}
+                by_set = {f"unreadable/{name}": n for name, n in self._feed.data.tally.unreadable.items() if n}
+                facts = {"epoch": self._epoch, "unreadable": self._feed.data.unreadable} | by_set
                 self._log.write("train", step, self.all[-1] | facts)
                 self._show(step - self._start, self.all[-1])
 

@@ -73,7 +73,7 @@ def run_again(path: Path, console: Console) -> bool:
     told = {name: value.item() for name, value in jax.device_get(numbers).items()}
     finite = bool(told.pop("finite"))
     found.show(console)
-    values = "  ".join(f"{name} {value:.6g}" for name, value in told.items())
+    values = "  ".join(f"{name} {told[name]:.9g}" for name in sorted(told, key=lambda name: (name != "loss", name)))
     verdict = "finite" if finite else f"not finite: {found.told()}"
     console.print(f"step {step} of {config.name}: {values}\n{verdict}", highlight=False, soft_wrap=True)
     return finite

@@ -68,7 +68,7 @@ class Run:
                     step += 1
                     self._recent.append((step, batch))
                     reading.finished(meter.add(step, metrics))
-                    asked = self.stop.requested(step)
+                    asked = self.stop.requested()
                     if asked or (step < end and step % train.log_every == 0 and self.saving.due()):
                         reading.finished(meter.finish())
                         self.saving.save(state, step)
@@ -104,7 +104,7 @@ class Run:
                     run = self._executable("validation", state, step, batch, kept)
                 meter.add(done, run(state, batch))
                 show(done)
-                if self.stop.requested(step + done):
+                if self.stop.requested():
                     self.saving.save(state, step)
                     raise self.stop.stopped(f"within the validation after step {step}, saved")
                 with meter.waiting():

@@ -52,7 +52,9 @@ class Saving:
     def due(self) -> bool:
         """Whether ``save_minutes`` have passed. Of several hosts all must ask at the same step; the first decides."""
         minutes = self._config.train.save_minutes
-        due = minutes > 0 and time.monotonic() - self._last >= 60 * minutes
+        if not minutes:
+            return False
+        due = time.monotonic() - self._last >= 60 * minutes
         return bool(multihost_utils.broadcast_one_to_all(np.array(due))) if jax.process_count() > 1 else due
 
     def save(self, state: State, step: int) -> None:

@@ -26,11 +26,13 @@ class Stop:
 
     def __init__(self) -> None:
         self._number: int | None = None
+        self._asked = 0
         self._before: dict[int, Any] = {}
 
-    def requested(self, step: int) -> bool:
-        """Whether to save and end after ``step``. Of several hosts, all must ask, with the same step."""
-        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
+    def requested(self) -> bool:
+        """Whether to save and end now. Of several hosts all must ask, equally often."""
+        self._asked += 1
+        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(self._asked):
             self._number = signal.SIGTERM
         return self._number is not None
 

@@ -117,7 +117,7 @@ class TrainCheckpoints:
     def weights(self, step: int) -> dict[str, np.ndarray]:
         """A step's weights alone, on the host; averages in place of the parameters where there are some."""
         assert self._manager is not None
-        device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         names = [name for name in WEIGHTS if (self.directory / str(step) / name).is_dir()]
         with self._reading(step):
             shapes = self._manager.item_metadata(step)

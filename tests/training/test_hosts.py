@@ -96,11 +96,16 @@ def test_flags_that_do_not_fit_are_refused(monkeypatch, flags, words):
         joined(monkeypatch, {}, *flags)
 
 
-def test_open_mpi_5_names_no_coordinator(monkeypatch):
-    for name, value in ({"TPU_SKIP_MDS_QUERY": "1"} | OMPI).items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match=r"cannot tell who trains together .*give --coordinator"):
-        hosts.join()
+def test_open_mpi_5_names_no_coordinator():
+    """In a process of its own: JAX joins nobody once it has been asked for a device."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TPU_SKIP_MDS_QUERY": "1"} | OMPI
+    code = "from ostrack_jax.training import hosts; hosts.join()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False, timeout=120
+    )
+    assert done.returncode == 1
+    assert "UserError: cannot tell who trains together" in done.stderr
+    assert "give --coordinator" in done.stderr
 
 
 def free_port():

@@ -51,8 +51,7 @@ class TrainCheckpoints:
 
     def __init__(self, directory: Path, keep: int = 3, write: bool = False):
         self.directory = directory
-        # What orbax logs of an error it raises as well; as a page of tracebacks it would hide the line that matters.
-        logging.getLogger("absl").addFilter(_not_of_orbax)
+        _quieten()
         if write:
             with self._writing():
                 directory.mkdir(parents=True, exist_ok=True)
@@ -171,7 +170,6 @@ class TrainCheckpoints:
 
     @contextmanager
     def _reading(self, step: int) -> Iterator[None]:
-        _quieten()
         try:
             yield
         except (ValueError, KeyError, TypeError, OSError) as e:
@@ -199,7 +197,10 @@ def _reason(error: Exception) -> str:
 
 @functools.cache
 def _quieten() -> None:
-    """Leave out what orbax's reading says where it stops at the first tensor that fails: that the others come late."""
+    """Leave out what orbax tells of an error it also raises: pages of tracebacks that hide the line that matters.
+
+    It logs them; and where it stops at the first tensor that fails, the others come when nobody waits any more.
+    """
     before = sys.unraisablehook
 
     def hook(unraisable: Any) -> None:
@@ -207,7 +208,4 @@ def _quieten() -> None:
             before(unraisable)
 
     sys.unraisablehook = hook
-
-
-def _not_of_orbax(record: logging.LogRecord) -> bool:
-    return "orbax" not in record.pathname
+    logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)

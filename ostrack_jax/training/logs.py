@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import cv2
-from tensorboardX import SummaryWriter
-from tensorboardX.proto import summary_pb2
 
 from ostrack_jax.checkpoint import write_atomically
 from ostrack_jax.config import Config, to_dict
 from ostrack_jax.drawing import Picture
 from ostrack_jax.errors import UserError
+from ostrack_jax.training.board import Board
 from ostrack_jax.training.events import LOG_FILE as LOG_FILE
 from ostrack_jax.training.events import PICTURES as PICTURES
 from ostrack_jax.training.events import read as read
@@ -42,7 +42,7 @@ class Log:
             lines = [line for line in path.read_text().splitlines() if _stays(line, resumed_at, validated)]
             write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
         self._file = path.open("a")
-        self._board = SummaryWriter(str(workdir / TENSORBOARD), purge_step=resumed_at + 1, flush_secs=10)
+        self._board = Board(workdir / TENSORBOARD, resumed_at)
 
     def about(self, step: int, facts: Mapping[str, Any]) -> None:
         """What the run is made with from ``step`` on (versions, hardware, ...), for the JSON lines alone."""
@@ -51,22 +51,17 @@ class Log:
     def write(self, kind: str, step: int, numbers: Mapping[str, float]) -> None:
         """One event: ``kind`` is train or validation; names become ``kind/name`` in TensorBoard and W&B."""
         self._line({"kind": kind, "step": step, **numbers})
-        for name, value in numbers.items():
-            self._board.add_scalar(f"{kind}/{name}", value, step)
+        tagged = {f"{kind}/{name}": value for name, value in numbers.items()}
+        self._board.numbers(step, tagged)
         if self._wandb is not None:
-            self._wandb.log({f"{kind}/{name}": value for name, value in numbers.items()} | {"step": step})
+            self._wandb.log(tagged | {"step": step})
 
     def picture(self, name: str, step: int, picture: Picture) -> Path:
         """A picture as ``pictures/NAME.png``, in TensorBoard and W&B; the file's path."""
         path = self._pictures / f"{name}.png"
         png = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
         write_atomically(path, png)
-        height, width = picture.shape[:2]
-        # Not `add_image`, which would need Pillow to make the same PNG once more.
-        kind = cast(Any, summary_pb2).Summary  # generated: unknown to type checkers
-        image = kind.Image(encoded_image_string=png, height=height, width=width, colorspace=3)
-        assert self._board.file_writer is not None
-        self._board.file_writer.add_summary(kind(value=[kind.Value(tag="pictures", image=image)]), step)
+        self._board.picture(step, "pictures", png, *picture.shape[:2])
         if self._wandb is not None:
             self._wandb.log({"pictures": _wandb_module().Image(picture), "step": step})
         return path
@@ -79,10 +74,11 @@ class Log:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._board.close()
-        if self._wandb is not None:
-            self._wandb.finish()
+        with ExitStack() as closing:  # all of them, also where one fails
+            if self._wandb is not None:
+                closing.callback(self._wandb.finish)
+            closing.callback(self._board.close)
+            closing.callback(self._file.close)
 
 
 class Silent(Log):

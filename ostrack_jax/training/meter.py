@@ -50,7 +50,7 @@ class Meter:
         self._coming: deque[_Coming] = deque()
         self._numbers: list[dict[str, Any]] = []
         self._began = self._ended = time.perf_counter()
-        self._waited = 0.0
+        self._waited = self._idle = 0.0
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -60,7 +60,7 @@ class Meter:
         if self._coming:
             self._coming[-1].waited = began, time.perf_counter()
         else:
-            self._waited += time.perf_counter() - began
+            self._idle += time.perf_counter() - began
 
     @contextmanager
     def uncounted(self) -> Iterator[None]:
@@ -89,8 +89,9 @@ class Meter:
             self._ended, numbers = coming.outcome.result()
             if not numbers.get("finite", True):
                 raise NotFiniteError(coming.step)
+            self._waited += self._idle
             began, ended = coming.waited
-            self._waited += max(0.0, ended - max(began, self._ended))
+            self._idle = max(0.0, ended - max(began, self._ended))  # lies before the next step's end
             self._numbers.append(numbers)
             finished.append(coming.step)
         return finished

@@ -58,8 +58,8 @@ class Saving:
         return bool(multihost_utils.broadcast_one_to_all(np.array(due))) if jax.process_count() > 1 else due
 
     def save(self, state: State, step: int) -> None:
-        """Write ``state`` to the newest, where it is not there yet."""
-        if step not in self.newest.steps():
+        """Write ``state`` to the newest, where it is not there yet and something has been learnt."""
+        if step and step not in self.newest.steps():
             self.newest.save(step, items_of(state), self._about(step))
         self._last = time.monotonic()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
 import sys
 import types
 
@@ -149,3 +150,20 @@ def test_weights_and_biases_missing_or_unwilling_is_told_in_one_line(wandb, conf
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(UserError, match=r"pip install 'ostrack-jax\[wandb\]'"):
         logs.Log(tmp_path, 0, config)
+
+
+def _write_much(workdir):
+    """Under a limit of file sizes, which fails as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with logs.Log(workdir, 0) as log:
+            for step in range(200):
+                log.write("train", step, {"loss": 1.0})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_ends_in_an_error_and_not_in_waiting(tmp_path):
+    with pytest.raises(OSError, match="File too large"):
+        _write_much(tmp_path)

@@ -36,12 +36,16 @@ def marks(tree: Any) -> dict[str, int]:
     """The mark of every leaf by its path, as ``params/backbone.norm.scale``."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
-    # One after the other: programs that add up over devices must not overtake each other on the CPU's simulated ones.
-    return {name: int(_mark_of(leaf)) for name, (_, leaf) in zip(names, leaves, strict=True)}
+    found = jax.device_get([_mark_of(leaf) for _, leaf in leaves])
+    return {name: int(value) for name, value in zip(names, found, strict=True)}
 
 
 def _mark_of(leaf: Any) -> Any:
-    return mark(leaf) if isinstance(leaf, np.ndarray) else _mark_on_devices(leaf)
+    if not isinstance(leaf, jax.Array):
+        return mark(np.asarray(leaf))
+    found = _mark_on_devices(leaf)
+    # Programs that add up over devices must not overtake each other on the CPU's simulated ones.
+    return found if leaf.is_fully_replicated else jax.block_until_ready(found)
 
 
 def differing(tree: Any, expected: Mapping[str, int]) -> list[str]:

@@ -209,3 +209,4 @@ def _quieten() -> None:
 
     sys.unraisablehook = hook
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+    logging.getLogger("asyncio").addFilter(lambda record: "orbax" not in record.getMessage())

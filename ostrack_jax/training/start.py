@@ -66,12 +66,13 @@ def _resume(config: Config, workdir: Path, mesh: Mesh, saving: Saving, console: 
     def read(step: int) -> tuple[dict[str, Any], State]:
         about = saving.newest.about(step)
         _check_same_run(config, workdir, about)
-        items = items_of(like)
-        begins = bool(config.train.ema) and not freeze(about["config"]).train.ema
-        if begins:  # an average that earlier steps had not
-            del items["ema"]
-        found = with_items(like, saving.newest.restore(step, items))
-        return about, found._replace(ema=jax.tree.map(jnp.copy, found.params)) if begins else found
+        # Whether an average is kept may change within a run: there it begins with the parameters, or ends.
+        averaged = freeze(about["config"]).train.ema > 0
+        saved = items_of(like._replace(ema=like.params if averaged else {}))
+        found = with_items(like, saving.newest.restore(step, saved))
+        if averaged != (config.train.ema > 0):
+            found = found._replace(ema={} if averaged else jax.tree.map(jnp.copy, found.params))
+        return about, found
 
     step, (about, state) = saving.newest.newest_whole(read)
     saving.newest.put_aside(step)

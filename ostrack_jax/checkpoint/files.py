@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,16 +27,15 @@ WEIGHTS_FILE, CONFIG_FILE = "weights.safetensors", "config.json"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either whole or not there."""
+    """Write a file so that it is either whole or not there; who may read it follows from the user's umask."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as f:
+        with temporary.open("xb") as f:
             f.write(content)
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def sha256(weights: Mapping[str, np.ndarray]) -> str:

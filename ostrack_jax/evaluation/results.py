@@ -73,9 +73,9 @@ def check_names(names: Iterable[str], form: str) -> None:
 def write(folder: Path, name: str, form: str, result: Result) -> None:
     """Write one result; the boxes come last, so that where they are, all is."""
     paths = files(folder, name, form)
-    write_text(paths.times, _lines(result.times_s[:, None], "%.8f"))
-    write_text(paths.scores, _lines(result.scores[:, None], "%.6f"))
-    write_text(paths.boxes, _lines(result.boxes_xywh, "%.4f"))
+    write_text(paths.times, lines(result.times_s[:, None], "%.8f"))
+    write_text(paths.scores, lines(result.scores[:, None], "%.6f"))
+    write_text(paths.boxes, lines(result.boxes_xywh, "%.4f"))
 
 
 def read(folder: Path, name: str, form: str) -> Result:
@@ -118,5 +118,6 @@ def write_text(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _lines(table: Float[np.ndarray, "t columns"], number: str) -> str:
+def lines(table: Float[np.ndarray, "t columns"], number: str) -> str:
+    """A table as text: ``number`` says how each is written, commas between."""
     return "".join(",".join(number % value for value in row) + "\n" for row in table)

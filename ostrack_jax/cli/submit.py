@@ -1,0 +1,41 @@
+"""Pack results for an evaluation server: got10k or trackingnet, whose test sets have no public truth.
+
+RESULTS is a folder that `ostrack eval` wrote for the benchmark's test part; it is read only. The archive is opened
+again and compared with the data set: every sequence, its number of frames, its first box, boxes that are boxes. Only
+then it gets its name, and a file that is there is never replaced.
+
+Example:
+  ostrack submit got10k results/got10k_test --data_dir /data/got10k --output got10k.zip
+  ostrack submit trackingnet results/trackingnet --data_dir /data/trackingnet --output trackingnet.zip
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags as absl_flags
+
+ARGUMENTS = ("SERVER", "RESULTS")
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the command's flags."""
+    text = "the benchmark's folder; without it, where OSTRACK_<READER>_DIR or the file of paths says"
+    absl_flags.DEFINE_string("data_dir", None, text, flag_values=flags)
+    absl_flags.DEFINE_string("output", None, "the archive to write, NAME.zip", flag_values=flags, required=True)
+    text = "how often each result stands in GOT-10k's archive: without it three times, its toolkit's repetitions"
+    absl_flags.DEFINE_integer("runs", None, text, flag_values=flags)
+    text = "cut boxes to whole pixels, as the PyTorch release does; without it they keep 4 decimals"
+    absl_flags.DEFINE_boolean("whole_pixels", False, text, flag_values=flags)
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
+    """Pack, check, say what is in it."""
+    from ostrack_jax.evaluation import submission
+
+    server = submission.find(arguments[0])
+    wanted = submission.Wanted(server, server.runs if flags.runs is None else flags.runs, flags.whole_pixels)
+    sequences = submission.open_test_part(server, None if flags.data_dir is None else Path(flags.data_dir))
+    frames = submission.pack(wanted, Path(arguments[1]), sequences, Path(flags.output))
+    runs = f", {wanted.runs} runs each" if wanted.runs > 1 else ""
+    print(f"{flags.output}: {len(sequences)} sequences{runs}, {frames} frames; opened again, as {server.name} wants it")

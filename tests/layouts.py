@@ -59,6 +59,98 @@ def trackingnet(root: Path, chunk: str = "TRAIN_0", names: tuple[str, ...] = ("v
     return root
 
 
+def lasot_ext(root: Path) -> Path:
+    """A sequence of LaSOT's extension."""
+    return lasot(root, ("atv-1",))
+
+
+def nfs(root: Path, rate: str = "30", name: str = "car_jumping", count: int = 3, lines: int | None = None) -> Path:
+    """A sequence of NFS as its authors have it: boxes at 240 frames a second, as corners, with flags and a label."""
+    pictures(root / name / rate / name, count, "{:05d}.jpg")
+    lines = lines if lines is not None else count * (8 if rate == "30" else 1)
+    rows = [f'0 {1 + i} 2 {11 + i} 10 {i + 1} {int(i == 16)} 0 1 "car"\n' for i in range(lines)]
+    (root / name / rate / f"{name}.txt").write_text("".join(rows))
+    return root
+
+
+def nfs_rehosted(root: Path) -> Path:
+    """A sequence of NFS, 22 frames long, in the form it is handed on in."""
+    pictures(root / "sequences/car_jumping", 22, "{:05d}.jpg")
+    (root / "anno").mkdir()
+    (root / "anno/nfs_car_jumping.txt").write_text("1\t2\t10\t8\n" * 22)
+    return root
+
+
+def uav(
+    root: Path, video: str = "uav6", pieces: tuple[tuple[str, int], ...] = (("uav6", 109),), long: str = ""
+) -> Path:
+    """A video of UAV123, all its sequences by name and length; ``long``: of UAV20L, its boxes too."""
+    last = sum(count - 1 for _, count in pieces) + 1
+    pictures(root / "data_seq/UAV123" / video, last, "{:06d}.jpg")
+    for part, names in (("UAV123", pieces), ("UAV20L", ((long, last),) if long else ())):
+        (root / "anno" / part / "att").mkdir(parents=True)
+        for name, count in names:
+            (root / "anno" / part / f"{name}.txt").write_text(BOX * count)
+            (root / "anno" / part / "att" / f"{name}.txt").write_text("1,0,0,1,0,0,0,0,0,0,0,0\n")
+    return root
+
+
+def tc128(root: Path, name: str = "Ball_ce2", first: int = 3, count: int = 3) -> Path:
+    """A sequence of TC-128 with pictures before and after the annotated ones, its files in another case."""
+    pictures(root / name / "img", first + count + 1, "{:04d}.jpg")
+    (root / name / f"{name.lower()}_gt.txt").write_text(BOX * count)
+    (root / name / f"{name.lower()}_frames.txt").write_text(f"{first},{first + count - 1}\n")
+    return root
+
+
+def tnl2k(root: Path, names: tuple[str, ...] = ("Cat_video_01-Done",), part: str = "") -> Path:
+    """Sequences of TNL2K, side by side or in a folder of one of its archives."""
+    for name in names:
+        pictures(root / part / name / "imgs", 3, "{:05d}.png")
+        (root / part / name / "groundtruth.txt").write_text(BOX * 3)
+        (root / part / name / "language.txt").write_text("the cat\n")
+    return root
+
+
+def itb(root: Path) -> Path:
+    """A sequence of ITB."""
+    pictures(root / "Cartoon" / "mouse", 3, "{:04d}.jpg")
+    (root / "Cartoon/mouse/groundtruth.txt").write_text(BOX * 3)
+    return root
+
+
+def vot(root: Path, regions: str = "1,2,11,2,11,10,1,10\n" * 3, color: str = "color") -> Path:
+    """A sequence of VOT."""
+    pictures(root / "ants1" / color, len(regions.splitlines()))
+    (root / "ants1/groundtruth.txt").write_text(regions)
+    (root / "ants1/camera_motion.tag").write_text("0\n1\n0\n")
+    (root / "ants1/occlusion.tag").write_text("0\n0\n0\n")
+    (root / "list.txt").write_text("ants1\n")
+    return root
+
+
+# Of every benchmark its name, and what makes a tiny folder of it; of those with a ground truth the box is BOX.
+BENCHMARKS = {
+    "lasot": lasot,
+    "lasot_ext": lasot_ext,
+    "trackingnet": lambda root: trackingnet(root, "TEST", ("t_0",)),
+    "got10k_val": lambda root: got10k(root / "val") and root,
+    "got10k_test": lambda root: got10k(root / "test") and root,
+    "nfs30": nfs_rehosted,
+    "nfs240": lambda root: nfs(root, "240"),
+    "uav123": uav,
+    "uav20l": lambda root: uav(root, "car3", (("car3", 1717),), "car3"),
+    "tnl2k": tnl2k,
+    "otb100": otb,
+    "otb": otb,
+    "tc128": tc128,
+    "itb": itb,
+    **{f"vot{year}": vot for year in (2018, 2019)},
+    **{f"vot{year}": lambda root: vot(root, "m1,2,10,8,0,80\n" * 3) for year in (2020, 2021, 2022)},
+    "folder": lambda root: folder_of_ones_own(root),
+}
+
+
 def coco(root: Path, split: str = "train2017", below: str = "", images: int = 2, annotations: int = 2) -> Path:
     """COCO with as many annotations a picture, and a crowd."""
     folder = pictures(root / below / split, images, "{:012d}.jpg", first=7)

@@ -115,7 +115,7 @@ def test_missing_files_and_folders_are_named(ostrack, tmp_path):
     one_line(ostrack("doctor", missing), "missing")
     one_line(ostrack("data", "check", "got10k", missing), "missing")
     one_line(ostrack("data", "check"), "expected NAME [DIR]")
-    one_line(ostrack("data", "check", "got10", missing), "unknown reader 'got10'", "'got10k'")
+    one_line(ostrack("data", "check", "got10", missing), "unknown reader or benchmark 'got10'", "'got10k'")
 
 
 @pytest.mark.parametrize("script", ["train.py", "eval.py"])

@@ -1,13 +1,15 @@
 """Is a folder what its reader expects? Looks at every sequence, and says what would mend each thing that is wrong.
 
-NAME is a reader (got10k, lasot, trackingnet, coco, vid, otb, folder), DIR its folder, looked up as in training where
-it is left out. Of each sequence the annotation is read and the first and last picture are decoded (of COCO's single
-pictures it is seen whether they are there). Ends with status 1 where something is wrong.
+NAME is a reader (got10k, lasot, trackingnet, coco, vid, otb, folder, ...) or a benchmark (got10k_val, nfs30, uav20l,
+vot2022, ...), DIR its folder, looked up as in training where it is left out. Of each sequence the annotation is read
+and the first and last picture are decoded (of COCO's single pictures it is seen whether they are there). Ends with
+status 1 where something is wrong.
 
 Example:
   ostrack data check got10k /data/got10k --part train --split vot_train
   ostrack data check lasot /data/lasot --samples /tmp/lasot   # ten drawn sequences, to look at
   ostrack data check coco /data/coco --decode all             # every picture
+  ostrack data check uav123 /data/UAV123                      # a benchmark
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from absl import flags as absl_flags
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
+    from ostrack_jax.config import DataConfig
     from ostrack_jax.doctor.check import Checked
     from ostrack_jax.doctor.finding import Finding
 
@@ -41,34 +44,44 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Print each flaw as it is found, then the counts; 1 where there is a flaw."""
     decode = _decode(flags.decode)
 
-    from ostrack_jax.config import DataConfig
-    from ostrack_jax.datasets.paths import find_folder
-    from ostrack_jax.datasets.readers import READERS
     from ostrack_jax.doctor.check import Checked, check_sequences, open_checked
     from ostrack_jax.doctor.samples import write_samples
-    from ostrack_jax.errors import unknown
 
-    reader = arguments[0]
-    if reader not in READERS:
-        raise unknown("reader", reader, READERS)
-    folder = find_folder(reader, arguments[1] if len(arguments) > 1 else "")
-    data = DataConfig(reader=reader, dir=str(folder), part=flags.part, split=flags.split)
-    sequences, findings = open_checked(data, folder)
+    data = _named(flags, *arguments)
+    sequences, findings = open_checked(data, Path(data.dir))
     for finding in findings:
         _say(finding, "")
     wrong = sum(finding.verdict == "wrong" for finding in findings)
     if sequences is None:
         return 1
     total, told = Checked(), _Told(flags.most)
-    for name, finding in check_sequences(sequences, flags.part, decode, total):
+    for name, finding in check_sequences(sequences, data.part, decode, total):
         told.say(name, finding)
-    _sum_up(f"{reader} in {folder}", total)
+    _sum_up(f"{arguments[0]} in {data.dir}", total)
     if flags.samples is not None:
         sheets = write_samples(sequences, Path(flags.samples).expanduser())
         print(f"{len(sheets)} drawn samples in {flags.samples}")
     wrong += told.end()
     print(f"{wrong} {'thing is' if wrong == 1 else 'things are'} WRONG, see above" if wrong else "all is well")
     return 1 if wrong else 0
+
+
+def _named(flags: absl_flags.FlagValues, name: str, folder: str = "") -> DataConfig:
+    """The data of a reader, or else of a benchmark, with the folder that is given or looked up."""
+    from ostrack_jax.config import DataConfig
+    from ostrack_jax.datasets.paths import find_folder
+    from ostrack_jax.datasets.readers import READERS
+    from ostrack_jax.errors import unknown
+    from ostrack_jax.evaluation.protocols import PROTOCOLS
+
+    if name in READERS:
+        return DataConfig(reader=name, dir=str(find_folder(name, folder)), part=flags.part, split=flags.split)
+    if name not in PROTOCOLS:
+        raise unknown("reader or benchmark", name, {*READERS, *PROTOCOLS})
+    protocol = PROTOCOLS[name]
+    if flags["part"].present or flags["split"].present:
+        raise UserError(f"{name} is a part of its own: --part and --split go with a reader, such as {protocol.reader}")
+    return protocol.data(find_folder(protocol.reader, folder))
 
 
 class _Told:

@@ -7,6 +7,7 @@ Files come from elsewhere: their size is bounded, and names in them cannot lead 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +107,9 @@ class Annotation:
     missing: tuple[str, ...]
 
 
-def read_annotation(boxes: Path, pictures: int, labels: tuple[str, ...] = ()) -> Annotation:
+def read_annotation(
+    boxes: Path, pictures: int, labels: tuple[str, ...] = (), read: Callable[[Path], np.ndarray] = read_boxes
+) -> Annotation:
     """The boxes and the label files beside them, one line a picture.
 
     A single box is that of the first picture, the others are NaN. Where the counts differ, what all have is used.
@@ -115,11 +118,12 @@ def read_annotation(boxes: Path, pictures: int, labels: tuple[str, ...] = ()) ->
       boxes: the file of boxes.
       pictures: how many there are.
       labels: names of the label files; one that is missing or empty restrains nothing.
+      read: reads ``boxes``, where they are not x,y,width,height.
 
     Raises:
       UserError: the boxes cannot be read, or a label file that is there.
     """
-    table, found, missing = read_boxes(boxes), {}, []
+    table, found, missing = read(boxes), {}, []
     for name in labels:
         column = read_labels(boxes.parent / name) if (boxes.parent / name).is_file() else ()
         if len(column):

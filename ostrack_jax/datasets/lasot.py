@@ -1,4 +1,4 @@
-"""LaSOT's layout (Fan et al. 2019). Enters: its folder, a part, a split. Leaves: sequences, read lazily.
+"""LaSOT's layout (Fan et al. 2019, 2021). Enters: its folder, a part, a split. Leaves: sequences, read lazily.
 
 Each sequence is a folder `class-N` with `img/`, `groundtruth.txt`, `full_occlusion.txt` and `out_of_view.txt`; they lie
 in folders of their class, or side by side.
@@ -16,6 +16,7 @@ from ostrack_jax.datasets.frames import PictureFrames, list_folder, list_picture
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.published import read_published
 from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.datasets.tables import there
 from ostrack_jax.errors import UserError, unknown
 
 PARTS = ("train", "test")
@@ -52,6 +53,23 @@ def open_lasot(folder: Path, part: str = "train", split: str = "all") -> LazySeq
         raise UserError(f"no sequence of LaSOT's {part} part in {folder}: expected folders as {_such('cat-1')}")
     if part == "test" and len(names) < len(test):
         _log.warning("LaSOT in %s: %d of the %d sequences of the test part are there", folder, len(names), len(test))
+    return LazySequences(dict.fromkeys(names), functools.partial(_read, folder))
+
+
+def open_lasot_ext(folder: Path) -> LazySequences:
+    """The 150 sequences of LaSOT's extension (15 new classes, for testing alone), those that are there.
+
+    Args:
+      folder: of the classes, or of the sequences themselves.
+
+    Raises:
+      UserError: none of the sequences is there.
+    """
+
+    def is_there(name: str) -> bool:
+        return any((folder / place).is_dir() for place in places(name))
+
+    names = there("LaSOT_ext", folder, read_published("lasot_ext"), is_there, f"folders as {_such('atv-1')}")
     return LazySequences(dict.fromkeys(names), functools.partial(_read, folder))
 
 

@@ -2,7 +2,8 @@
 
 Each sequence is a folder with `img/` and `groundtruth_rect.txt`, or `groundtruth_rect.1.txt`, `.2.txt` for several
 targets (`Jogging-1`, `Jogging-2`). The boxes count pixels from one; the published analysis and the published
-trackers take the numbers as they are, without a shift, and so does this reader.
+trackers take the numbers as they are, without a shift, and so does this reader. Which pictures a sequence is, where its
+boxes are fewer, says the table of the published 100.
 """
 
 from __future__ import annotations
@@ -13,22 +14,32 @@ from pathlib import Path
 from ostrack_jax.datasets.annotations import read_boxes, valid
 from ostrack_jax.datasets.frames import PictureFrames, list_folder, list_pictures
 from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.published import Row, read_table
 from ostrack_jax.datasets.sequence import Sequence
-from ostrack_jax.errors import UserError
+from ostrack_jax.datasets.tables import number, there
+from ostrack_jax.errors import UserError, unknown
 
-# Number in the file name of the first annotated picture, where that is not the first there is.
-FIRST_PICTURE = {"BlurCar1": 247, "BlurCar3": 3, "BlurCar4": 18, "David": 300}
-# First pictures, with boxes, that the benchmark leaves out of a whole sequence: name -> (of so many, so many).
-LEFT_OUT = {"Tiger1": (354, 5)}
+SPLITS = ("all", "otb100")
+SHAPE = "folders with img/ and groundtruth_rect.txt"
+
+# Folder, file of boxes, the table's row where it is one of the published.
+Key = tuple[Path, str, Row | None]
 
 
-def open_otb(folder: Path) -> LazySequences:
-    """Every sequence below ``folder``, by name; one for each target.
+def open_otb(folder: Path, split: str = "all") -> LazySequences:
+    """Sequences below ``folder``; one for each target.
+
+    Args:
+      folder: of the sequences' folders.
+      split: all there are, by name; or otb100, in the order of its table those of the 100 that are there.
 
     Raises:
-      UserError: no sub-folder holds `img/` and a `groundtruth_rect*.txt`.
+      UserError: an unknown split; no sub-folder holds `img/` and a `groundtruth_rect*.txt`.
     """
-    keys: dict[str, tuple[Path, str]] = {}
+    if split not in SPLITS:
+        raise unknown("split of OTB", split, SPLITS)
+    rows = {row.name: row for row in read_table("otb100")}
+    keys: dict[str, Key] = {}
     for place in (folder / entry.name for entry in list_folder(folder) if entry.is_dir()):
         if not (place / "img").is_dir():
             continue
@@ -36,30 +47,25 @@ def open_otb(folder: Path) -> LazySequences:
             target = re.fullmatch(r"groundtruth_rect(?:\.(\d+))?\.txt", entry.name)
             # Human4 comes with an empty file beside the one of its only target.
             if target and entry.stat().st_size > 0:
-                keys[place.name + (f"-{target[1]}" if target[1] else "")] = (place, entry.name)
+                name = place.name + (f"-{target[1]}" if target[1] else "")
+                keys[name] = (place, entry.name, rows.get(name))
     if not keys:
-        raise UserError(f"no OTB sequence in {folder}: expected folders with img/ and groundtruth_rect.txt")
+        raise UserError(f"no OTB sequence in {folder}: expected {SHAPE}")
+    if split == "otb100":
+        keys = {name: keys[name] for name in there("OTB-100", folder, rows, keys.__contains__, SHAPE)}
     return LazySequences(keys, _read)
 
 
-def _read(name: str, key: tuple[Path, str]) -> Sequence:
+def _read(name: str, key: Key) -> Sequence:
     """One target; pictures without a box before and after the annotated ones are left out."""
-    folder, annotation = key
+    folder, annotation, row = key
     boxes = read_boxes(folder / annotation)
     pictures = list_pictures(folder / "img")
-    first = FIRST_PICTURE.get(name, 0)
-    if first and len(pictures) > len(boxes):
-        pictures = [path for path in pictures if _number(path) >= first]
+    if row is not None and row.first > 1 and len(pictures) > len(boxes):
+        pictures = [path for path in pictures if number(path) >= row.first]
     if len(pictures) < len(boxes):
         raise UserError(f"{folder / annotation} has {len(boxes)} boxes for {len(pictures)} pictures")
     pictures = pictures[: len(boxes)]
-    whole, skip = LEFT_OUT.get(name, (0, 0))
-    if len(boxes) == whole:
-        pictures, boxes = pictures[skip:], boxes[skip:]
+    if row is not None and len(boxes) == row.last - row.first + 1:  # whole, so nobody has cut it yet
+        pictures, boxes = pictures[row.omit :], boxes[row.omit :]
     return Sequence(name, PictureFrames(pictures), boxes, valid(boxes))
-
-
-def _number(path: str) -> int:
-    """The number a picture is named by; -1 where its name is none."""
-    stem = Path(path).stem
-    return int(stem) if stem.isdecimal() else -1

@@ -1,19 +1,42 @@
-"""The published lists of sequences. Enters: a list's name. Leaves: its entries, checked against their SHA-256.
+"""The published lists and tables of sequences. Enters: a name. Leaves: its entries, checked against their SHA-256.
 
-`splits/NAME.txt` holds each as ranges (`0 2-3`; after a class, of its numbers: `airplane 10-12 2`), `splits/SHA256SUMS`
-the hash of what they stand for: one entry a line, each ended by a newline. LaSOT's are so the published files byte for
-byte. GOT-10k's are published in a shuffled order that means nothing; their positions rise here, and the hash covers
-them as they rise.
+`splits/NAME.txt` holds each list as ranges (`0 2-3`; after a class, of its numbers: `airplane 10-12 2`),
+`splits/SHA256SUMS` the hash of what they stand for: one entry a line, each ended by a newline. LaSOT's are so the
+published files byte for byte. GOT-10k's are published in a shuffled order that means nothing; their positions rise
+here, and the hash covers them as they rise. `splits/NAME.csv` is a table, its hash that of the file.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
+from dataclasses import dataclass
 from importlib import resources
 
 from ostrack_jax.errors import UserError
 
-LISTS = ("got10k_train_full", "got10k_vot_train", "got10k_vot_val", "lasot_test", "lasot_train")
+LISTS = ("got10k_train_full", "got10k_vot_train", "got10k_vot_val", "lasot_ext", "lasot_test", "lasot_train")
+TABLES = ("nfs", "otb100", "uav123")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sequence of a table: which pictures of which video it is.
+
+    Attributes:
+      name: of the sequence.
+      video: of the folder of its pictures; several sequences may share it.
+      first: number in the file name of its first picture; ``last`` of its last.
+      category: the target's class, as the published analysis has it.
+      omit: pictures and boxes at its beginning that the published analysis leaves out.
+    """
+
+    name: str
+    video: str
+    first: int
+    last: int
+    category: str
+    omit: int = 0
 
 
 def read_published(name: str) -> list[str]:
@@ -23,11 +46,25 @@ def read_published(name: str) -> list[str]:
       UserError: the list is not what was published (a damaged installation).
     """
     entries = expand(_text(f"{name}.txt"))
-    found = hashlib.sha256("".join(f"{entry}\n" for entry in entries).encode()).hexdigest()
-    wanted = {file: digest for digest, file in (line.split() for line in _text("SHA256SUMS").splitlines())}
-    if found != wanted[name]:
-        raise UserError(f"the list {name} of this installation is damaged ({found[:12]}): install ostrack-jax again")
+    _check(name, "".join(f"{entry}\n" for entry in entries))
     return entries
+
+
+def read_table(name: str) -> list[Row]:
+    """The rows of one of `TABLES`, in its order; a `UserError` where it is not what was published."""
+    text = _text(f"{name}.csv")
+    _check(name, text)
+    return [
+        Row(
+            row["name"],
+            row.get("video") or row["name"],
+            int(row["first"]),
+            int(row["last"]),
+            row["category"],
+            int(row.get("omit") or 0),
+        )
+        for row in csv.DictReader(text.splitlines())
+    ]
 
 
 def expand(text: str) -> list[str]:
@@ -40,6 +77,13 @@ def expand(text: str) -> list[str]:
             continue
         entries += [f"{prefix}{number}" for number in range(int(first), int(last or first) + 1)]
     return entries
+
+
+def _check(name: str, text: str) -> None:
+    found = hashlib.sha256(text.encode()).hexdigest()
+    wanted = {file: digest for digest, file in (line.split() for line in _text("SHA256SUMS").splitlines())}
+    if found != wanted[name]:
+        raise UserError(f"the list {name} of this installation is damaged ({found[:12]}): install ostrack-jax again")
 
 
 def _text(file: str) -> str:

@@ -12,27 +12,39 @@ from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.coco import open_coco
 from ostrack_jax.datasets.folder import open_folder
 from ostrack_jax.datasets.got10k import open_got10k
-from ostrack_jax.datasets.lasot import open_lasot
+from ostrack_jax.datasets.lasot import open_lasot, open_lasot_ext
 from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.nested import open_itb, open_tnl2k
+from ostrack_jax.datasets.nfs import open_nfs
 from ostrack_jax.datasets.otb import open_otb
 from ostrack_jax.datasets.packed import is_packed, open_packed
 from ostrack_jax.datasets.pasted import open_pasted
 from ostrack_jax.datasets.paths import find_folder
 from ostrack_jax.datasets.synthetic import open_synthetic
+from ostrack_jax.datasets.tc128 import open_tc128
 from ostrack_jax.datasets.trackingnet import open_trackingnet
+from ostrack_jax.datasets.uav import open_uav
 from ostrack_jax.datasets.vid import open_vid
+from ostrack_jax.datasets.vot import open_vot
 from ostrack_jax.errors import UnknownNameError, UserError, unknown
 
 READERS: dict[str, Callable[..., LazySequences]] = {
     "coco": open_coco,
     "folder": open_folder,
     "got10k": open_got10k,
+    "itb": open_itb,
     "lasot": open_lasot,
+    "lasot_ext": open_lasot_ext,
+    "nfs": open_nfs,
     "otb": open_otb,
     "pasted": open_pasted,
     "synthetic": open_synthetic,
+    "tc128": open_tc128,
+    "tnl2k": open_tnl2k,
     "trackingnet": open_trackingnet,
+    "uav": open_uav,
     "vid": open_vid,
+    "vot": open_vot,
 }
 
 # Published lists by reader: a packed set remembers which of them it holds.
@@ -40,6 +52,7 @@ _LISTS = {
     "coco": ("train2017", "val2017"),
     "got10k": ("train_full", "vot_train", "vot_val"),
     "lasot": ("train", "test"),
+    "otb": ("otb100",),
 }
 
 

@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ostrack_jax.datasets import nfs, otb, uav
 from ostrack_jax.datasets.lasot import places
 from ostrack_jax.datasets.packed import is_packed
+from ostrack_jax.datasets.published import read_published
 from ostrack_jax.datasets.trackingnet import CHUNKS
+from ostrack_jax.datasets.vot import YEARS
 from ostrack_jax.doctor.finding import Finding
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
@@ -46,6 +50,9 @@ class Layout:
 
     def parts(self, folder: Path) -> dict[str, Path]:
         """The parts that may lie in ``folder``, each with its own folder."""
+        if self.reader == "vot":  # only names tell the years apart
+            years = [year for year in YEARS if year in folder.name or (folder / f"vot{year}").is_dir()]
+            return dict.fromkeys(years or [max(YEARS)], folder)
         if self.reader != "got10k":
             return dict.fromkeys(self.official, folder)
         inside = {part: folder / part for part in self.official if (folder / part / "list.txt").is_file()}
@@ -53,17 +60,38 @@ class Layout:
 
 
 def _got10k(folder: Path) -> bool:
-    return any((folder / part / "list.txt").is_file() for part in (".", "train", "val", "test"))
+    return any((folder / part / "list.txt").is_file() for part in (".", "train", "val", "test")) and not _vot(folder)
+
+
+def _vot(folder: Path) -> bool:
+    inner = [folder / f"vot{year}" for year in YEARS]
+    roots = [root for place in (folder, *inner) for root in (place, place / "sequences")]
+    return any(
+        (path / "color").is_dir() or (path / "sequence").is_file()
+        for root in roots
+        if (root / "list.txt").is_file()
+        for path in _folders(root)
+    )
 
 
 def _lasot(folder: Path) -> bool:
-    def is_sequence(path: Path, of: str = "") -> bool:
-        name, _, number = path.name.rpartition("-")
-        return bool(name) and of in ("", name) and number.isdecimal() and (path / "img").is_dir()
+    return bool(_lasot_classes(folder) - _extension())
 
-    return any(
-        is_sequence(path) or any(is_sequence(inner, path.name) for inner in _folders(path)) for path in _folders(folder)
-    )
+
+def _lasot_ext(folder: Path) -> bool:
+    return bool(_lasot_classes(folder) & _extension())
+
+
+def _lasot_classes(folder: Path) -> set[str]:
+    """The classes of the sequences that lie side by side, or in folders of their class."""
+
+    def class_of(path: Path) -> str:
+        name, _, number = path.name.rpartition("-")
+        return name if number.isdecimal() and (path / "img").is_dir() else ""
+
+    found = {class_of(path) for path in _folders(folder)}
+    found |= {path.name for path in _folders(folder) if any(class_of(inner) == path.name for inner in _folders(path))}
+    return found - {""}
 
 
 def _trackingnet(folder: Path) -> bool:
@@ -79,6 +107,39 @@ def _coco(folder: Path) -> bool:
 
 def _vid(folder: Path) -> bool:
     return any((folder / inner / "Annotations" / "VID").is_dir() for inner in (".", "ILSVRC", "ILSVRC2015"))
+
+
+@functools.cache
+def _extension() -> set[str]:
+    """The classes of LaSOT's extension, none of which is LaSOT's."""
+    return {name.rpartition("-")[0] for name in read_published("lasot_ext")}
+
+
+def _nfs(folder: Path) -> bool:
+    rates = any((path / part / path.name).is_dir() for path in _folders(folder) for part in nfs.PARTS)
+    return rates or ((folder / "sequences").is_dir() and (folder / "anno").is_dir())
+
+
+def _uav(folder: Path) -> bool:
+    return any((place / uav.VIDEOS).is_dir() for place in (folder, folder / "UAV123"))
+
+
+def _tc128(folder: Path) -> bool:
+    roots = (folder, folder / "Temple-color-128")
+    return any(next(path.glob("*_gt.txt"), None) is not None for root in roots for path in _folders(root))
+
+
+def _tnl2k(folder: Path) -> bool:
+    return any(
+        (path / "imgs").is_dir() or any((inner / "imgs").is_dir() for inner in _folders(path))
+        for path in _folders(folder)
+    )
+
+
+def _itb(folder: Path) -> bool:
+    """By its name, too: any folder of folders of sequences looks like it."""
+    nested = (inner for path in _folders(folder) for inner in _folders(path))
+    return "itb" in folder.name.lower() and any((inner / "groundtruth.txt").is_file() for inner in nested)
 
 
 def _otb(folder: Path) -> bool:
@@ -110,7 +171,14 @@ LAYOUTS = {
         ),
         Layout("coco", "annotations/instances_*.json and images/train2017 or train2017", _coco, slow=True),
         Layout("vid", "Data/VID and Annotations/VID", _vid, slow=True),
-        Layout("otb", "NAME/img and NAME/groundtruth_rect.txt", _otb, {"": 100}),
+        Layout("otb", otb.SHAPE, _otb, {"": 100}),
+        Layout("lasot_ext", "class/class-N/img or class-N/img, of its 15 classes", _lasot_ext, {"": 150}),
+        Layout("nfs", nfs.SHAPE, _nfs, dict.fromkeys(nfs.PARTS, 100)),
+        Layout("uav", uav.SHAPE, _uav, {"uav123": 123, "uav20l": 20}),
+        Layout("tnl2k", "NAME/imgs and NAME/groundtruth.txt, or folders of such", _tnl2k, {"": 700}),
+        Layout("tc128", "NAME/img, NAME/NAME_gt.txt and NAME/NAME_frames.txt", _tc128, {"": 128}),
+        Layout("itb", "SCENARIO/NAME with pictures and groundtruth.txt", _itb, {"": 180}),
+        Layout("vot", "list.txt and for each name in it NAME/color and NAME/groundtruth.txt", _vot, YEARS),
     )
 }
 

@@ -17,6 +17,7 @@ from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.readers import open_dataset
 from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.datasets.vot import YEARS
 from ostrack_jax.errors import unknown
 from ostrack_jax.evaluation import metrics
 from ostrack_jax.evaluation.metrics import Answered, Scores
@@ -46,8 +47,10 @@ class Protocol:
       reader: of `ostrack_jax.datasets.readers`; ``part`` of its data.
       form: of the result files, see `results`.
       counted: which frames of a sequence may count.
-      conventions: functions of `metrics`, each giving some of the scores.
+      conventions: functions of `metrics`, each giving some of the scores; none where the ground truth is not public.
       options: of the reader, where the benchmark fixes some.
+      split: of the reader, where the benchmark is a published list.
+      server: that scores where the ground truth is not public, as `submission` names it; else empty.
     """
 
     name: str
@@ -57,6 +60,14 @@ class Protocol:
     counted: Callable[[Sequence], Bool[np.ndarray, " t"]]
     conventions: tuple[Callable[[list[Answered]], Scores], ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    split: str = "all"
+    server: str = ""
+
+    def data(self, data_dir: Path | None = None, options: Mapping[str, Any] | None = None) -> DataConfig:
+        """What `open_dataset` opens; see `open`."""
+        where = str(data_dir) if data_dir is not None else ""
+        merged = {**self.options, **(options or {})}
+        return DataConfig(reader=self.reader, dir=where, part=self.part, split=self.split, options=merged)
 
     def open(self, data_dir: Path | None = None, options: Mapping[str, Any] | None = None) -> LazySequences:
         """The benchmark's sequences.
@@ -68,9 +79,13 @@ class Protocol:
         Raises:
           UserError: a missing or foreign folder, a wrong option.
         """
-        where = str(data_dir) if data_dir is not None else ""
-        merged = {**self.options, **(options or {})}
-        return open_dataset(DataConfig(reader=self.reader, dir=where, part=self.part, options=merged))
+        return open_dataset(self.data(data_dir, options))
+
+    @property
+    def not_scored(self) -> str:
+        """Why its results get no scores here; empty where they do."""
+        text = "not scored: the ground truth is not public; `ostrack submit {}` packs results for its server"
+        return text.format(self.server) if self.server else ""
 
     def score(self, answers: list[Answered]) -> Scores:
         """The numbers of all conventions."""
@@ -79,13 +94,27 @@ class Protocol:
 
 _MADE_UP = {"seed": 0, "sequences": 20, "frames": 60, "width": 240, "height": 180}
 _BOTH = (metrics.got10k_scores, metrics.otb_scores)
+_ANALYSIS = (metrics.otb_scores,)
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
         Protocol("folder", "folder", "test", "otb", visible, _BOTH),
+        Protocol("got10k_test", "got10k", "test", "got10k", covered, (), server="got10k"),
         Protocol("got10k_val", "got10k", "val", "got10k", covered, (metrics.got10k_scores,)),
+        Protocol("itb", "itb", "test", "otb", every, _ANALYSIS),
+        Protocol("lasot", "lasot", "test", "otb", every, _ANALYSIS),
+        Protocol("lasot_ext", "lasot_ext", "test", "otb", every, _ANALYSIS),
+        Protocol("nfs240", "nfs", "240", "otb", every, _ANALYSIS),
+        Protocol("nfs30", "nfs", "30", "otb", every, _ANALYSIS),
         Protocol("otb", "otb", "test", "otb", every, (metrics.otb_scores,)),
+        Protocol("otb100", "otb", "test", "otb", every, _ANALYSIS, split="otb100"),
         Protocol("synthetic", "synthetic", "test", "otb", visible, _BOTH, _MADE_UP),
+        Protocol("tc128", "tc128", "test", "otb", every, _ANALYSIS),
+        Protocol("tnl2k", "tnl2k", "test", "otb", every, _ANALYSIS),
+        Protocol("trackingnet", "trackingnet", "test", "otb", every, (), server="trackingnet"),
+        Protocol("uav123", "uav", "uav123", "otb", every, _ANALYSIS),
+        Protocol("uav20l", "uav", "uav20l", "otb", every, _ANALYSIS),
+        *(Protocol(f"vot{year}", "vot", year, "otb", visible, _BOTH) for year in YEARS),
     )
 }
 

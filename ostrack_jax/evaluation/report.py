@@ -4,8 +4,9 @@ Keys of the report: `benchmark`; `tracker`; `scores` (of all sequences that have
 shares in 0..1, null where no frame counts); `sequences` (by name: `state` done | skipped, `frames`, `fps`, its own
 scores); `failed` (by name: the reason); `counts` (`done`, `skipped`, `failed`); `speed` (`fps`: frames a second of
 `update` alone, without pictures read, first frames and compiling; `first_frame_seconds`: the median of `init`;
-`compile_seconds`, null where nothing is compiled); `made_by`; `config` (null for baselines); `weights_sha256`;
-`commit`; `versions`; `hardware`; `command`; `finished` (UTC).
+`compile_seconds`, null where nothing is compiled); `made_by`; `config` (null for baselines); `not_scored` (why there
+are no scores: the ground truth is not public; else empty); `weights_sha256`; `commit`;
+`versions`; `hardware`; `command`; `finished` (UTC).
 """
 
 from __future__ import annotations
@@ -62,8 +63,14 @@ def build(
         "benchmark": protocol.name,
         "tracker": made_by.get("tracker"),
         "scores": scores.overall,
+        "not_scored": protocol.not_scored,
         "sequences": {
-            name: {"state": states[name], "frames": len(result.times_s), "fps": fps(result), **scores.sequences[name]}
+            name: {
+                "state": states[name],
+                "frames": len(result.times_s),
+                "fps": fps(result),
+                **scores.sequences.get(name, {}),
+            }
             for name, result in found.items()
         },
         "failed": {outcome.name: outcome.reason for outcome in outcomes if outcome.state == "failed"},
@@ -116,6 +123,8 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     overall = [_cell(report["scores"][key]) for key in keys]
     table.add_row("all", str(frames), *overall, _cell(report["speed"]["fps"], 1), style="bold")
     console.print(table)
+    if report["not_scored"]:
+        console.print(report["not_scored"], soft_wrap=True)
     counts = report["counts"]
     compiled = report["speed"]["compile_seconds"]
     console.print(

@@ -52,6 +52,24 @@ def test_a_sound_folder_is_status_0(tmp_path, check, reader):
     assert out.endswith("all is well\n")
 
 
+@pytest.mark.parametrize("name", sorted(set(layouts.BENCHMARKS) - {"lasot", "trackingnet", "otb", "folder"}))
+def test_every_benchmark_goes_by_its_name(tmp_path, check, name):
+    folder = layouts.BENCHMARKS[name](tmp_path / "set")
+    status, out = check(name, folder)
+    assert status == 0, out
+    assert f"{name} in {folder}: " in out
+    assert out.endswith("all is well\n")
+    if name != "folder":
+        assert "sequences of the official set are there" in out
+
+
+def test_a_benchmark_has_no_parts(tmp_path, capsys):
+    assert main(["data", "check", "nfs30", str(tmp_path), "--part", "240"]) == 2
+    assert "nfs30 is a part of its own: --part and --split go with a reader, such as nfs" in capsys.readouterr().err
+    assert main(["data", "check", "nfs60", str(tmp_path)]) == 2
+    assert "unknown reader or benchmark 'nfs60': did you mean 'nfs30'" in capsys.readouterr().err
+
+
 def test_the_counts_are_told(tmp_path, check):
     layouts.got10k(tmp_path / "train", ("a", "b"), count=5)
     (tmp_path / "train/b/groundtruth.txt").write_text("0,0,0,0\n" * 5)

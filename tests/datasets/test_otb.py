@@ -83,6 +83,16 @@ def test_tiger1_loses_its_first_five_when_whole(tmp_path):
     assert _levels(sequence)[0] == 6
 
 
+def test_the_hundred_in_their_order(tmp_path, caplog):
+    for name in ("Zebra", "Girl", "Biker"):
+        make_sequence(tmp_path, name, range(1, 4))
+    assert open_otb(tmp_path).names == ("Biker", "Girl", "Zebra")
+    assert open_otb(tmp_path, "otb100").names == ("Biker", "Girl")
+    assert "2 of the 100 sequences are there" in caplog.text
+    with pytest.raises(UserError, match="unknown split of OTB 'otb50': did you mean 'otb100'"):
+        open_otb(tmp_path, "otb50")
+
+
 def test_flaws_are_told(tmp_path):
     with pytest.raises(UserError, match=r"no OTB sequence in .*: expected folders with img/"):
         open_otb(tmp_path)

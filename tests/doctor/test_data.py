@@ -110,6 +110,22 @@ def test_every_layout_is_known_by_a_few_looks(tmp_path):
     assert {finding.verdict for finding in (coco, flat, train, test, chunks, last, vid)} == {"ok"}
 
 
+READERS = {
+    **{"nfs30": "nfs 30", "nfs240": "nfs 240", "uav123": "uav uav123"},
+    **{"vot2018": "vot 2018", "otb100": "otb", "got10k_val": "got10k val", "got10k_test": "got10k test"},
+    **{name: name for name in ("lasot_ext", "tnl2k", "tc128", "itb")},
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_the_benchmarks_are_told_apart(tmp_path, name):
+    layouts.BENCHMARKS[name](tmp_path / name)
+    found = find_datasets(tmp_path / name)
+    assert [finding.verdict for finding in found] == ["ok"]
+    assert found[0].text.startswith(f"{READERS[name]} in {tmp_path / name}")
+    assert "(the official set has " in found[0].text
+
+
 def test_pictures_without_boxes_are_only_a_note(tmp_path):
     pictures(tmp_path / "data/coco/train2017")
     (finding,) = find_datasets(tmp_path / "data/coco")

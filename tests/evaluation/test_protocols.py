@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import layouts
 import numpy as np
 import pytest
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import metrics, protocols
+from ostrack_jax.evaluation import metrics, protocols, submission
 
 
 def test_unknown_names_come_with_the_nearest():
@@ -41,6 +42,26 @@ def test_which_frames_count(sequence):
 )
 def test_which_scores_it_has(name, keys):
     assert list(protocols.find(name).score([]).overall) == keys
+
+
+def test_every_benchmark_has_a_tiny_folder_in_these_tests():
+    assert set(layouts.BENCHMARKS) == set(protocols.PROTOCOLS) - {"synthetic"}
+
+
+@pytest.mark.parametrize("name", layouts.BENCHMARKS)
+def test_every_benchmark_opens_its_layout(tmp_path, name):
+    sequence = protocols.find(name).open(layouts.BENCHMARKS[name](tmp_path))[0]
+    np.testing.assert_array_equal(sequence.boxes_xywh[0], [1, 2, 10, 8])
+    assert len(sequence.frames) == len(sequence.boxes_xywh) == len(sequence.visible) >= 3
+    assert sequence.frames[len(sequence) - 1].shape == (24, 32, 3)
+
+
+@pytest.mark.parametrize("name", protocols.PROTOCOLS)
+def test_a_benchmark_has_scores_or_a_server(name):
+    protocol = protocols.find(name)
+    assert bool(protocol.conventions) != bool(protocol.server)
+    assert bool(protocol.not_scored) == bool(protocol.server)
+    assert protocol.server in ("", *submission.SERVERS)
 
 
 def test_made_up_sequences_need_no_data_and_are_fixed():

@@ -18,7 +18,7 @@ from ostrack_jax.evaluation import protocols, report, runner
 from ostrack_jax.evaluation.results import Result
 
 KEYS = [
-    *("benchmark", "tracker", "scores", "sequences", "failed", "counts", "speed", "made_by", "config"),
+    *("benchmark", "tracker", "scores", "not_scored", "sequences", "failed", "counts", "speed", "made_by", "config"),
     *("weights_sha256", "commit", "versions", "hardware", "command", "finished"),
 ]
 
@@ -88,6 +88,21 @@ def test_a_run_that_failed_whole_still_reports(tmp_path, oracle, sequence, liste
     assert told["scores"] == {"success_auc": None, "precision": None}
     assert told["speed"]["fps"] is None
     report.show(told, Console(file=io.StringIO()))
+    json.dumps(told, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", ["got10k_test", "trackingnet"])
+def test_results_without_a_public_truth_go_without_scores(tmp_path, oracle, sequence, listed, name):
+    protocol = protocols.find(name)
+    outcomes = runner.evaluate(
+        oracle(), protocol, listed(sequence("a", 3)), tmp_path, {}, Console(file=io.StringIO(), width=200)
+    )
+    told = report.build(protocol, outcomes, {})
+    assert told["counts"]["done"] == 1
+    assert (told["scores"], list(told["sequences"]["a"])) == ({}, ["state", "frames", "fps"])
+    out = io.StringIO()
+    report.show(told, Console(file=out, width=200))
+    assert f"not scored: the ground truth is not public; `ostrack submit {name.split('_')[0]}` packs" in out.getvalue()
     json.dumps(told, allow_nan=False)
 
 

@@ -1,0 +1,61 @@
+"""Sequences as a published table has them. Enters: names or rows, what lies on disk. Leaves: those that are there.
+
+Numbers in a table are those in the pictures' file names, whatever the number of digits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from ostrack_jax.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+
+
+def there(what: str, folder: Path, listed: Iterable[Item], is_there: Callable[[Item], bool], shape: str) -> list[Item]:
+    """The listed sequences that lie in ``folder``, in the list's order; a warning where some do not.
+
+    Args:
+      what: the set, for messages; ``folder`` too.
+      listed: names or rows.
+      is_there: whether one of them lies there.
+      shape: of the set's folder, in words.
+
+    Raises:
+      UserError: none is there.
+    """
+    listed = list(listed)
+    found = [item for item in listed if is_there(item)]
+    if not found:
+        raise UserError(f"no sequence of {what} in {folder}: expected {shape}")
+    if len(found) < len(listed):
+        _log.warning("%s in %s: %d of the %d sequences are there", what, folder, len(found), len(listed))
+    return found
+
+
+def between(pictures: list[str], first: int, last: int) -> list[str]:
+    """Of a video's pictures those with the numbers from ``first`` to ``last``.
+
+    Raises:
+      UserError: one of the numbers is missing; boxes after it would belong to other pictures.
+    """
+    by_number = {number(path): path for path in pictures}
+    gone = [i for i in range(first, last + 1) if i not in by_number]
+    if gone:
+        place = Path(pictures[0]).parent if pictures else Path()
+        raise UserError(
+            f"no pictures {gone[0]}{' and others' if len(gone) > 1 else ''} in {place} ({len(gone)} missing): "
+            f"expected {first} to {last}"
+        )
+    return [by_number[i] for i in range(first, last + 1)]
+
+
+def number(path: str) -> int:
+    """The number a picture is named by; -1 where its name is none."""
+    stem = Path(path).stem
+    return int(stem) if stem.isdecimal() else -1

@@ -1,0 +1,65 @@
+"""UAV123's layout (Mueller et al. 2016). Enters: its folder, a part. Leaves: sequences, read lazily.
+
+`data_seq/UAV123` holds 91 folders of pictures, `anno/UAV123` and `anno/UAV20L` a file of boxes for each sequence. The
+123 sequences are pieces of the 91 videos: where they begin and end says the published table. UAV20L's 20 are videos
+whole, up to the last picture that UAV123 uses of them.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from ostrack_jax.datasets.annotations import read_annotation, valid
+from ostrack_jax.datasets.frames import PictureFrames, list_pictures
+from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.published import Row, read_table
+from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.datasets.tables import between, there
+from ostrack_jax.errors import unknown
+
+ANNOTATIONS = {"uav123": "anno/UAV123", "uav20l": "anno/UAV20L"}
+VIDEOS = "data_seq/UAV123"
+SHAPE = f"{VIDEOS}/bike1/000001.jpg .. and {ANNOTATIONS['uav123']}/bike1.txt"
+LONG = (
+    *("bike1", "bird1", "car1", "car3", "car6", "car8", "car9", "car16", "group1", "group2", "group3"),
+    *("person2", "person4", "person5", "person7", "person14", "person17", "person19", "person20", "uav1"),
+)
+
+
+def open_uav(folder: Path, part: str = "uav123") -> LazySequences:
+    """The sequences of one part whose videos are there.
+
+    Args:
+      folder: with `data_seq` and `anno`, or the one around it.
+      part: uav123 (123 sequences) | uav20l (20 long ones).
+
+    Raises:
+      UserError: an unknown part, none of the videos.
+    """
+    if part not in ANNOTATIONS:
+        raise unknown("part of UAV123", part, ANNOTATIONS)
+    root = next((place for place in (folder, folder / "UAV123") if (place / VIDEOS).is_dir()), folder)
+
+    def is_there(row: Row) -> bool:
+        return (root / VIDEOS / row.video).is_dir()
+
+    rows = there(part, folder, rows_of(part), is_there, SHAPE)
+    return LazySequences({row.name: row for row in rows}, functools.partial(_read, root, part))
+
+
+def rows_of(part: str) -> list[Row]:
+    """The table of a part."""
+    rows = read_table("uav123")
+    if part == "uav123":
+        return rows
+    ends = {row.video: row for row in rows}  # the last piece of each
+    return [Row(name, name, 1, ends[name].last, ends[name].category) for name in LONG]
+
+
+def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
+    """One piece of a video; boxes are NaN where the target is not seen."""
+    pictures = between(list_pictures(root / VIDEOS / row.video), row.first, row.last)
+    found = read_annotation(root / ANNOTATIONS[part] / f"{name}.txt", len(pictures))
+    visible = valid(found.boxes_xywh)
+    return Sequence(name, PictureFrames(pictures[: len(visible)]), found.boxes_xywh, visible, flaws=found.flaws)

@@ -1,0 +1,50 @@
+"""VOT's short-term layouts of 2018 to 2022. Enters: a folder, a year. Leaves: sequences, read lazily.
+
+`list.txt` names the sequences; each is a folder with `groundtruth.txt` (a region a line, see `regions`) and the
+pictures in `color/` or beside it. Polygons (2018, 2019), masks (2020, 2021, 2022) and rectangles become upright boxes.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from ostrack_jax.datasets.annotations import read_annotation, read_names, valid
+from ostrack_jax.datasets.frames import PictureFrames, list_pictures
+from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.regions import read_regions
+from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.errors import UserError, unknown
+
+# Years and their public sequences.
+YEARS = {"2018": 60, "2019": 60, "2020": 60, "2021": 60, "2022": 62}
+
+
+def open_vot(folder: Path, part: str = "2022") -> LazySequences:
+    """The sequences of one year, in the order of its list.
+
+    Args:
+      folder: with `list.txt`; a toolkit workspace, whose `sequences` has it; or one with such folders named `vot2022`.
+      part: the year, which says where to look: the layouts tell themselves apart.
+
+    Raises:
+      UserError: an unknown year, no `list.txt`.
+    """
+    if part not in YEARS:
+        raise unknown("part of VOT", part, YEARS)
+    roots = (folder / f"vot{part}", folder / f"VOT{part}", folder)
+    places = [place for root in roots for place in (root, root / "sequences")]
+    root = next((place for place in places if (place / "list.txt").is_file()), None)
+    if root is None:
+        raise UserError(f"no list.txt in {folder}, its vot{part} or their sequences: expected VOT{part}")
+    names = read_names(root / "list.txt")
+    return LazySequences(dict.fromkeys(names), functools.partial(_read, root))
+
+
+def _read(root: Path, name: str, key: None) -> Sequence:
+    """One sequence; frames whose region is unknown or empty have no box."""
+    folder = root / name
+    pictures = list_pictures(folder / "color" if (folder / "color").is_dir() else folder)
+    found = read_annotation(folder / "groundtruth.txt", len(pictures), read=read_regions)
+    visible = valid(found.boxes_xywh)
+    return Sequence(name, PictureFrames(pictures[: len(visible)]), found.boxes_xywh, visible, flaws=found.flaws)

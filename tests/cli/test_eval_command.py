@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import cv2
+import layouts
 import numpy as np
 import pytest
 
@@ -37,6 +38,20 @@ def evaluate(otb, tmp_path, capsys):
         return status, out, err
 
     return call
+
+
+@pytest.mark.parametrize("name", sorted(set(layouts.BENCHMARKS) - {"uav20l", "folder", "otb"}))
+def test_every_benchmark_by_its_name(tmp_path, capsys, name):
+    folder, output = layouts.BENCHMARKS[name](tmp_path / "set"), tmp_path / "out"
+    words = ("--tracker", "still", "--benchmark", name, "--data_dir", str(folder), "--output", str(output))
+    assert main(["eval", *words]) == 0, capsys.readouterr().err
+    told = json.loads((output / "report.json").read_text())
+    assert told["failed"] == {}
+    if name in ("trackingnet", "got10k_test"):
+        assert told["scores"] == {}
+        assert "not scored: the ground truth is not public" in capsys.readouterr().out
+    elif name != "nfs240":  # whose target moves: it does not move elsewhere
+        assert all(value > 0.95 for value in told["scores"].values()), told["scores"]
 
 
 def one_line(done, *words):

@@ -35,6 +35,7 @@ ARROWS: dict[str, set[str]] = {
     "limits": set(),
     "environment": set(),
     "drawing": set(),
+    "tiles": set(),
     "geometry": set(),
     "datasets": {"geometry"},
     "pipeline": {"geometry", "datasets"},
@@ -44,7 +45,7 @@ ARROWS: dict[str, set[str]] = {
     "tracking": {"geometry", "models", "checkpoint"},
     "evaluation": {"geometry", "datasets", "tracking"},
     "doctor": {"datasets", "models"},
-    "reports": {"training", "checkpoint"},  # of training the events of its log
+    "reports": {"training", "checkpoint", "tracking", "evaluation", "datasets"},  # of training the events of its log
     "cli": {
         *("geometry", "datasets", "pipeline", "models", "checkpoint", "training", "tracking", "evaluation", "doctor"),
         "reports",
@@ -65,7 +66,7 @@ ARROWS: dict[str, set[str]] = {
         "cli",
     },
 }
-LEAVES = {"errors", "config", "limits", "environment", "drawing"}
+LEAVES = {"errors", "config", "limits", "environment", "drawing", "tiles"}
 
 # package -> the rooms that may import it; every other package is free
 GUARDED: dict[str, set[str]] = {

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from ostrack_jax import tiles
 from ostrack_jax.drawing import TRACK_COLOUR, TRUTH_COLOUR
 from ostrack_jax.models.ostrack import Prediction
 from ostrack_jax.training import pictures
@@ -36,11 +37,11 @@ def _example(search=64):
 
 def _tiles(picture):
     """The picture's tiles as rows of columns, without captions and gaps."""
-    tile, gap = pictures.TILE, pictures.GAP
-    down, right = pictures.CAPTION + tile + gap, tile + gap
+    tile, gap = tiles.TILE, tiles.GAP
+    down, right = tiles.CAPTION + tile + gap, tile + gap
     rows, columns = (picture.shape[0] - gap) // down, (picture.shape[1] - gap) // right
     assert picture.shape == (gap + rows * down, gap + columns * right, 3)
-    corners = [[(gap + pictures.CAPTION + y * down, gap + x * right) for x in range(columns)] for y in range(rows)]
+    corners = [[(gap + tiles.CAPTION + y * down, gap + x * right) for x in range(columns)] for y in range(rows)]
     return [[picture[top : top + tile, left : left + tile] for top, left in row] for row in corners]
 
 
@@ -52,7 +53,7 @@ def _has(pixels, colour):
 def test_boxes_are_where_they_are_in_their_colours(search):
     batch, prediction = _example(search)
     (template, seen, *_), _ = _tiles(pictures.draw(batch, prediction))
-    middle, quarter = pictures.TILE // 2, pictures.TILE // 4
+    middle, quarter = tiles.TILE // 2, tiles.TILE // 4
     np.testing.assert_array_equal(template[middle, quarter], TRUTH_COLOUR)
     np.testing.assert_array_equal(template[middle, middle], GREY)
     np.testing.assert_array_equal(seen[round(0.1 * 256), round(0.7 * 256)], TRUTH_COLOUR)

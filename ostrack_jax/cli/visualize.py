@@ -1,0 +1,139 @@
+"""Draw what the network sees while it follows one object: elimination stages, attention, discriminative regions.
+
+SEQUENCE is a video or a folder of pictures, with the object's box in the first frame by --box; or, with --benchmark,
+the name of one of its sequences, whose true boxes are drawn too. Writes PNG sheets, a row a frame:
+
+  elimination.png   the candidates left after each stage (where the config eliminates any)
+  attention.png     what the template's centre token attends to, in each block
+  regions.png       on which parts it rests that the answer stands out
+
+Boxes answered are amber, true ones blue. Needs no display.
+
+Example:
+  ostrack visualize street.mp4 --box 312,140,48,96 --checkpoint weights/256 --output seen
+  ostrack visualize Girl --benchmark otb --data_dir /data/otb --checkpoint weights/256 --frames 10,50,90 --output seen
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import flags as absl_flags
+
+from ostrack_jax.cli import command
+from ostrack_jax.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ostrack_jax.datasets.sequence import Frames
+    from ostrack_jax.reports.sheets import Seen
+    from ostrack_jax.tracking.looks import Looker
+
+ARGUMENTS = ("SEQUENCE",)
+_ROWS = 6  # frames on a sheet, without --frames
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the command's flags."""
+    absl_flags.DEFINE_string("box", None, "x,y,w,h in the first frame, in pixels", flag_values=flags)
+    text = "a benchmark that has the sequence: got10k_val, otb, folder, synthetic .."
+    absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags)
+    absl_flags.DEFINE_string("data_dir", None, "the benchmark's folder", flag_values=flags)
+    text = "weights: a folder that `ostrack convert` wrote, a .safetensors file, a training's workdir, or WORKDIR/best"
+    absl_flags.DEFINE_string("checkpoint", None, text, flag_values=flags, required=True)
+    command.define_config(flags, required=False)
+    flags["config"].help = "a named config or the path of one, in place of the checkpoint's own; its model must fit"
+    text = f"the frames to draw, counted from 0, as 10,20,30; without it, {_ROWS} spread over the sequence"
+    absl_flags.DEFINE_list("frames", None, text, flag_values=flags)
+    text = "also write seen.mp4, all frames up to the last drawn; takes long"
+    absl_flags.DEFINE_boolean("video", False, text, flag_values=flags)
+    absl_flags.DEFINE_string("output", None, "the folder for the sheets", flag_values=flags, required=True)
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
+    """Track, look, draw."""
+    from ostrack_jax.checkpoint import load_weights, write_atomically
+    from ostrack_jax.cli.compiled import keep_compiled
+    from ostrack_jax.reports import sheets
+    from ostrack_jax.tiles import png
+    from ostrack_jax.tracking import video
+    from ostrack_jax.tracking.looks import Looker
+
+    frames, boxes = _open(flags, arguments[0])
+    chosen = _choose(flags.frames, len(frames))
+    output = Path(flags.output)
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output} is a file: expected a folder")
+    keep_compiled()
+    stored, weights = load_weights(Path(flags.checkpoint))
+    looker = Looker(stored if flags.config is None else command.read_config(flags), weights)
+    drawn: list[Seen] = []
+    looks = _looks(looker, frames, boxes, chosen, drawn)
+    if flags.video:
+        count = video.write_video(output / "seen.mp4", (sheets.page(one) for one in looks), 10.0)
+        print(f"{output / 'seen.mp4'}: {count} frames")
+    else:
+        for _ in looks:
+            pass
+    for name in ("elimination", "attention", "regions"):
+        if name != "elimination" or looker.config.model.eliminate_at:
+            path = output / f"{name}.png"
+            write_atomically(path, png(getattr(sheets, name)(drawn)))
+            print(path)
+
+
+def _open(flags: absl_flags.FlagValues, name: str) -> tuple[Frames, np.ndarray]:
+    """The frames and the boxes known in them, a row a frame: NaN for all but the first of one's own video."""
+    import numpy as np
+
+    from ostrack_jax.cli.track import open_frames, read_box
+
+    if (flags.box is None) == (flags.benchmark is None):
+        found = "neither" if flags.box is None else "both"
+        raise UserError(f"expected --box x,y,w,h, or --benchmark NAME with a sequence of it: found {found}")
+    if flags.benchmark is None:
+        if flags.data_dir is not None:
+            raise UserError("--data_dir goes with --benchmark")
+        frames = open_frames(Path(name))
+        boxes = np.full((len(frames), 4), np.nan)
+        boxes[0] = read_box(flags.box, frames[0].shape)
+        return frames, boxes
+    from ostrack_jax.evaluation import protocols
+
+    folder = None if flags.data_dir is None else Path(flags.data_dir)
+    (sequence,) = protocols.find(flags.benchmark).open(folder).select([name])
+    return sequence.frames, sequence.boxes_xywh
+
+
+def _choose(given: list[str] | None, length: int) -> list[int]:
+    """The frames to draw, in order; the first is the template's and cannot be searched."""
+    if length < 2:
+        raise UserError("the sequence has one frame: expected two or more, the first is the template's")
+    if given is None:
+        first, count = 1, min(_ROWS, length - 1)
+        return [first + round(i * (length - 1 - first) / max(count - 1, 1)) for i in range(count)]
+    if not given or not all(text.isdecimal() and len(text) < 10 and 1 <= int(text) < length for text in given):
+        raise UserError(f"--frames {','.join(given)}: expected numbers from 1 to {length - 1}, as 10,20,30")
+    return sorted({int(text) for text in given})
+
+
+def _looks(looker: Looker, frames: Frames, boxes: np.ndarray, chosen: list[int], drawn: list[Seen]) -> Iterator[Seen]:
+    """A look at each frame, tracking, up to the last of ``chosen``; those at the chosen go to ``drawn``."""
+    from rich.console import Console
+    from rich.progress import track as with_progress
+
+    from ostrack_jax.reports.sheets import Seen
+    from ostrack_jax.tracking.looks import within_search
+
+    looker.init(frames[0], boxes[0])
+    last = boxes[0]
+    for t in with_progress(range(1, chosen[-1] + 1), "frames", console=Console(stderr=True)):
+        look = looker.look(frames[t], last)
+        seen = Seen(t, look, within_search(boxes[t], last, looker.config.model))
+        last = look.box_xywh
+        if t in chosen:
+            drawn.append(seen)
+        yield seen

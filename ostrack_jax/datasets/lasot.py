@@ -11,6 +11,8 @@ import logging
 import re
 from pathlib import Path
 
+import numpy as np
+
 from ostrack_jax.datasets.annotations import read_annotation, valid
 from ostrack_jax.datasets.frames import PictureFrames, list_folder, list_pictures
 from ostrack_jax.datasets.lazy import LazySequences
@@ -108,8 +110,16 @@ def _read(root: Path, name: str, key: None) -> Sequence:
         raise UserError(f"no folder of the sequence {name} in {root}: expected {_such(name)}")
     pictures = list_pictures(folder / "img")
     found = read_annotation(folder / "groundtruth.txt", len(pictures), LABELS)
-    visible = valid(found.boxes_xywh)
+    present = np.ones(len(found.boxes_xywh), bool)
     for label in found.labels.values():
-        visible &= label == 0
-    frames = PictureFrames(pictures[: len(visible)])
-    return Sequence(name, frames, found.boxes_xywh, visible, flaws=found.flaws, missing=found.missing)
+        present &= label == 0
+    return Sequence(
+        name,
+        PictureFrames(pictures[: len(present)]),
+        found.boxes_xywh,
+        present & valid(found.boxes_xywh),
+        flaws=found.flaws,
+        missing=found.missing,
+        present=present if found.labels else None,
+        category=name.rpartition("-")[0],
+    )

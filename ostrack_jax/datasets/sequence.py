@@ -36,6 +36,10 @@ class Sequence:
       is_picture: a single picture whose box serves as template and search alike (COCO).
       flaws: what the reader found wrong and went on without, each in a line that names the file.
       missing: label files that sequences of this layout have and this one has not.
+      present: what the set's own list says of each frame, whatever its box (LaSOT: neither fully occluded nor out of
+        view); None where the set has no such list.
+      category: the target's class by the set's own name, such as `airplane`; empty where it has none.
+      attributes: what the set calls hard about the sequence, such as `fast motion`; empty where it does not say.
     """
 
     name: str
@@ -47,6 +51,9 @@ class Sequence:
     is_picture: bool = False
     flaws: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    present: Bool[np.ndarray, " t"] | None = None
+    category: str = ""
+    attributes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.lazy import LazySequences
@@ -19,7 +19,7 @@ from ostrack_jax.datasets.readers import open_dataset
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.datasets.vot import YEARS
 from ostrack_jax.errors import unknown
-from ostrack_jax.evaluation import metrics
+from ostrack_jax.evaluation import metrics, published, toolkits
 from ostrack_jax.evaluation.metrics import Answered, Scores
 
 
@@ -47,7 +47,7 @@ class Protocol:
       reader: of `ostrack_jax.datasets.readers`; ``part`` of its data.
       form: of the result files, see `results`.
       counted: which frames of a sequence may count.
-      conventions: functions of `metrics`, each giving some of the scores; none where the ground truth is not public.
+      conventions: functions of `conventions`, each giving some scores; none where the truth is not public.
       options: of the reader, where the benchmark fixes some.
       split: of the reader, where the benchmark is a published list.
       server: that scores where the ground truth is not public, as `submission` names it; else empty.
@@ -87,33 +87,51 @@ class Protocol:
         text = "not scored: the ground truth is not public; `ostrack submit {}` packs results for its server"
         return text.format(self.server) if self.server else ""
 
+    def answer(self, sequence: Sequence, result_xywh: Float[np.ndarray, "r 4"]) -> Answered:
+        """What a score needs of ``sequence`` with these boxes; a picture is read where nothing else says its size."""
+        width, height = sequence.size_wh or sequence.frames[0].shape[1::-1]
+        present = sequence.present
+        if present is None and sequence.cover is not None:
+            present = sequence.cover > 0
+        return Answered(
+            sequence.name,
+            result_xywh,
+            sequence.boxes_xywh,
+            self.counted(sequence),
+            (int(width), int(height)),
+            present,
+            sequence.category,
+            sequence.attributes,
+        )
+
     def score(self, answers: list[Answered]) -> Scores:
         """The numbers of all conventions."""
         return metrics.combine(*(convention(answers) for convention in self.conventions))
 
 
 _MADE_UP = {"seed": 0, "sequences": 20, "frames": 60, "width": 240, "height": 180}
-_BOTH = (metrics.got10k_scores, metrics.otb_scores)
-_ANALYSIS = (metrics.otb_scores,)
+_BOTH = (toolkits.got10k_scores, toolkits.otb_scores)
+_PUBLISHED = (published.published_scores,)
+_UAV = (published.uav_scores,)
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
         Protocol("folder", "folder", "test", "otb", visible, _BOTH),
         Protocol("got10k_test", "got10k", "test", "got10k", covered, (), server="got10k"),
-        Protocol("got10k_val", "got10k", "val", "got10k", covered, (metrics.got10k_scores,)),
-        Protocol("itb", "itb", "test", "otb", every, _ANALYSIS),
-        Protocol("lasot", "lasot", "test", "otb", every, _ANALYSIS),
-        Protocol("lasot_ext", "lasot_ext", "test", "otb", every, _ANALYSIS),
-        Protocol("nfs240", "nfs", "240", "otb", every, _ANALYSIS),
-        Protocol("nfs30", "nfs", "30", "otb", every, _ANALYSIS),
-        Protocol("otb", "otb", "test", "otb", every, (metrics.otb_scores,)),
-        Protocol("otb100", "otb", "test", "otb", every, _ANALYSIS, split="otb100"),
+        Protocol("got10k_val", "got10k", "val", "got10k", covered, (toolkits.got10k_scores,)),
+        Protocol("itb", "itb", "test", "otb", every, (published.itb_scores,)),
+        Protocol("lasot", "lasot", "test", "otb", every, (published.lasot_scores,)),
+        Protocol("lasot_ext", "lasot_ext", "test", "otb", every, _PUBLISHED),
+        Protocol("nfs240", "nfs", "240", "otb", every, _PUBLISHED),
+        Protocol("nfs30", "nfs", "30", "otb", every, _PUBLISHED),
+        Protocol("otb", "otb", "test", "otb", every, (toolkits.otb_scores,)),
+        Protocol("otb100", "otb", "test", "otb", every, _PUBLISHED, split="otb100"),
         Protocol("synthetic", "synthetic", "test", "otb", visible, _BOTH, _MADE_UP),
-        Protocol("tc128", "tc128", "test", "otb", every, _ANALYSIS),
-        Protocol("tnl2k", "tnl2k", "test", "otb", every, _ANALYSIS),
+        Protocol("tc128", "tc128", "test", "otb", every, _PUBLISHED),
+        Protocol("tnl2k", "tnl2k", "test", "otb", every, _PUBLISHED),
         Protocol("trackingnet", "trackingnet", "test", "otb", every, (), server="trackingnet"),
-        Protocol("uav123", "uav", "uav123", "otb", every, _ANALYSIS),
-        Protocol("uav20l", "uav", "uav20l", "otb", every, _ANALYSIS),
+        Protocol("uav123", "uav", "uav123", "otb", every, _UAV),
+        Protocol("uav20l", "uav", "uav20l", "otb", every, _UAV),
         *(Protocol(f"vot{year}", "vot", year, "otb", visible, _BOTH) for year in YEARS),
     )
 }

@@ -32,7 +32,10 @@ from ostrack_jax.evaluation.results import Result
 from ostrack_jax.evaluation.runner import Outcome
 
 REPORT_FILE = "report.json"
-HEADINGS = {"ao": "AO", "sr50": "SR0.5", "sr75": "SR0.75", "success_auc": "AUC", "precision": "P"}
+HEADINGS = {
+    **{"ao": "AO", "sr50": "SR0.5", "sr75": "SR0.75", "success_auc": "AUC", "op50": "OP50", "op75": "OP75"},
+    **{"precision": "P", "norm_precision": "P_norm", "miou": "mIoU"},
+}
 
 
 def build(

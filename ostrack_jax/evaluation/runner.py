@@ -168,9 +168,7 @@ def _one(
         if result is None:
             results.write(folder, name, form, track_sequence(tracker, sequence, meter))
             result = results.read(folder, name, form)  # what is scored is what is on disk
-        size = sequence.size_wh or sequence.frames[0].shape[1::-1]
-        truth = sequence.boxes_xywh
-        answered = Answered(name, result.boxes_xywh, truth, protocol.counted(sequence), (int(size[0]), int(size[1])))
+        answered = protocol.answer(sequence, result.boxes_xywh)
     except FAILURES as e:
         return Outcome(name, "failed", f"{type(e).__name__}: {' '.join(str(e).split())}")
     return Outcome(name, state, "", result, answered)

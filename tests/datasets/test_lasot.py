@@ -41,7 +41,11 @@ def test_visible_is_what_neither_label_hides(tmp_path):
     (folder / "full_occlusion.txt").write_text("0,1,0,0,0")
     (folder / "out_of_view.txt").write_text("0,0,1,0,0\n")
     (folder / "groundtruth.txt").write_text("1,2,3,4\n" * 3 + "0,0,0,0\n1,2,3,4\n")
-    assert open_lasot(tmp_path)[0].visible.tolist() == [True, False, False, False, True]
+    sequence = open_lasot(tmp_path)[0]
+    assert sequence.visible.tolist() == [True, False, False, False, True]
+    assert sequence.present is not None
+    assert sequence.present.tolist() == [True, False, False, True, True]
+    assert sequence.category == "cat"
 
 
 def test_flaws_of_the_real_data_are_survived(tmp_path, caplog):

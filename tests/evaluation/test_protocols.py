@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import metrics, protocols, submission
+from ostrack_jax.evaluation import protocols, submission
 
 
 def test_unknown_names_come_with_the_nearest():
@@ -36,8 +36,10 @@ def test_which_frames_count(sequence):
     [
         ("got10k_val", ["ao", "sr50", "sr75"]),
         ("otb", ["success_auc", "precision"]),
-        ("folder", list(metrics.MEANING)),
-        ("synthetic", list(metrics.MEANING)),
+        ("otb100", ["success_auc", "op50", "op75", "precision", "norm_precision"]),
+        ("itb", ["success_auc", "op50", "op75", "precision", "norm_precision", "miou"]),
+        ("folder", ["ao", "sr50", "sr75", "success_auc", "precision"]),
+        ("synthetic", ["ao", "sr50", "sr75", "success_auc", "precision"]),
     ],
 )
 def test_which_scores_it_has(name, keys):

@@ -4,11 +4,15 @@ Results that are there and whole are not tracked again, so an interrupted run go
 the result files of the benchmark's own format, report.json with the scores and what made them, and run.json, by
 which results of different trackers are never mixed. Ends with status 1 where a sequence failed.
 
+The same command may run several times at once, on one machine or on hosts that see the same --output: they share the
+sequences, one takes over what another that was killed has left, and all end when all is done.
+
 Example:
   ostrack eval --checkpoint weights/256 --benchmark got10k_val --data_dir /data/got10k --output results/256
   ostrack eval --tracker opencv:nano --tracker_files peers --benchmark otb --data_dir /data/otb --output results/nano
   python eval.py --config configs/vitb_256_mae_ce_32x4_ep300.py --checkpoint weights/256 \\
       --benchmark otb --data_dir /data/otb --output results/otb --sequences Girl,Crossing
+  ostrack eval --checkpoint weights/256 --benchmark otb --data_dir /data/otb --output results/otb --batch 32
 """
 
 from __future__ import annotations
@@ -40,6 +44,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     text = "the folder for results and report, made where it is not there"
     absl_flags.DEFINE_string("output", None, text, flag_values=flags, required=True)
     absl_flags.DEFINE_list("sequences", None, "some of its sequences alone, as a,b", flag_values=flags)
+    text = "sequences tracked at once, in one step of the network; where there are fewer left, slots stay empty"
+    absl_flags.DEFINE_integer("batch", 1, text, lower_bound=1, upper_bound=1024, flag_values=flags)
     trackers.define(flags)
 
 
@@ -58,7 +64,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     output = Path(flags.output)
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file: expected a folder")
-    told = score(trackers.choose(flags), protocol, sequences, output)
+    told = score(trackers.choose(flags, flags.batch), protocol, sequences, output)
     report.show(told, Console())
     print(f"report: {output / report.REPORT_FILE}")
     return 1 if told["failed"] else 0
@@ -66,16 +72,14 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
 
 def score(chosen: trackers.Chosen, protocol: Protocol, sequences: LazySequences, output: Path) -> dict[str, Any]:
     """Track what is not yet tracked, and write the report; see `report.build` for its keys."""
-    from ostrack_jax.evaluation import report, runner
+    from ostrack_jax.evaluation import processes, report, runner
 
-    outcomes = runner.evaluate(chosen.tracker, protocol, sequences, output, chosen.made_by)
-    told = report.build(
-        protocol,
-        outcomes,
-        chosen.made_by,
-        config=chosen.config,
-        compile_seconds=chosen.compile_seconds,
-        command=shlex.join(sys.argv),
-    )
+    about = {
+        "command": shlex.join(sys.argv),
+        "config": chosen.config,
+        "compile_seconds": chosen.compile_seconds,
+    }
+    outcomes = runner.evaluate(chosen.tracker, protocol, sequences, output, chosen.made_by, about=about)
+    told = report.build(protocol, outcomes, chosen.made_by, processes=processes.read_all(output), **about)
     report.write(output, told)
     return told

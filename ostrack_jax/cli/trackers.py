@@ -46,8 +46,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("tracker_files", None, text, flag_values=flags)
 
 
-def choose(flags: absl_flags.FlagValues) -> Chosen:
-    """The tracker that the flags ask for, compiled.
+def choose(flags: absl_flags.FlagValues, targets: int = 1) -> Chosen:
+    """The tracker that the flags ask for, compiled; one of a checkpoint for ``targets`` at once.
 
     Raises:
       UserError: both or none are asked for, an unknown name, missing or broken files, weights that do not fit.
@@ -58,21 +58,23 @@ def choose(flags: absl_flags.FlagValues) -> Chosen:
     if flags.tracker is not None:
         if flags.config is not None:
             raise UserError("--config goes with --checkpoint, not with --tracker")
+        if targets > 1:
+            raise UserError("--batch goes with --checkpoint: the trackers of --tracker know one target at a time")
         return of_baseline(flags.tracker, None if flags.tracker_files is None else Path(flags.tracker_files))
     if flags.tracker_files is not None:
         raise UserError("--tracker_files goes with --tracker, not with --checkpoint")
-    return of_checkpoint(Path(flags.checkpoint), None if flags.config is None else command.read_config(flags))
+    return of_checkpoint(Path(flags.checkpoint), None if flags.config is None else command.read_config(flags), targets)
 
 
-def of_checkpoint(path: Path, config: Config | None = None) -> Chosen:
-    """The tracker of a checkpoint, by its own config or by ``config``, compiled."""
+def of_checkpoint(path: Path, config: Config | None = None, targets: int = 1) -> Chosen:
+    """The tracker of a checkpoint, by its own config or by ``config``, compiled for ``targets`` at once."""
     from ostrack_jax.checkpoint import load_weights, sha256
     from ostrack_jax.tracking.tracker import Tracker
 
     keep_compiled()
     stored, weights = load_weights(path)
     config = stored if config is None else config
-    tracker = Tracker(config, weights)
+    tracker = Tracker(config, weights, targets)
     whole = to_dict(config)
     # Of a config, what training alone reads says nothing about the answers.
     made_by = {"weights_sha256": sha256(weights), "model": whole["model"], "track": whole["track"]}

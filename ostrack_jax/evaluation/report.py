@@ -2,11 +2,13 @@
 
 Keys of the report: `benchmark`; `tracker`; `scores` (of all sequences that have a result, keys of `metrics.MEANING`,
 shares in 0..1, null where no frame counts); `sequences` (by name: `state` done | skipped, `frames`, `fps`, its own
-scores); `failed` (by name: the reason); `counts` (`done`, `skipped`, `failed`); `speed` (`fps`: frames a second of
-`update` alone, without pictures read, first frames and compiling; `first_frame_seconds`: the median of `init`;
-`compile_seconds`, null where nothing is compiled); `made_by`; `config` (null for baselines); `not_scored` (why there
-are no scores: the ground truth is not public; else empty); `weights_sha256`; `commit`;
-`versions`; `hardware`; `command`; `finished` (UTC).
+scores, `process` that tracked it); `failed` (by name: the reason); `counts` (`done`, `skipped`, `failed`); `speed`
+(`fps`: frames a second of a process, in `update` alone, without pictures read, first frames and compiling;
+`first_frame_seconds`: the median of `init`; `compile_seconds`, null where nothing is compiled); `made_by`; `config`
+(null for baselines); `not_scored` (why there are no scores: the ground truth is not public; else empty);
+`weights_sha256`; `commit`; `versions`; `hardware`; `command`; `finished` (UTC): of the process that wrote the report;
+`processes`: all that made results here, in this run and before, as `evaluation.processes` keeps them, in place of their
+sequences how many they finished, without what is told above.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import datetime
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,7 @@ def build(
     config: Mapping[str, Any] | None = None,
     compile_seconds: float | None = None,
     command: str = "",
+    processes: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The report of one run, as JSON can hold it.
 
@@ -56,12 +59,14 @@ def build(
       config: the tracker's whole config, where it has one.
       compile_seconds: what the tracker's executables took, where it has some.
       command: as the user typed it.
+      processes: records of all that made the results.
     """
     whole = [outcome for outcome in outcomes if outcome.answered is not None and outcome.result is not None]
     scores = protocol.score([outcome.answered for outcome in whole if outcome.answered is not None])
     found = {outcome.name: outcome.result for outcome in whole if outcome.result is not None}
     states = {outcome.name: outcome.state for outcome in whole}
     counts = Counter(outcome.state for outcome in outcomes)
+    owners = _owners(processes)
     report = {
         "benchmark": protocol.name,
         "tracker": made_by.get("tracker"),
@@ -69,10 +74,8 @@ def build(
         "not_scored": protocol.not_scored,
         "sequences": {
             name: {
-                "state": states[name],
-                "frames": len(result.times_s),
-                "fps": fps(result),
-                **scores.sequences.get(name, {}),
+                **{"state": states[name], "frames": len(result.times_s), "fps": fps(result)},
+                **{"process": owners.get(name), **scores.sequences.get(name, {})},
             }
             for name, result in found.items()
         },
@@ -91,6 +94,7 @@ def build(
         "hardware": environment.hardware(),
         "command": command,
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "processes": [_process(record) for record in processes],
     }
     return _without_nan(report)
 
@@ -100,6 +104,23 @@ def fps(*several: Result) -> float:
     seconds = sum(float(result.times_s[1:].sum()) for result in several)
     frames = sum(len(result.times_s) - 1 for result in several)
     return frames / seconds if seconds > 0 else float("nan")
+
+
+def _owners(processes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Who made each result: who finished it last, else (one killed before it could say so) who started it."""
+    return {
+        name: record["process"]
+        for state in ("started", "done")
+        for record in processes
+        for name, said in record["sequences"].items()
+        if said == state
+    }
+
+
+def _process(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report tells of a process's record."""
+    short = {key: value for key, value in record.items() if key not in ("config", "made_by", "sequences")}
+    return short | {"finished_sequences": sum(state == "done" for state in record["sequences"].values())}
 
 
 def write(folder: Path, report: Mapping[str, Any]) -> Path:

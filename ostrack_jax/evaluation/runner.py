@@ -2,6 +2,7 @@
 
 The tracker starts on frame 0 with the ground truth and is never started again. Results are written as each sequence
 ends; a sequence whose result is there and whole is skipped; one that fails is told apart and does not stop the others.
+Any number of processes may work on one folder: each sequence is done by one of them, and all end when all is done.
 """
 
 from __future__ import annotations
@@ -13,25 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ostrack_jax.datasets.annotations import read_text
 from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results
+from ostrack_jax.evaluation.claims import Claims
 from ostrack_jax.evaluation.metrics import Answered
+from ostrack_jax.evaluation.passes import FAILURES, Ended, Passes, first_box, reason_of
+from ostrack_jax.evaluation.processes import ProcessRecord
 from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.results import Result
-from ostrack_jax.tracking.track import TrackerLike
+from ostrack_jax.tracking.track import ManyTracker, OneTarget, TrackerLike
 
 RUN_FILE = "run.json"
-# What a sequence can fail by: unreadable pictures, boxes no tracker can start on, a device out of memory. Other
-# errors are mistakes of the program and stop it.
-FAILURES = (UserError, cv2.error, ValueError, OSError, RuntimeError)
+# seconds between looks at what other processes have given back: with nothing else to do, and beside own work
+_IDLE_POLL, _BUSY_POLL = 0.5, 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Outcome:
 
     Attributes:
       name: of the sequence.
-      state: done (tracked now) | skipped (its result was there) | failed.
+      state: done (tracked now, by this process or one beside it) | skipped (its result was there) | failed.
       reason: why it failed, one line; else empty.
       result: as its files have it; None where it failed, like ``answered``, which is what a score needs of it.
     """
@@ -67,9 +67,9 @@ class Meter:
         if self._seconds > 0:
             self.progress.update(self._task, rate=f"{self._frames / self._seconds:.1f} frames/s")
 
-    def starts(self, name: str) -> None:
-        """Now comes sequence ``name``."""
-        self.progress.update(self._task, description=name)
+    def says(self, what: str) -> None:
+        """What is at work: a sequence's name, or how many there are."""
+        self.progress.update(self._task, description=what)
 
     def ended(self) -> None:
         """One more sequence."""
@@ -77,40 +77,44 @@ class Meter:
 
 
 def evaluate(
-    tracker: TrackerLike,
+    tracker: TrackerLike | ManyTracker,
     protocol: Protocol,
     sequences: LazySequences,
     folder: Path,
     made_by: Mapping[str, Any],
     console: Console | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> list[Outcome]:
-    """Track every sequence that has no whole result in ``folder`` yet.
+    """Track every sequence that has no whole result in ``folder`` yet, and that no other process is at.
 
     Args:
-      tracker: started anew on each sequence.
+      tracker: started anew on each sequence. Where it has several slots (`Tracker` with ``targets``), so many sequences
+        are tracked at once.
       protocol: says the form of the result files and which frames count.
       sequences: of the benchmark, all or some.
       folder: of the results; made if it is not there.
       made_by: what the answers follow from (tracker, weights' hash, config), as JSON can hold it. Kept as `run.json`:
         results that something else made are not mixed with these.
       console: for the progress bar; None: the terminal's standard error.
+      about: what else is to be kept of this process (command, config), see `processes`.
+
+    Returns:
+      the outcome of every sequence, in their order, whichever process tracked it.
 
     Raises:
       UserError: ``folder`` holds results that something else made, or names that cannot be files.
     """
     results.check_names(sequences.names, protocol.form)
-    claim(folder, protocol, sequences, made_by)
+    check_maker(folder, protocol, sequences, made_by)
+    slots = tracker if isinstance(tracker, ManyTracker) else OneTarget(tracker)
     meter = Meter(len(sequences), console or Console(stderr=True))
-    outcomes = []
-    with meter.progress:
-        for i, name in enumerate(sequences.names):
-            meter.starts(name)
-            outcomes.append(_one(tracker, protocol, sequences, i, folder, meter))
-            meter.ended()
-    return outcomes
+    with meter.progress, Claims(folder) as claims, Passes(slots, meter.frame) as passes:
+        about = {"targets": slots.targets, "made_by": dict(made_by), **(about or {})}
+        record = ProcessRecord(folder, claims.process, about)
+        return _Run(protocol, sequences, folder, claims, passes, record, meter).to_the_end()
 
 
-def claim(folder: Path, protocol: Protocol, sequences: LazySequences, made_by: Mapping[str, Any]) -> None:
+def check_maker(folder: Path, protocol: Protocol, sequences: LazySequences, made_by: Mapping[str, Any]) -> None:
     """Write `run.json`, or find there that the results in ``folder`` were made by the same."""
     wanted = json.loads(json.dumps({"benchmark": protocol.name, **made_by}))  # as it will be read: lists, no tuples
     path = folder / RUN_FILE
@@ -131,54 +135,100 @@ def claim(folder: Path, protocol: Protocol, sequences: LazySequences, made_by: M
     results.write_text(path, json.dumps(wanted, indent=2) + "\n")
 
 
-def track_sequence(tracker: TrackerLike, sequence: Sequence, meter: Meter | None = None) -> Result:
-    """One pass: start on frame 0 with its true box, then frame by frame. Reading the pictures is not timed.
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """This process's part in an evaluation."""
 
-    Raises:
-      UserError: frame 0 has no true box to start with; or what frames and tracker raise.
-      ValueError: the tracker answered a box that is no box.
-    """
-    start = _first_box(sequence)
-    length = len(sequence)
-    boxes, times, scores = np.tile(start, (length, 1)), np.zeros(length), np.full(length, np.nan)
-    for t in range(length):
-        frame = sequence.frames[t]
-        began = time.perf_counter()
-        if t == 0:
-            tracker.init(frame, start)
-        else:
-            track = tracker.update(frame)
-            boxes[t], scores[t] = track.box_xywh, track.score
-        times[t] = time.perf_counter() - began
-        if not np.isfinite(boxes[t]).all():
-            raise ValueError(f"frame {t}: the tracker answered the box {boxes[t].tolist()}")
-        if meter is not None and t > 0:
-            meter.frame(times[t])
-    return Result(boxes, times, scores)
+    protocol: Protocol
+    sequences: LazySequences
+    folder: Path
+    claims: Claims
+    passes: Passes
+    record: ProcessRecord
+    meter: Meter
 
+    def to_the_end(self) -> list[Outcome]:
+        """Every sequence's outcome, in the order of the set."""
+        outcomes: dict[int, Outcome] = {}
+        for i in range(len(self.sequences)):
+            self._settle(outcomes, i, "skipped")
+        left = [i for i in range(len(self.sequences)) if i not in outcomes]
+        if self.passes.slots > 1:  # long ones first: at the end few slots are left empty
+            left.sort(key=lambda i: -len(self.sequences[i]))
+        due = 0.0
+        while left or len(self.passes):
+            if time.monotonic() >= due:
+                left, due = self._fill(left, outcomes), time.monotonic() + _BUSY_POLL
+            ended = self.passes.step()
+            for each in ended:
+                self._end(each, outcomes)
+            if left and not len(self.passes) and not ended:
+                self.meter.says("waiting for other processes")
+                time.sleep(_IDLE_POLL)
+            due = due if len(self.passes) and not ended else 0.0
+        names = [self.sequences.names[i] for i, outcome in outcomes.items() if outcome.state != "failed"]
+        self.claims.clear(names)
+        return [outcomes[i] for i in range(len(self.sequences))]
 
-def _one(
-    tracker: TrackerLike, protocol: Protocol, sequences: LazySequences, i: int, folder: Path, meter: Meter
-) -> Outcome:
-    name, form = sequences.names[i], protocol.form
-    try:
-        sequence = sequences[i]
-        result = results.read_whole(folder, name, form, _first_box(sequence), len(sequence))
-        state = "done" if result is None else "skipped"
+    def _fill(self, indices: list[int], outcomes: dict[int, Outcome]) -> list[int]:
+        """Begin sequences that are free until every slot is taken; those that are still to be done, by whomever."""
+        left = []
+        for place, i in enumerate(indices):
+            if self.passes.full:
+                return [*left, *indices[place:]]
+            if self._settle(outcomes, i, "done"):
+                continue
+            if not self.claims.take(self.sequences.names[i]):
+                left.append(i)
+            elif not self._settle(outcomes, i, "done"):  # it may have been finished and given back in between
+                self._begin(i, outcomes)
+        return left
+
+    def _begin(self, i: int, outcomes: dict[int, Outcome]) -> None:
+        name = self.sequences.names[i]
+        try:
+            self.passes.begin(i, self.sequences[i])
+        except FAILURES as e:
+            self._end(Ended(i, None, reason_of(e)), outcomes)
+            return
+        self.record.note(name, "started")
+        self.meter.says(name if len(self.passes) == 1 else f"{len(self.passes)} at once")
+
+    def _end(self, ended: Ended, outcomes: dict[int, Outcome]) -> None:
+        """Write what came of a pass."""
+        i, name, reason = ended.index, self.sequences.names[ended.index], ended.reason
+        if ended.result is not None:
+            try:
+                results.write(self.folder, name, self.protocol.form, ended.result)
+            except OSError as e:
+                reason = reason_of(e)
+        self.record.note(name, "failed" if reason else "done")
+        if not reason and self._settle(outcomes, i, "done"):
+            return
+        reason = reason or "RuntimeError: its result was written, but is not there"
+        self.claims.fail(name, reason)
+        outcomes[i] = Outcome(name, "failed", reason)
+        self.meter.ended()
+
+    def _settle(self, outcomes: dict[int, Outcome], i: int, state: str) -> bool:
+        """Whether nothing is left to do for sequence ``i``: then its outcome is noted, ``state`` where it is good."""
+        try:
+            outcome = self._outcome(i, state)
+        except FAILURES as e:
+            outcome = Outcome(self.sequences.names[i], "failed", reason_of(e))
+        if outcome is not None:
+            outcomes[i] = outcome
+            self.meter.ended()
+        return outcome is not None
+
+    def _outcome(self, i: int, state: str) -> Outcome | None:
+        name, sequence = self.sequences.names[i], self.sequences[i]
+        # what is scored is what is on disk
+        result = results.read_whole(self.folder, name, self.protocol.form, first_box(sequence), len(sequence))
         if result is None:
-            results.write(folder, name, form, track_sequence(tracker, sequence, meter))
-            result = results.read(folder, name, form)  # what is scored is what is on disk
-        answered = protocol.answer(sequence, result.boxes_xywh)
-    except FAILURES as e:
-        return Outcome(name, "failed", f"{type(e).__name__}: {' '.join(str(e).split())}")
-    return Outcome(name, state, "", result, answered)
-
-
-def _first_box(sequence: Sequence) -> np.ndarray:
-    box = sequence.boxes_xywh[0]
-    if not (np.isfinite(box).all() and (box[2:] > 0).all()):
-        raise UserError(f"sequence {sequence.name}: frame 0 has no box to start with, found {box.tolist()}")
-    return box
+            reason = self.claims.failure(name)
+            return None if reason is None else Outcome(name, "failed", reason)
+        return Outcome(name, state, "", result, self.protocol.answer(sequence, result.boxes_xywh))
 
 
 def _differs(key: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

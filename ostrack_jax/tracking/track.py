@@ -1,4 +1,4 @@
-"""What a tracker answers for one frame, and the interface every tracker here has."""
+"""What a tracker answers for one frame, and the interfaces trackers here have: of one target, of several."""
 
 from __future__ import annotations
 
@@ -33,3 +33,49 @@ class TrackerLike(Protocol):
     def update(self, frame: UInt8[np.ndarray, "h w 3"]) -> Track:
         """Where the target is in the next RGB frame."""
         ...
+
+
+@runtime_checkable
+class ManyTracker(Protocol):
+    """Targets in numbered slots, each in a video of its own, that are moved together.
+
+    Attributes:
+      targets: how many there may be at once.
+    """
+
+    targets: int
+
+    def start(self, slot: int, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
+        """Start a target in ``slot``, whatever was there, with its box in pixels of the RGB ``frame``."""
+        ...
+
+    def look(self, slot: int, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Take the next frame of the target in ``slot``; threads may call it, each for slots of its own."""
+        ...
+
+    def move(self) -> dict[int, Track]:
+        """Where each target is that looked since the last `move`, by slot."""
+        ...
+
+
+class OneTarget:
+    """A tracker of one target as a `ManyTracker` with a single slot."""
+
+    targets = 1
+
+    def __init__(self, tracker: TrackerLike) -> None:
+        self._tracker = tracker
+        self._frame: UInt8[np.ndarray, "h w 3"] | None = None
+
+    def start(self, slot: int, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
+        """`init` of the tracker."""
+        self._tracker.init(frame, box_xywh)
+
+    def look(self, slot: int, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Keep the frame for `move`."""
+        self._frame = frame
+
+    def move(self) -> dict[int, Track]:
+        """`update` of the tracker."""
+        frame, self._frame = self._frame, None
+        return {} if frame is None else {0: self._tracker.update(frame)}

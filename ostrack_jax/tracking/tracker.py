@@ -1,21 +1,20 @@
-"""The tracker. Enters: RGB frames and a first box. Leaves: a `Track` per frame.
+"""The tracker. Enters: RGB frames and first boxes. Leaves: a `Track` per frame and target.
 
 tracker = Tracker.from_checkpoint("weights")
 tracker.init(first_frame, (x, y, w, h))
 track = tracker.update(next_frame)  # track.box_xywh, track.score
+
+Several targets go through the network together, in one video (`Tracker.from_checkpoint("weights", targets=3)`, `init`
+with three boxes, `update_all`) or each in its own: `start`, then `look` and `move` for every frame.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Float, UInt8
 
 from ostrack_jax.checkpoint import load_weights
@@ -23,98 +22,115 @@ from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 from ostrack_jax.geometry.boxes import clip_xywh
 from ostrack_jax.geometry.crops import box_to_crop, crop_to_frame, square_crop
-from ostrack_jax.models.weights import model_of
-from ostrack_jax.tracking.prior import hann
+from ostrack_jax.tracking.network import TrackingNetwork
 from ostrack_jax.tracking.track import Track
+
+Frame = UInt8[np.ndarray, "h w 3"]
 
 
 class Tracker:
-    """One target through one video at a time; `init` starts anew.
+    """One target through one video at a time, or up to ``targets`` at once; `init` starts anew.
 
-    Everything is compiled when the tracker is made, for crops of a fixed size: no frame, whatever its size, compiles
-    anything again. The template is prepared once, in `init`.
+    Everything is compiled when the tracker is made, for crops of a fixed size and a fixed number of slots: no frame,
+    whatever its size, and no slot that is empty, compiles anything again. A template is prepared once, at its start.
 
     Attributes:
+      targets: how many there may be at once; each has a slot, counted from 0.
       compile_seconds: what making the executables took.
     """
 
-    def __init__(self, config: Config, weights: Mapping[str, Any]):
-        self.config = config
-        graph, self._state = nnx.split(model_of(config.model, weights))
-        started = time.perf_counter()
-        self._embed, self._predict = _compile(config, graph, self._state)
-        self.compile_seconds = time.perf_counter() - started
-        self._template: Any = None
-        self._box_xywh: np.ndarray | None = None
+    def __init__(self, config: Config, weights: Mapping[str, Any], targets: int = 1):
+        if targets < 1:
+            raise UserError(f"a tracker of {targets} targets: expected at least 1")
+        self.config, self.targets = config, targets
+        self._network = TrackingNetwork(config, weights, targets)
+        self.compile_seconds = self._network.compile_seconds
+        size = config.model.search_size
+        self._searches = np.zeros((targets, size, size, 3), np.uint8)
+        self._boxes_xywh: dict[int, np.ndarray] = {}
+        self._looked: dict[int, tuple[float, tuple[int, int]]] = {}  # the crop's resize factor, the frame's size
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, config: Config | None = None) -> Tracker:
+    def from_checkpoint(cls, path: str | Path, config: Config | None = None, targets: int = 1) -> Tracker:
         """The tracker of a weights folder, a ``.safetensors`` file or a training workdir.
 
         ``config`` replaces the one stored there (its model must fit the weights).
         """
         stored, weights = load_weights(Path(path))
-        return cls(config or stored, weights)
+        return cls(config or stored, weights, targets)
 
-    def init(
-        self, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Sequence[float | int] | Float[np.ndarray, " 4"]
-    ) -> None:
-        """Start on RGB ``frame`` with the target's box in pixels.
+    def init(self, frame: Frame, box_xywh: Sequence[Any] | Float[np.ndarray, "*n 4"]) -> None:
+        """Start on RGB ``frame`` with the target's box in pixels, or with a box for each of up to ``targets``.
 
         Raises:
-          UserError: the frame is no RGB picture of bytes, or the box has no area or is not finite.
+          UserError: the frame is no RGB picture of bytes, or a box has no area or is not finite.
         """
         _check_frame(frame)
-        box = np.asarray(box_xywh, np.float64)
-        if box.shape != (4,):
+        boxes = np.asarray(box_xywh, np.float64)
+        boxes = boxes[None] if boxes.ndim == 1 else boxes
+        if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise UserError(f"a box has four numbers x, y, w, h: found {box_xywh!r}")
-        model = self.config.model
-        crop = square_crop(frame, box, model.template_factor, model.template_size)
-        inside = box_to_crop(box, box, crop.resize_factor, model.template_size).astype(np.float32)
-        self._template = self._embed(self._state, crop.image[None]), inside[None]
-        self._box_xywh = box
+        if not 1 <= len(boxes) <= self.targets:
+            raise UserError(f"{len(boxes)} boxes for a tracker of {self.targets}: make it with targets={len(boxes)}")
+        self._boxes_xywh.clear()
+        for slot, box in enumerate(boxes):
+            self.start(slot, frame, box)
 
-    def update(self, frame: UInt8[np.ndarray, "h w 3"]) -> Track:
+    def update(self, frame: Frame) -> Track:
         """Where the target is in the next frame: a box that keeps ``config.track.margin`` pixels inside the frame.
 
         Raises:
           UserError: the frame is no RGB picture of bytes.
-          RuntimeError: there was no `init`.
+          RuntimeError: there was no `init`, or there are several targets.
         """
-        if self._box_xywh is None:
+        if len(self._boxes_xywh) > 1:
+            raise RuntimeError(f"Tracker.update answers one target, there are {len(self._boxes_xywh)}: use update_all")
+        return self.update_all(frame)[0]
+
+    def update_all(self, frame: Frame) -> list[Track]:
+        """The same for every target that `init` was given, in that order."""
+        if not self._boxes_xywh:
             raise RuntimeError("Tracker.update before Tracker.init: there is no target yet")
+        for slot in self._boxes_xywh:
+            self.look(slot, frame)
+        tracks = self.move()
+        return [tracks[slot] for slot in self._boxes_xywh]
+
+    def start(self, slot: int, frame: Frame, box_xywh: Float[np.ndarray, " 4"]) -> None:
+        """Start a target in ``slot``, whatever was there, with its box in ``frame``; raises as `init`."""
         _check_frame(frame)
         model = self.config.model
-        crop = square_crop(frame, self._box_xywh, model.search_factor, model.search_size)
-        box, score = jax.device_get(self._predict(self._state, *self._template, crop.image[None]))
-        found = crop_to_frame(box[0].astype(np.float64), self._box_xywh, crop.resize_factor, model.search_size)
-        height, width = frame.shape[:2]
-        self._box_xywh = box_xywh = clip_xywh(found, height, width, self.config.track.margin)
-        return Track(box_xywh.copy(), float(score[0]))
+        crop = square_crop(frame, box_xywh, model.template_factor, model.template_size)
+        inside = box_to_crop(box_xywh, box_xywh, crop.resize_factor, model.template_size)
+        self._network.place(slot, crop.image, inside)
+        self._boxes_xywh[slot] = box_xywh.copy()
+        self._looked.pop(slot, None)
+
+    def look(self, slot: int, frame: Frame) -> None:
+        """Cut the search region of the target in ``slot`` out of its next frame. Several threads may, a slot each.
+
+        Raises:
+          UserError: the frame is no RGB picture of bytes.
+        """
+        _check_frame(frame)
+        model = self.config.model
+        crop = square_crop(frame, self._boxes_xywh[slot], model.search_factor, model.search_size)
+        self._searches[slot] = crop.image
+        self._looked[slot] = crop.resize_factor, frame.shape[:2]
+
+    def move(self) -> dict[int, Track]:
+        """Where each target is whose search region was cut since the last `move`: one step of the network for all."""
+        looked, self._looked = self._looked, {}
+        boxes, scores = self._network.predict(self._searches)
+        size, tracks = self.config.model.search_size, {}
+        for slot, (resize_factor, (height, width)) in sorted(looked.items()):
+            found = crop_to_frame(boxes[slot].astype(np.float64), self._boxes_xywh[slot], resize_factor, size)
+            box_xywh = self._boxes_xywh[slot] = clip_xywh(found, height, width, self.config.track.margin)
+            tracks[slot] = Track(box_xywh.copy(), float(scores[slot]))
+        return tracks
 
 
 def _check_frame(frame: Any) -> None:
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         found = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
         raise UserError(f"a frame is a numpy array uint8 (height, width, 3) in RGB: found {found}")
-
-
-def _compile(config: Config, graph: nnx.GraphDef, state: nnx.State) -> tuple[Callable, Callable]:
-    """Executables for the template's tokens and for box and score in a search region, ahead of time."""
-    model = config.model
-    window = jnp.asarray(hann(model.search_size // model.patch)) if config.track.window else None
-
-    def embed(state: nnx.State, template: jax.Array) -> jax.Array:
-        return nnx.merge(graph, state).embed_template(template)
-
-    def predict(state: nnx.State, tokens: jax.Array, template_box: jax.Array, search: jax.Array) -> Any:
-        prediction = nnx.merge(graph, state)(tokens, search, template_box, window=window)
-        return prediction.boxes, prediction.scores
-
-    template, search = (jax.ShapeDtypeStruct((1, s, s, 3), jnp.uint8) for s in (model.template_size, model.search_size))
-    tokens = jax.eval_shape(embed, state, template)
-    box = jax.ShapeDtypeStruct((1, 4), jnp.float32)
-    return (
-        jax.jit(embed).lower(state, template).compile(),
-        jax.jit(predict).lower(state, tokens, box, search).compile(),
-    )

@@ -27,6 +27,26 @@ class Oracle:
         return Track(frame[0, :4, 0] + np.array([self.off, 0, 0, 0], np.float64), 0.5)
 
 
+class Oracles:
+    """Three of them at once, as a tracker with three slots."""
+
+    targets = 3
+
+    def __init__(self, off=0.0):
+        self.oracles, self.frames, self.moved = [Oracle(off) for _ in range(3)], {}, []
+
+    def start(self, slot, frame, box_xywh):
+        self.oracles[slot].init(frame, box_xywh)
+
+    def look(self, slot, frame):
+        self.frames[slot] = frame
+
+    def move(self):
+        frames, self.frames = self.frames, {}
+        self.moved.append(len(frames))
+        return {slot: self.oracles[slot].update(frame) for slot, frame in frames.items()}
+
+
 class Unreadable:
     """Frames of which one cannot be read."""
 
@@ -66,6 +86,11 @@ def lazy(*sequences):
 @pytest.fixture
 def oracle():
     return Oracle
+
+
+@pytest.fixture
+def oracles():
+    return Oracles
 
 
 @pytest.fixture

@@ -177,7 +177,7 @@ def test_the_size_comes_from_the_picture_where_nothing_states_it(evaluate, oracl
     assert outcome.answered.size_wh == (100, 80)
 
 
-def test_reading_pictures_is_not_timed(sequence, oracle):
+def test_reading_pictures_is_not_timed(evaluate, sequence, oracle, listed):
     import dataclasses
 
     class Slow:
@@ -197,7 +197,46 @@ def test_reading_pictures_is_not_timed(sequence, oracle):
             return super().update(frame)
 
     slow = sequence("one", 4)
-    found = runner.track_sequence(Works(), dataclasses.replace(slow, frames=Slow(slow.frames)))
-    assert found.times_s.shape == (4,)
-    assert np.median(found.times_s[1:]) >= 0.01
-    assert min(found.times_s[1:]) < 0.05
+    (outcome,) = evaluate(Works(), listed(dataclasses.replace(slow, frames=Slow(slow.frames))))
+    times = outcome.result.times_s
+    assert times.shape == (4,)
+    assert np.median(times[1:]) >= 0.01
+    assert min(times[1:]) < 0.05
+
+
+def test_many_sequences_at_once(tmp_path, evaluate, oracle, oracles, sequence, listed):
+    lengths = {"a": 5, "b": 9, "c": 4, "d": 7, "e": 1}
+    sequences = listed(*(sequence(name, length, i) for i, (name, length) in enumerate(lengths.items())))
+    many = oracles(off=1.5)
+    found = evaluate(many, sequences)
+    assert states(found) == dict.fromkeys(lengths, "done")
+    # the longest first (b, d, a), then whoever is next as soon as one ends
+    assert [len(each.started) for each in many.oracles] == [1, 2, 2]
+    assert many.moved == [3, 3, 3, 3, 2, 3, 2, 2]
+    alone = evaluate(oracle(off=1.5), sequences, folder=tmp_path / "alone")
+    for one, other in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(one.result.boxes_xywh, other.result.boxes_xywh)
+        np.testing.assert_array_equal(one.result.scores, other.result.scores)
+
+
+def test_one_of_many_fails_alone(evaluate, oracles, sequence, listed):
+    bad = sequence("no start", 4, 5)
+    bad.boxes_xywh[0] = np.nan
+    unreadable = [sequence(f"broken {i}", 6, i, broken=i) for i in (0, 3)]
+    good = [sequence(f"good {i}", 6, i) for i in range(4)]
+    found = evaluate(oracles(), listed(bad, *unreadable, *good))
+    assert states(found) == {s.name: "done" if "good" in s.name else "failed" for s in (bad, *unreadable, *good)}
+    assert found[1].reason == "UserError: cannot read the picture 0.jpg"
+
+
+def test_a_step_that_fails_fails_all_that_are_in_it(evaluate, oracles, sequence, listed):
+    class OutOfMemory(oracles):
+        def move(self):
+            if len(self.moved) == 2:
+                self.moved.append(0)
+                raise RuntimeError("RESOURCE_EXHAUSTED")
+            return super().move()
+
+    found = evaluate(OutOfMemory(), listed(*(sequence(name, 6) for name in "abcd")))
+    assert states(found) == {"a": "failed", "b": "failed", "c": "failed", "d": "done"}
+    assert {outcome.reason for outcome in found[:3]} == {"RuntimeError: RESOURCE_EXHAUSTED"}

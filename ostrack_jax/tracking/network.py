@@ -1,0 +1,78 @@
+"""The network as a tracker calls it. Enters: weights, crops of many targets. Leaves: boxes and scores of all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float, UInt8
+
+from ostrack_jax.config import Config
+from ostrack_jax.models.weights import model_of
+from ostrack_jax.tracking.prior import hann
+
+
+class TrackingNetwork:
+    """Templates of a fixed number of targets on the device, and one compiled step that looks for them all.
+
+    Both executables are made at once: no frame size, and no number of targets below ``targets``, compiles again.
+
+    Attributes:
+      compile_seconds: what making the executables took.
+    """
+
+    def __init__(self, config: Config, weights: Mapping[str, Any], targets: int):
+        graph, self._state = nnx.split(model_of(config.model, weights))
+        began = time.perf_counter()
+        self._place, self._predict, self._templates = _compile(config, graph, self._state, targets)
+        self.compile_seconds = time.perf_counter() - began
+
+    def place(self, slot: int, template: UInt8[np.ndarray, "t t 3"], box_xywh_fractions: Float[np.ndarray, " 4"]):
+        """Keep a template crop, with its box as fractions of it, as the target in ``slot``; the others stay."""
+        box = box_xywh_fractions.astype(np.float32)
+        self._templates = self._place(self._state, self._templates, np.int32(slot), template, box)
+
+    def predict(
+        self, searches: UInt8[np.ndarray, "b s s 3"]
+    ) -> tuple[Float[np.ndarray, "b 4"], Float[np.ndarray, " b"]]:
+        """Box (cx, cy, w, h, fractions of the crop) and score in each slot's search crop.
+
+        Slots are computed apart from one another: what an empty one holds changes no other's answer.
+        """
+        return jax.device_get(self._predict(self._state, self._templates, searches))
+
+
+def _compile(
+    config: Config, graph: nnx.GraphDef, state: nnx.State, targets: int
+) -> tuple[Callable[..., Any], Callable[..., Any], Any]:
+    """Executables that put a template into its slot and that look for all targets; and the slots, empty."""
+    model = config.model
+    window = jnp.asarray(hann(model.search_size // model.patch)) if config.track.window else None
+
+    def embed(state: nnx.State, template: jax.Array) -> jax.Array:
+        return nnx.merge(graph, state).embed_template(template[None])[0]
+
+    def place(state: nnx.State, templates: Any, slot: jax.Array, template: jax.Array, box: jax.Array) -> Any:
+        tokens, boxes = templates
+        return tokens.at[slot].set(embed(state, template)), boxes.at[slot].set(box)
+
+    def predict(state: nnx.State, templates: Any, searches: jax.Array) -> Any:
+        tokens, boxes = templates
+        prediction = nnx.merge(graph, state)(tokens, searches, boxes, window=window)
+        return prediction.boxes, prediction.scores
+
+    crop = jax.ShapeDtypeStruct((model.template_size, model.template_size, 3), jnp.uint8)
+    searches = jax.ShapeDtypeStruct((targets, model.search_size, model.search_size, 3), jnp.uint8)
+    tokens = jax.eval_shape(embed, state, crop)
+    templates = (jnp.zeros((targets, *tokens.shape), tokens.dtype), jnp.zeros((targets, 4), jnp.float32))
+    slot, box = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((4,), jnp.float32)
+    return (
+        jax.jit(place, donate_argnums=1).lower(state, templates, slot, crop, box).compile(),
+        jax.jit(predict).lower(state, templates, searches).compile(),
+        templates,
+    )

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from ostrack_jax import environment
-from ostrack_jax.evaluation import protocols, report, runner
+from ostrack_jax.evaluation import processes, protocols, report, runner
 from ostrack_jax.evaluation.results import Result
 
 KEYS = [
@@ -28,10 +28,31 @@ def told(tmp_path, oracle, sequence, listed):
     """A run of three sequences, one of which fails, and its report."""
     sequences = listed(sequence("one", 6, 1), sequence("b[r]oken", 4, 2, broken=1), sequence("two", 1, 3))
     protocol, made_by = protocols.find("folder"), {"tracker": "oracle", "weights_sha256": "ab"}
-    quiet = Console(file=io.StringIO())
-    runner.evaluate(oracle(), protocol, listed(sequence("one", 6, 1)), tmp_path, made_by, quiet)
-    outcomes = runner.evaluate(oracle(), protocol, sequences, tmp_path, made_by, quiet)
-    return report.build(protocol, outcomes, made_by, config={"name": "x"}, compile_seconds=2.5, command="ostrack eval")
+    quiet, about = Console(file=io.StringIO()), {"config": {"name": "x"}, "command": "ostrack eval"}
+    runner.evaluate(oracle(), protocol, listed(sequence("one", 6, 1)), tmp_path, made_by, quiet, {"command": "before"})
+    outcomes = runner.evaluate(oracle(), protocol, sequences, tmp_path, made_by, quiet, about)
+    records = processes.read_all(tmp_path)
+    return report.build(protocol, outcomes, made_by, compile_seconds=2.5, processes=records, **about)
+
+
+def test_the_report_tells_which_process_made_what(told):
+    by_command = {process["command"]: process for process in told["processes"]}
+    assert told["sequences"]["one"]["process"] == by_command["before"]["process"]
+    assert told["sequences"]["two"]["process"] == by_command["ostrack eval"]["process"]
+    assert [by_command[c]["finished_sequences"] for c in ("before", "ostrack eval")] == [1, 1]
+    assert all(process["versions"] and process["hardware"] for process in told["processes"])
+    assert "config" not in told["processes"][0]
+
+
+def test_what_a_killed_process_has_made_is_its_own():
+    records = [
+        {"process": "killed", "sequences": {"a": "started", "b": "started"}},
+        {"process": "next", "sequences": {"b": "done", "c": "failed"}},
+        {"process": "killed too", "sequences": {"b": "started"}},
+    ]
+    told = report.build(protocols.find("otb"), [], {}, processes=records)
+    assert [process["finished_sequences"] for process in told["processes"]] == [0, 1, 0]
+    assert report._owners(records) == {"a": "killed", "b": "next"}
 
 
 def test_the_report_has_its_keys_and_numbers(told):
@@ -99,7 +120,7 @@ def test_results_without_a_public_truth_go_without_scores(tmp_path, oracle, sequ
     )
     told = report.build(protocol, outcomes, {})
     assert told["counts"]["done"] == 1
-    assert (told["scores"], list(told["sequences"]["a"])) == ({}, ["state", "frames", "fps"])
+    assert (told["scores"], list(told["sequences"]["a"])) == ({}, ["state", "frames", "fps", "process"])
     out = io.StringIO()
     report.show(told, Console(file=out, width=200))
     assert f"not scored: the ground truth is not public; `ostrack submit {name.split('_')[0]}` packs" in out.getvalue()

@@ -10,15 +10,11 @@ Example:
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from typing import Any, cast
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import flags as absl_flags
-from flax import nnx
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -26,9 +22,9 @@ from timing import interleaved, matrix_product, side, write
 
 from ostrack_jax import config as configs
 from ostrack_jax.cli.command import run
+from ostrack_jax.models.forward import compile_forward
 from ostrack_jax.models.macs import as_the_paper_counts, macs, parameters
-from ostrack_jax.models.ostrack import Prediction
-from ostrack_jax.models.weights import initial_weights, model_of
+from ostrack_jax.models.weights import initial_weights
 
 MODELS = tuple(f"vitb_{size}_mae_{ce}32x4_ep300" for size in (256, 384) for ce in ("", "ce_"))
 
@@ -66,26 +62,16 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 def _model(name: str, batch: int, dtype: str) -> tuple[dict[str, Any], Callable[[], object]]:
     """What is known of a model before it runs, and a function that runs its compiled forward pass once."""
     config = configs.load(name, [f"model.dtype={dtype}"]).model
-    graph, state = nnx.split(model_of(config, initial_weights(config, 0)))
-    rng = np.random.default_rng(0)
-    sizes = (config.template_size, config.search_size)
-    crops = [jnp.asarray(rng.integers(0, 256, (batch, size, size, 3), np.uint8)) for size in sizes]
-    box = jnp.tile(jnp.array([0.25, 0.25, 0.5, 0.5]), (batch, 1))
-
-    def forward(state: nnx.State, *crops: jax.Array) -> Prediction:
-        return nnx.merge(graph, state)(*crops)
-
-    began = time.perf_counter()
-    compiled = jax.jit(forward).lower(state, *crops, box).compile()
+    forward = compile_forward(config, initial_weights(config, 0), batch)
     parts = {part: batch * count for part, count in macs(config).items()}
     row = {
-        "compile_s": time.perf_counter() - began,
+        "compile_s": forward.compile_seconds,
         "parameters": parameters(config),
         "macs_by_part": parts,
         "macs_paper": as_the_paper_counts(parts),
         "macs_with_products": sum(parts.values()),
     }
-    return row, lambda: jax.block_until_ready(compiled(state, *crops, box))
+    return row, forward.run
 
 
 def _gains(rows: dict[str, dict[str, Any]]) -> dict[str, float]:

@@ -43,7 +43,7 @@ ARROWS: dict[str, set[str]] = {
     "checkpoint": {"models"},
     "training": {"geometry", "datasets", "pipeline", "models", "checkpoint"},
     "tracking": {"geometry", "models", "checkpoint"},
-    "evaluation": {"geometry", "datasets", "tracking"},
+    "evaluation": {"geometry", "datasets", "models", "tracking"},
     "doctor": {"datasets", "models"},
     "reports": {"training", "checkpoint", "tracking", "evaluation", "datasets"},  # of training the events of its log
     "cli": {

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 EVERY = [
     "train",
     "eval",
+    "profile",
     "submit",
     "track",
     "doctor",

@@ -16,6 +16,7 @@ from ostrack_jax.errors import UserError
 COMMANDS = {
     "train": "train a tracker from a config",
     "eval": "score a tracker on a benchmark",
+    "profile": "what a model costs here: MACs, memory, latency, with and without elimination",
     "submit": "pack results for an evaluation server: GOT-10k's, TrackingNet's",
     "data": "check folders of data",
     "report": "draw training runs: curves and pictures as PNG and HTML",

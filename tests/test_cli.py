@@ -30,6 +30,7 @@ EVERY = [
     "data check",
     "report",
     "report train",
+    "visualize",
 ]
 
 

@@ -66,21 +66,22 @@ def _read(root: Path, part: str, name: str, key: None) -> Sequence:
         visible &= found.labels["absence.label"] == 0
     if cover is not None:
         visible &= cover > 0
+    stated = read_text(folder / "meta_info.ini") if (folder / "meta_info.ini").is_file() else ""
+    category = re.search(r"^object_class\s*[:=][ \t]*(\S.*?)\s*$", stated, re.MULTILINE)
     return Sequence(
         name,
         PictureFrames(pictures[: len(visible)]),
         found.boxes_xywh,
         visible,
         cover,
-        _size(folder / "meta_info.ini"),
+        _size(stated),
         flaws=found.flaws,
         missing=found.missing if part != "test" else (),
+        category=category[1] if category and category[1] != "unknown" else "",
     )
 
 
-def _size(path: Path) -> tuple[int, int] | None:
-    """Width and height stated by `meta_info.ini` as `resolution: (w, h)`, or None where it states none."""
-    if not path.is_file():
-        return None
-    stated = re.search(r"resolution\s*[:=]\s*\(?\s*(\d{1,6})\s*[,x ]\s*(\d{1,6})", read_text(path))
+def _size(text: str) -> tuple[int, int] | None:
+    """Width and height that `meta_info.ini` states as `resolution: (w, h)`, or None where it states none."""
+    stated = re.search(r"resolution\s*[:=]\s*\(?\s*(\d{1,6})\s*[,x ]\s*(\d{1,6})", text)
     return (int(stated[1]), int(stated[2])) if stated else None

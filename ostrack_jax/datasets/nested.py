@@ -6,7 +6,8 @@ Each sequence is a folder with `groundtruth.txt`; it lies in the set's folder, o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ostrack_jax.datasets.annotations import read_annotation, valid
@@ -24,19 +25,19 @@ def open_tnl2k(folder: Path) -> LazySequences:
     Raises:
       UserError: there is none, or two of a name.
     """
-    return _open(folder, "TNL2K", "NAME/imgs/00001.jpg .. and NAME/groundtruth.txt, or folders of such")
+    return _open(folder, "TNL2K", _read, "NAME/imgs/00001.jpg .. and NAME/groundtruth.txt, or folders of such")
 
 
 def open_itb(folder: Path) -> LazySequences:
-    """Every sequence of ITB (180, of 9 scenarios) in ``folder``, scenario by scenario.
+    """Every sequence of ITB (180, of 9 scenarios) in ``folder``, scenario by scenario, which is their category.
 
     Raises:
       UserError: there is none, or two of a name.
     """
-    return _open(folder, "ITB", "SCENARIO/NAME/00001.jpg .. and SCENARIO/NAME/groundtruth.txt")
+    return _open(folder, "ITB", _read_scene, "SCENARIO/NAME/00001.jpg .. and SCENARIO/NAME/groundtruth.txt")
 
 
-def _open(folder: Path, what: str, shape: str) -> LazySequences:
+def _open(folder: Path, what: str, read: Callable[[str, Path], Sequence], shape: str) -> LazySequences:
     keys: dict[str, Path] = {}
     for place in sequences_below(folder):
         if place.name in keys:
@@ -44,7 +45,7 @@ def _open(folder: Path, what: str, shape: str) -> LazySequences:
         keys[place.name] = place
     if not keys:
         raise UserError(f"no sequence of {what} in {folder}: expected {shape}")
-    return LazySequences(keys, _read)
+    return LazySequences(keys, read)
 
 
 def sequences_below(folder: Path) -> Iterator[Path]:
@@ -62,6 +63,10 @@ def _read(name: str, place: Path) -> Sequence:
     found = read_annotation(place / BOXES, len(pictures))
     visible = valid(found.boxes_xywh)
     return Sequence(name, PictureFrames(pictures[: len(visible)]), found.boxes_xywh, visible, flaws=found.flaws)
+
+
+def _read_scene(name: str, place: Path) -> Sequence:
+    return dataclasses.replace(_read(name, place), category=place.parent.name)
 
 
 def _pictures(place: Path) -> Path:

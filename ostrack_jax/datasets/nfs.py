@@ -11,9 +11,9 @@ import functools
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from ostrack_jax.datasets.annotations import read_annotation, read_text, valid
+from ostrack_jax.datasets.annotations import Annotation, read_annotation, read_text, valid
 from ostrack_jax.datasets.frames import PictureFrames, list_pictures
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.published import Row, read_table
@@ -60,7 +60,7 @@ def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
     found = read_annotation(place / f"{name}.txt", len(pictures), read=lambda path: table)
     visible = valid(found.boxes_xywh)
     visible &= ~lost[: len(visible)]
-    return Sequence(name, PictureFrames(pictures[: len(visible)]), found.boxes_xywh, visible, flaws=found.flaws)
+    return _sequence(row, pictures, found, visible)
 
 
 def _rehosted(root: Path, name: str, row: Row) -> Sequence:
@@ -68,11 +68,22 @@ def _rehosted(root: Path, name: str, row: Row) -> Sequence:
     pictures = between(list_pictures(root / "sequences" / name), row.first, row.last)
     files = [root / "anno" / f"{prefix}{name}.txt" for prefix in ("nfs_", "")]
     found = read_annotation(next((path for path in files if path.is_file()), files[0]), len(pictures))
-    visible = valid(found.boxes_xywh)
-    return Sequence(name, PictureFrames(pictures[: len(visible)]), found.boxes_xywh, visible, flaws=found.flaws)
+    return _sequence(row, pictures, found, valid(found.boxes_xywh))
 
 
-def read_vatic(path: Path) -> tuple[Float[np.ndarray, "t 4"], np.ndarray]:
+def _sequence(row: Row, pictures: list[str], found: Annotation, visible: Bool[np.ndarray, " t"]) -> Sequence:
+    return Sequence(
+        row.name,
+        PictureFrames(pictures[: len(visible)]),
+        found.boxes_xywh,
+        visible,
+        flaws=found.flaws,
+        category=row.category,
+        attributes=row.attributes,
+    )
+
+
+def read_vatic(path: Path) -> tuple[Float[np.ndarray, "t 4"], Bool[np.ndarray, " t"]]:
     """Boxes as x, y, width, height, and which of them say that the target is out of view.
 
     Lines are those of the annotation tool VATIC: corners, the frame, three flags, a label in quotation marks. The

@@ -68,4 +68,5 @@ def _read(name: str, key: Key) -> Sequence:
     pictures = pictures[: len(boxes)]
     if row is not None and len(boxes) == row.last - row.first + 1:  # whole, so nobody has cut it yet
         pictures, boxes = pictures[row.omit :], boxes[row.omit :]
-    return Sequence(name, PictureFrames(pictures), boxes, valid(boxes))
+    category, attributes = (row.category, row.attributes) if row is not None else ("", ())
+    return Sequence(name, PictureFrames(pictures), boxes, valid(boxes), category=category, attributes=attributes)

@@ -17,6 +17,40 @@ from ostrack_jax.errors import UserError
 
 LISTS = ("got10k_train_full", "got10k_vot_train", "got10k_vot_val", "lasot_ext", "lasot_test", "lasot_train")
 TABLES = ("nfs", "otb100", "uav123")
+# What makes a sequence hard, by the short names of OTB (Wu et al. 2015) and UAV123 (Mueller et al. 2016).
+ATTRIBUTES = {
+    "ARC": "aspect ratio change",
+    "BC": "background clutter",
+    "CM": "camera motion",
+    "DEF": "deformation",
+    "FM": "fast motion",
+    "FOC": "full occlusion",
+    "IPR": "in-plane rotation",
+    "IV": "illumination variation",
+    "LR": "low resolution",
+    "MB": "motion blur",
+    "OCC": "occlusion",
+    "OPR": "out-of-plane rotation",
+    "OV": "out of view",
+    "POC": "partial occlusion",
+    "SOB": "similar object",
+    "SV": "scale variation",
+    "VC": "viewpoint change",
+}
+# Sequences of the sets as published, by reader and part; of readers without parts, by the empty name.
+OFFICIAL: dict[str, dict[str, int]] = {
+    "got10k": {"train": 9335, "val": 180, "test": 180},
+    "itb": {"": 180},
+    "lasot": {"train": 1120, "test": 280},
+    "lasot_ext": {"": 150},
+    "nfs": {"30": 100, "240": 100},
+    "otb": {"": 100},
+    "tc128": {"": 128},
+    "tnl2k": {"": 700},
+    "trackingnet": {"train": 30_132, "test": 511},
+    "uav": {"uav123": 123, "uav20l": 20},
+    "vot": {"2018": 60, "2019": 60, "2020": 60, "2021": 60, "2022": 62},
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +63,7 @@ class Row:
       first: number in the file name of its first picture; ``last`` of its last.
       category: the target's class, as the published analysis has it.
       omit: pictures and boxes at its beginning that the published analysis leaves out.
+      attributes: of the values of `ATTRIBUTES`, where the table has them.
     """
 
     name: str
@@ -37,6 +72,7 @@ class Row:
     last: int
     category: str
     omit: int = 0
+    attributes: tuple[str, ...] = ()
 
 
 def read_published(name: str) -> list[str]:
@@ -62,9 +98,16 @@ def read_table(name: str) -> list[Row]:
             int(row["last"]),
             row["category"],
             int(row.get("omit") or 0),
+            tuple(ATTRIBUTES[word] for word in row.get("attributes", "").split()),
         )
         for row in csv.DictReader(text.splitlines())
     ]
+
+
+def official(reader: str, part: str) -> int | None:
+    """How many sequences the published set has; None where that is not known."""
+    parts = OFFICIAL.get(reader, {})
+    return parts.get(part, parts.get(""))
 
 
 def expand(text: str) -> list[str]:

@@ -1,7 +1,8 @@
 """VOT's short-term layouts of 2018 to 2022. Enters: a folder, a year. Leaves: sequences, read lazily.
 
-`list.txt` names the sequences; each is a folder with `groundtruth.txt` (a region a line, see `regions`) and the
-pictures in `color/` or beside it. Polygons (2018, 2019), masks (2020, 2021, 2022) and rectangles become upright boxes.
+`list.txt` names the sequences; each is a folder with `groundtruth.txt` (a region a line, see `regions`), pictures in
+`color/` or beside it, and flags of what is hard in which frame (`occlusion.tag`). Polygons (2018, 2019), masks (2020,
+2021, 2022) and rectangles become upright boxes.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from ostrack_jax.datasets.annotations import read_annotation, read_names, valid
-from ostrack_jax.datasets.frames import PictureFrames, list_pictures
+from ostrack_jax.datasets.annotations import read_annotation, read_names, read_text, valid
+from ostrack_jax.datasets.frames import PictureFrames, list_folder, list_pictures
 from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.published import OFFICIAL
 from ostrack_jax.datasets.regions import read_regions
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.errors import UserError, unknown
 
-# Years and their public sequences.
-YEARS = {"2018": 60, "2019": 60, "2020": 60, "2021": 60, "2022": 62}
+YEARS = tuple(OFFICIAL["vot"])
 
 
 def open_vot(folder: Path, part: str = "2022") -> LazySequences:
@@ -47,4 +48,17 @@ def _read(root: Path, name: str, key: None) -> Sequence:
     pictures = list_pictures(folder / "color" if (folder / "color").is_dir() else folder)
     found = read_annotation(folder / "groundtruth.txt", len(pictures), read=read_regions)
     visible = valid(found.boxes_xywh)
-    return Sequence(name, PictureFrames(pictures[: len(visible)]), found.boxes_xywh, visible, flaws=found.flaws)
+    return Sequence(
+        name,
+        PictureFrames(pictures[: len(visible)]),
+        found.boxes_xywh,
+        visible,
+        flaws=found.flaws,
+        attributes=_tags(folder),
+    )
+
+
+def _tags(folder: Path) -> tuple[str, ...]:
+    """What is hard in some frame of a sequence, by the names of its files of flags a frame."""
+    files = [Path(entry) for entry in list_folder(folder) if entry.name.endswith((".tag", ".label"))]
+    return tuple(path.stem.replace("_", " ") for path in files if "1" in read_text(path).split())

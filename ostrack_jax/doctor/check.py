@@ -18,10 +18,11 @@ from ostrack_jax.datasets.annotations import valid
 from ostrack_jax.datasets.frames import PictureFrames
 from ostrack_jax.datasets.index import each
 from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.published import official
 from ostrack_jax.datasets.readers import open_dataset
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.doctor.finding import Finding
-from ostrack_jax.doctor.layouts import LAYOUTS, find_archives, why_not
+from ostrack_jax.doctor.layouts import find_archives, why_not
 from ostrack_jax.errors import UnknownNameError, UserError
 
 # What mends an error of a reader, by its words; the first that fits.
@@ -84,10 +85,10 @@ def open_checked(data: DataConfig, folder: Path) -> tuple[LazySequences | None, 
 
 def _whole(data: DataConfig, folder: Path, count: int) -> list[Finding]:
     """Whether all of the official set is there."""
-    official = LAYOUTS[data.reader].whole(data.part) if data.reader in LAYOUTS else None
-    if official is None or data.split not in ("all", "otb100") or count >= official:
+    whole = official(data.reader, data.part)
+    if whole is None or data.split not in ("all", "otb100") or count >= whole:
         return []
-    text = f"{count:,} of the {official:,} sequences of the official set are there"
+    text = f"{count:,} of the {whole:,} sequences of the official set are there"
     if archives := find_archives(folder):
         return [Finding("wrong", text, f"unpack the archives there ({', '.join(archives[:3])}, ...)")]
     if data.reader == "trackingnet" and data.part == "train":

@@ -12,6 +12,7 @@ from ostrack_jax.datasets.folder import open_folder
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.packed import is_packed, open_packed, read_manifest
 from ostrack_jax.datasets.paths import named_folder
+from ostrack_jax.datasets.published import official
 from ostrack_jax.datasets.readers import READERS, open_dataset
 from ostrack_jax.doctor.check import check_sequence
 from ostrack_jax.doctor.finding import Finding
@@ -76,7 +77,7 @@ def _parts(layout: Layout, folder: Path) -> list[Finding]:
             errors.append(Finding("wrong", str(e)))
             continue
         what = f"{layout.reader} {part} in {place}" if part else f"{layout.reader} in {place}"
-        found.append(_absent(what, layout, place, sequences) or _report(what, sequences, layout.whole(part)))
+        found.append(_absent(what, layout, place, sequences) or _report(what, sequences, official(layout.reader, part)))
     return found or errors[:1]
 
 
@@ -112,11 +113,11 @@ def _plain(folder: Path) -> list[Finding]:
     return [found if found.verdict == "ok" else Finding("note", found.text)]
 
 
-def _report(what: str, sequences: LazySequences, official: int | None) -> Finding:
+def _report(what: str, sequences: LazySequences, whole: int | None) -> Finding:
     """Count, and look at the first sequence."""
     text = f"{what}: {len(sequences)} sequences"
-    if official is not None and official != len(sequences):
-        text += f" (the official set has {official:,})"
+    if whole is not None and whole != len(sequences):
+        text += f" (the official set has {whole:,})"
     findings, counted = check_sequence(sequences, 0)
     if findings:
         return Finding("wrong", f"{text}; {sequences.names[0]}: {findings[0].text}", findings[0].fix)

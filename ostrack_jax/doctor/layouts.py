@@ -9,13 +9,13 @@ import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ostrack_jax.datasets import nfs, otb, uav
 from ostrack_jax.datasets.lasot import places
 from ostrack_jax.datasets.packed import is_packed
-from ostrack_jax.datasets.published import read_published
+from ostrack_jax.datasets.published import OFFICIAL, read_published
 from ostrack_jax.datasets.trackingnet import CHUNKS
 from ostrack_jax.datasets.vot import YEARS
 from ostrack_jax.doctor.finding import Finding
@@ -32,7 +32,6 @@ class Layout:
       reader: its name in `ostrack_jax.datasets.readers`.
       shape: what the folder holds, in words.
       looks: whether a folder is of this layout, by a few looks.
-      official: sequences of the official set by part; of a set without parts, by the empty name.
       homes: where a sequence of a list may lie in the folder, for sets with lists.
       slow: it takes minutes to open the first time.
     """
@@ -40,13 +39,13 @@ class Layout:
     reader: str
     shape: str
     looks: Callable[[Path], bool]
-    official: Mapping[str, int] = field(default_factory=dict)
     homes: Callable[[Path, str], tuple[Path, ...]] | None = None
     slow: bool = False
 
-    def whole(self, part: str) -> int | None:
-        """Sequences of the official part, None where that is not known."""
-        return self.official.get(part, self.official.get(""))
+    @property
+    def official(self) -> Mapping[str, int]:
+        """Sequences of the official set by part; of a set without parts, by the empty name."""
+        return OFFICIAL.get(self.reader, {})
 
     def parts(self, folder: Path) -> dict[str, Path]:
         """The parts that may lie in ``folder``, each with its own folder."""
@@ -153,32 +152,29 @@ LAYOUTS = {
             "got10k",
             "list.txt and a folder for each name in it, or train/, val/, test/ of such",
             _got10k,
-            {"train": 9335, "val": 180, "test": 180},
             lambda folder, name: (folder / name,),
         ),
         Layout(
             "lasot",
             "class/class-N/img or class-N/img",
             _lasot,
-            {"train": 1120, "test": 280},
             lambda folder, name: tuple(folder / place for place in places(name)),
         ),
         Layout(
             "trackingnet",
             "TRAIN_0 .. TRAIN_11 and TEST, each with anno/NAME.txt and frames/NAME/0.jpg ..",
             _trackingnet,
-            {"train": 30_132, "test": 511},
         ),
         Layout("coco", "annotations/instances_*.json and images/train2017 or train2017", _coco, slow=True),
         Layout("vid", "Data/VID and Annotations/VID", _vid, slow=True),
-        Layout("otb", otb.SHAPE, _otb, {"": 100}),
-        Layout("lasot_ext", "class/class-N/img or class-N/img, of its 15 classes", _lasot_ext, {"": 150}),
-        Layout("nfs", nfs.SHAPE, _nfs, dict.fromkeys(nfs.PARTS, 100)),
-        Layout("uav", uav.SHAPE, _uav, {"uav123": 123, "uav20l": 20}),
-        Layout("tnl2k", "NAME/imgs and NAME/groundtruth.txt, or folders of such", _tnl2k, {"": 700}),
-        Layout("tc128", "NAME/img, NAME/NAME_gt.txt and NAME/NAME_frames.txt", _tc128, {"": 128}),
-        Layout("itb", "SCENARIO/NAME with pictures and groundtruth.txt", _itb, {"": 180}),
-        Layout("vot", "list.txt and for each name in it NAME/color and NAME/groundtruth.txt", _vot, YEARS),
+        Layout("otb", otb.SHAPE, _otb),
+        Layout("lasot_ext", "class/class-N/img or class-N/img, of its 15 classes", _lasot_ext),
+        Layout("nfs", nfs.SHAPE, _nfs),
+        Layout("uav", uav.SHAPE, _uav),
+        Layout("tnl2k", "NAME/imgs and NAME/groundtruth.txt, or folders of such", _tnl2k),
+        Layout("tc128", "NAME/img, NAME/NAME_gt.txt and NAME/NAME_frames.txt", _tc128),
+        Layout("itb", "SCENARIO/NAME with pictures and groundtruth.txt", _itb),
+        Layout("vot", "list.txt and for each name in it NAME/color and NAME/groundtruth.txt", _vot),
     )
 }
 

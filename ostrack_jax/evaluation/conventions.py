@@ -15,6 +15,7 @@ CONVENTIONS: dict[str, Convention] = {
     "published": published.published_scores,
     "lasot": published.lasot_scores,
     "uav": published.uav_scores,
+    "tc128": published.tc128_scores,
     "itb": published.itb_scores,
     "excluding_invalid": published.excluding_scores,
     "got10k": toolkits.got10k_scores,

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 
 from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.published import official
 from ostrack_jax.datasets.readers import open_dataset
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.datasets.vot import YEARS
@@ -82,6 +83,11 @@ class Protocol:
         return open_dataset(self.data(data_dir, options))
 
     @property
+    def sequences(self) -> int | None:
+        """How many sequences the whole benchmark has; None where any number is right."""
+        return None if self.name == "otb" else official(self.reader, self.part)
+
+    @property
     def not_scored(self) -> str:
         """Why its results get no scores here; empty where they do."""
         text = "not scored: the ground truth is not public; `ostrack submit {}` packs results for its server"
@@ -127,7 +133,7 @@ PROTOCOLS = {
         Protocol("otb", "otb", "test", "otb", every, (toolkits.otb_scores,)),
         Protocol("otb100", "otb", "test", "otb", every, _PUBLISHED, split="otb100"),
         Protocol("synthetic", "synthetic", "test", "otb", visible, _BOTH, _MADE_UP),
-        Protocol("tc128", "tc128", "test", "otb", every, _PUBLISHED),
+        Protocol("tc128", "tc128", "test", "otb", every, (published.tc128_scores,)),
         Protocol("tnl2k", "tnl2k", "test", "otb", every, _PUBLISHED),
         Protocol("trackingnet", "trackingnet", "test", "otb", every, (), server="trackingnet"),
         Protocol("uav123", "uav", "uav123", "otb", every, _UAV),

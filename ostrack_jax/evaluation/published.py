@@ -69,6 +69,11 @@ def uav_scores(answers: Iterable[Answered]) -> Scores:
     return score(answers, Rules(precision=True, unknown_truth=True))
 
 
+def tc128_scores(answers: Iterable[Answered]) -> Scores:
+    """The published analysis on TC-128: NaN truth, at which the analysis itself stops, is a frame without target."""
+    return score(answers, Rules(unknown_truth=True))
+
+
 def lasot_scores(answers: Iterable[Answered]) -> Scores:
     """The published analysis on LaSOT: frames absent by its list are misses; a result that ends early is an error.
 

@@ -5,8 +5,9 @@ shares in 0..1, null where no frame counts); `sequences` (by name: `state` done 
 scores, `process` that tracked it); `failed` (by name: the reason); `counts` (`done`, `skipped`, `failed`); `speed`
 (`fps`: frames a second of a process, in `update` alone, without pictures read, first frames and compiling;
 `first_frame_seconds`: the median of `init`; `compile_seconds`, null where nothing is compiled); `made_by`; `config`
-(null for baselines); `not_scored` (why there are no scores: the ground truth is not public; else empty);
-`weights_sha256`; `commit`; `versions`; `hardware`; `command`; `finished` (UTC): of the process that wrote the report;
+(null for baselines); `not_scored` (why there are no scores: the ground truth is not public; else empty); `whole`
+(sequences of the whole benchmark, null where any number is right); `weights_sha256`; `commit`; `versions`;
+`hardware`; `command`; `finished` (UTC): of the process that wrote the report;
 `processes`: all that made results here, in this run and before, as `evaluation.processes` keeps them, in place of their
 sequences how many they finished, without what is told above.
 """
@@ -72,6 +73,7 @@ def build(
         "tracker": made_by.get("tracker"),
         "scores": scores.overall,
         "not_scored": protocol.not_scored,
+        "whole": protocol.sequences,
         "sequences": {
             name: {
                 **{"state": states[name], "frames": len(result.times_s), "fps": fps(result)},
@@ -149,6 +151,8 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     console.print(table)
     if report["not_scored"]:
         console.print(report["not_scored"], soft_wrap=True)
+    if report["whole"] not in (None, len(report["sequences"])):
+        console.print(f"[yellow]{len(report['sequences'])} of the benchmark's {report['whole']} sequences[/yellow]")
     counts = report["counts"]
     compiled = report["speed"]["compile_seconds"]
     console.print(

@@ -15,6 +15,7 @@ from ostrack_jax.datasets.tc128 import open_tc128
 from ostrack_jax.datasets.uav import open_uav, rows_of
 from ostrack_jax.datasets.vot import open_vot
 from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation.protocols import find
 
 
 def level(sequence, t: int) -> int:
@@ -154,6 +155,31 @@ def test_vot_as_downloaded_and_in_a_workspace(tmp_path, inner, color):
     np.testing.assert_array_equal(sequence.boxes_xywh, [[1, 2, 10, 8], [np.nan] * 4, [1, 2, 10, 8]])
     assert sequence.visible.tolist() == [True, False, True]
     assert level(sequence, 2) == 80
+
+
+@pytest.mark.parametrize(
+    ("name", "category", "attributes"),
+    [
+        ("lasot_ext", "atv", ()),
+        ("nfs240", "car", ()),
+        ("nfs30", "car", ()),
+        ("uav123", "aircraft", ("scale variation", "fast motion")),
+        ("uav20l", "car", ("scale variation", "fast motion")),
+        ("otb100", "face", ("out-of-plane rotation", "scale variation", "occlusion", "in-plane rotation")),
+        ("itb", "Cartoon", ()),
+        ("vot2018", "", ("camera motion",)),
+        ("got10k_val", "bear", ()),
+        ("folder", "", ()),
+    ],
+)
+def test_class_and_attributes_where_the_set_has_them(tmp_path, name, category, attributes):
+    root = layouts.BENCHMARKS[name](tmp_path)
+    if name == "got10k_val":
+        (root / "val/a/meta_info.ini").write_text("[METAINFO]\nobject_class: bear \nmajor_class: unknown\n")
+        (root / "val/b/meta_info.ini").write_text("[METAINFO]\nobject_class: unknown\n")
+        assert find(name).open(root)[1].category == ""
+    sequence = find(name).open(root)[0]
+    assert (sequence.category, sequence.attributes) == (category, attributes)
 
 
 def test_vot_elsewhere_is_told(tmp_path):

@@ -79,3 +79,28 @@ def test_made_up_sequences_need_no_data_and_are_fixed():
 def test_a_missing_folder_is_told(tmp_path):
     with pytest.raises(UserError, match="missing"):
         protocols.find("otb").open(tmp_path / "missing")
+
+
+def test_nan_in_tc128s_truth_is_a_miss(tmp_path):
+    benchmark, root = protocols.find("tc128"), layouts.tc128(tmp_path)
+    (root / "Ball_ce2/ball_ce2_gt.txt").write_text("1,2,10,8\nNaN,NaN,NaN,NaN\n1,2,10,8\n")
+    sequence = benchmark.open(root)[0]
+    scores = benchmark.score([benchmark.answer(sequence, np.array([[1.0, 2, 10, 8]] * 3))])
+    assert scores.overall["op50"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "folder", "sequences", "frames"),
+    [("otb100", "otb", 5, 374), ("lasot", "lasot", 1, 60), ("got10k_val", "got10k", 14, 923)],
+)
+def test_the_real_folders(shared_data, name, folder, sequences, frames):
+    benchmark = protocols.find(name)
+    found = benchmark.open(shared_data / folder)
+    assert (len(found), sum(map(len, found))) == (sequences, frames)
+    truth = benchmark.score([benchmark.answer(sequence, sequence.boxes_xywh) for sequence in found]).overall
+    still = [benchmark.answer(sequence, np.tile(sequence.boxes_xywh[0], (len(sequence), 1))) for sequence in found]
+    for key, value in benchmark.score(still).overall.items():
+        assert truth[key] > 0.95 > 0.8 > value, key
+    if name != "got10k_val":
+        assert all(sequence.category for sequence in found)

@@ -18,8 +18,8 @@ from ostrack_jax.evaluation import processes, protocols, report, runner
 from ostrack_jax.evaluation.results import Result
 
 KEYS = [
-    *("benchmark", "tracker", "scores", "not_scored", "sequences", "failed", "counts", "speed", "made_by", "config"),
-    *("weights_sha256", "commit", "versions", "hardware", "command", "finished", "processes"),
+    *("benchmark", "tracker", "scores", "not_scored", "whole", "sequences", "failed", "counts", "speed", "made_by"),
+    *("config", "weights_sha256", "commit", "versions", "hardware", "command", "finished", "processes"),
 ]
 
 
@@ -124,6 +124,7 @@ def test_results_without_a_public_truth_go_without_scores(tmp_path, oracle, sequ
     out = io.StringIO()
     report.show(told, Console(file=out, width=200))
     assert f"not scored: the ground truth is not public; `ostrack submit {name.split('_')[0]}` packs" in out.getvalue()
+    assert f"1 of the benchmark's {protocol.sequences} sequences" in out.getvalue()
     json.dumps(told, allow_nan=False)
 
 

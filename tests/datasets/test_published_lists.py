@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections import Counter
 
 import pytest
 
@@ -40,6 +41,15 @@ def test_every_list_is_whole(name):
         assert entries == sorted(entries, key=int)
 
 
+def test_official_counts_are_those_of_the_lists():
+    assert published.official("lasot", "test") == len(read_published("lasot_test"))
+    assert published.official("lasot_ext", "test") == len(read_published("lasot_ext"))
+    assert published.official("got10k", "train") == len(read_published("got10k_train_full"))
+    for part, table in (("uav123", "uav123"), ("", "otb100"), ("30", "nfs")):
+        assert published.official({"": "otb", "30": "nfs"}.get(part, "uav"), part) == len(read_table(table))
+    assert published.official("folder", "test") is None
+
+
 def test_lasot_is_parted():
     train, test = read_published("lasot_train"), read_published("lasot_test")
     assert not set(train) & set(test)
@@ -57,9 +67,20 @@ def test_every_table_has_the_published_totals(name, rows, videos, frames):
 def test_some_rows_of_the_tables():
     rows = {name: {row.name: row for row in read_table(name)} for name in TABLES}
     assert rows["uav123"]["bird1_3"] == published.Row("bird1_3", "bird1", 1573, 2437, "bird")
-    assert rows["otb100"]["Tiger1"] == published.Row("Tiger1", "Tiger1", 1, 354, "other", 5)
+    tiger = rows["otb100"]["Tiger1"]
+    assert (tiger.first, tiger.last, tiger.category, tiger.omit) == (1, 354, "other", 5)
     assert rows["otb100"]["Jogging-2"].video == "Jogging"
     assert rows["nfs"]["car_jumping"].last == 22
+    assert rows["nfs"]["Skydiving"].attributes == ("occlusion",)
+    assert rows["otb100"]["Basketball"].attributes[:2] == ("illumination variation", "out-of-plane rotation")
+
+
+def test_otbs_attributes_have_the_published_totals():
+    words = {"illumination variation": 38, "out-of-plane rotation": 63, "scale variation": 64, "occlusion": 49}
+    words |= {"deformation": 44, "motion blur": 29, "fast motion": 39, "in-plane rotation": 51, "out of view": 14}
+    words |= {"background clutter": 31, "low resolution": 9}
+    assert Counter(word for row in read_table("otb100") for word in row.attributes) == words
+    assert all(row.attributes for row in read_table("otb100"))
 
 
 def test_lasots_extension_has_classes_of_its_own():
@@ -97,6 +118,8 @@ def test_the_tables_are_the_published_ones(shared_data, name, prefix):
         assert (row.first, row.last) == (int(wanted["startFrame"]), int(wanted["endFrame"]))
         assert row.category == wanted["object_class"]
         assert row.omit == int(wanted.get("initOmit") or 0)
+        if name == "nfs":
+            assert bool(row.attributes) == (wanted["occlusion"] == "True")
 
 
 @pytest.mark.data

@@ -15,11 +15,13 @@ from jaxtyping import Bool, Float
 
 from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.packed import is_packed
+from ostrack_jax.datasets.paths import named_folder
 from ostrack_jax.datasets.published import official
 from ostrack_jax.datasets.readers import open_dataset
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.datasets.vot import YEARS
-from ostrack_jax.errors import unknown
+from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.evaluation import metrics, published, toolkits
 from ostrack_jax.evaluation.metrics import Answered, Scores
 
@@ -78,9 +80,16 @@ class Protocol:
           options: of the reader, over the benchmark's own (synthetic: seed, sequences, frames, width, height).
 
         Raises:
-          UserError: a missing or foreign folder, a wrong option.
+          UserError: a missing or foreign folder, a packed set (which keeps no lists of absent frames), a wrong option.
         """
-        return open_dataset(self.data(data_dir, options))
+        data = self.data(data_dir, options)
+        named = named_folder(self.reader, data.dir)
+        if named is not None and (is_packed(named[0]) or is_packed(named[0] / self.part)):
+            raise UserError(
+                f"{named[0]} is a packed set, for training: a benchmark is scored on the {self.reader} data as "
+                "downloaded, whose absent frames, classes and attributes packing leaves out"
+            )
+        return open_dataset(data)
 
     @property
     def sequences(self) -> int | None:

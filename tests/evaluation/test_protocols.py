@@ -89,6 +89,17 @@ def test_nan_in_tc128s_truth_is_a_miss(tmp_path):
     assert scores.overall["op50"] == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize("inner", ["", "test"])
+def test_a_packed_set_is_refused(tmp_path, monkeypatch, inner):
+    (tmp_path / inner).mkdir(exist_ok=True)
+    (tmp_path / inner / "packed.json").write_text("{}")
+    with pytest.raises(UserError, match=f"{tmp_path} is a packed set, for training"):
+        protocols.find("lasot").open(tmp_path)
+    monkeypatch.setenv("OSTRACK_LASOT_DIR", str(tmp_path))
+    with pytest.raises(UserError, match=r"a benchmark is scored on the lasot data as downloaded"):
+        protocols.find("lasot").open()
+
+
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("name", "folder", "sequences", "frames"),

@@ -38,7 +38,7 @@ class TrackingNetwork:
         self._templates = self._place(self._state, self._templates, np.int32(slot), template, box)
 
     def predict(
-        self, searches: UInt8[np.ndarray, "b s s 3"]
+        self, searches: UInt8[np.ndarray | jax.Array, "b s s 3"]
     ) -> tuple[Float[np.ndarray, "b 4"], Float[np.ndarray, " b"]]:
         """Box (cx, cy, w, h, fractions of the crop) and score in each slot's search crop.
 

@@ -36,6 +36,7 @@ class Tracker:
 
     Attributes:
       targets: how many there may be at once; each has a slot, counted from 0.
+      network: the compiled step, on ready crops.
       compile_seconds: what making the executables took.
     """
 
@@ -43,8 +44,8 @@ class Tracker:
         if targets < 1:
             raise UserError(f"a tracker of {targets} targets: expected at least 1")
         self.config, self.targets = config, targets
-        self._network = TrackingNetwork(config, weights, targets)
-        self.compile_seconds = self._network.compile_seconds
+        self.network = TrackingNetwork(config, weights, targets)
+        self.compile_seconds = self.network.compile_seconds
         size = config.model.search_size
         self._searches = np.zeros((targets, size, size, 3), np.uint8)
         self._boxes_xywh: dict[int, np.ndarray] = {}
@@ -102,7 +103,7 @@ class Tracker:
         model = self.config.model
         crop = square_crop(frame, box_xywh, model.template_factor, model.template_size)
         inside = box_to_crop(box_xywh, box_xywh, crop.resize_factor, model.template_size)
-        self._network.place(slot, crop.image, inside)
+        self.network.place(slot, crop.image, inside)
         self._boxes_xywh[slot] = box_xywh.copy()
         self._looked.pop(slot, None)
 
@@ -121,7 +122,7 @@ class Tracker:
     def move(self) -> dict[int, Track]:
         """Where each target is whose search region was cut since the last `move`: one step of the network for all."""
         looked, self._looked = self._looked, {}
-        boxes, scores = self._network.predict(self._searches)
+        boxes, scores = self.network.predict(self._searches)
         size, tracks = self.config.model.search_size, {}
         for slot, (resize_factor, (height, width)) in sorted(looked.items()):
             found = crop_to_frame(boxes[slot].astype(np.float64), self._boxes_xywh[slot], resize_factor, size)

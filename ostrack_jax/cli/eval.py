@@ -28,6 +28,8 @@ from ostrack_jax.cli import trackers
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ostrack_jax.datasets.lazy import LazySequences
     from ostrack_jax.evaluation.protocols import Protocol
 
@@ -64,10 +66,23 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     output = Path(flags.output)
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file: expected a folder")
-    told = score(trackers.choose(flags, flags.batch), protocol, sequences, output)
+    chosen = trackers.choose(flags, flags.batch)
+    tell_idle_devices(Console(stderr=True))
+    told = score(chosen, protocol, sequences, output)
     report.show(told, Console())
     print(f"report: {output / report.REPORT_FILE}")
     return 1 if told["failed"] else 0
+
+
+def tell_idle_devices(console: Console) -> None:
+    """Say so where there are more devices than the one that a process uses."""
+    jax = sys.modules.get("jax")  # a baseline runs without it
+    if jax is not None and jax.local_device_count() > 1:
+        console.print(
+            f"this process uses one of {jax.local_device_count()} devices: start the same command once for each "
+            "(CUDA_VISIBLE_DEVICES=0, =1, ..), and they share the sequences (docs/evaluation.md)",
+            soft_wrap=True,
+        )
 
 
 def score(chosen: trackers.Chosen, protocol: Protocol, sequences: LazySequences, output: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ EVERY = [
     "train",
     "eval",
     "profile",
+    "compare",
     "submit",
     "track",
     "doctor",

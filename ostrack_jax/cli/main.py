@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "train a tracker from a config",
     "eval": "score a tracker on a benchmark",
     "profile": "what a model costs here: MACs, memory, latency, with and without elimination",
+    "compare": "trackers side by side by their result files, ours and others' raw ones",
     "submit": "pack results for an evaluation server: GOT-10k's, TrackingNet's",
     "data": "check folders of data",
     "report": "draw training runs: curves and pictures as PNG and HTML",

@@ -17,7 +17,7 @@ from ostrack_jax.errors import UserError
 
 LISTS = ("got10k_train_full", "got10k_vot_train", "got10k_vot_val", "lasot_ext", "lasot_test", "lasot_train")
 TABLES = ("nfs", "otb100", "uav123")
-# What makes a sequence hard, by the short names of OTB (Wu et al. 2015) and UAV123 (Mueller et al. 2016).
+# What makes a sequence hard, by the short names of OTB (Wu et al. 2015), UAV123 (Mueller et al. 2016), LaSOT.
 ATTRIBUTES = {
     "ARC": "aspect ratio change",
     "BC": "background clutter",
@@ -33,6 +33,7 @@ ATTRIBUTES = {
     "OPR": "out-of-plane rotation",
     "OV": "out of view",
     "POC": "partial occlusion",
+    "ROT": "rotation",
     "SOB": "similar object",
     "SV": "scale variation",
     "VC": "viewpoint change",

@@ -44,4 +44,9 @@ def choose(names: list[str]) -> dict[str, Convention]:
 
 def meaning(name: str) -> str:
     """What a convention does, in a line: the first of its docstring."""
-    return (inspect.getdoc(find(name)) or "").splitlines()[0]
+    return first_line(find(name))
+
+
+def first_line(convention: Convention) -> str:
+    """The same of the function itself."""
+    return (inspect.getdoc(convention) or "").splitlines()[0]

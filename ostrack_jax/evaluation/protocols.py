@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ostrack_jax.config import DataConfig
+from ostrack_jax.datasets.boxes_only import NoPictures
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.packed import is_packed
 from ostrack_jax.datasets.paths import named_folder
@@ -104,7 +105,10 @@ class Protocol:
 
     def answer(self, sequence: Sequence, result_xywh: Float[np.ndarray, "r 4"]) -> Answered:
         """What a score needs of ``sequence`` with these boxes; a picture is read where nothing else says its size."""
-        width, height = sequence.size_wh or sequence.frames[0].shape[1::-1]
+        size = sequence.size_wh
+        if size is None and not isinstance(sequence.frames, NoPictures):
+            height, width = sequence.frames[0].shape[:2]
+            size = (width, height)
         present = sequence.present
         if present is None and sequence.cover is not None:
             present = sequence.cover > 0
@@ -113,7 +117,7 @@ class Protocol:
             result_xywh,
             sequence.boxes_xywh,
             self.counted(sequence),
-            (int(width), int(height)),
+            size,
             present,
             sequence.category,
             sequence.attributes,

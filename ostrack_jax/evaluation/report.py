@@ -98,7 +98,7 @@ def build(
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "processes": [_process(record) for record in processes],
     }
-    return _without_nan(report)
+    return without_nan(report)
 
 
 def fps(*several: Result) -> float:
@@ -167,10 +167,10 @@ def _cell(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """``value`` with None for each NaN, which JSON has not."""
     if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,102 @@
+"""Compare trackers by their result files: scores with intervals, who wins where, the same results by other rules.
+
+FOLDER holds one tracker's results: one of `ostrack eval`, or raw results as others publish them (pytracking, GOT-10k,
+OTB, LaSOT toolkit: NAME.txt or NAME/NAME_001.txt; commas, tabs or blanks; names in any case). NAME=FOLDER names the
+tracker. Only sequences that all of them have are scored, the others are told. Writes comparison.json, with the curves.
+The ground truth is that of --data_dir, or, where there are no pictures, of --truth.
+
+Example:
+  ostrack compare results/256 results/nano --data_dir /data/got10k --output compared
+  ostrack compare ATOM=raw/ATOM SiamBAN=raw/SiamBAN --benchmark otb100 --truth raw/groundtruth \\
+      --attributes raw/attributes --convention published,otb_toolkit,absent_left_out --output compared
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import flags as absl_flags
+
+from ostrack_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ostrack_jax.datasets.lazy import LazySequences
+    from ostrack_jax.evaluation.protocols import Protocol
+    from ostrack_jax.evaluation.raw_results import RawResults
+
+ARGUMENTS = ("FOLDER", "[FOLDER...]")
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the command's flags."""
+    text = "whose rules are used, see `ostrack eval --help`; without it, what the result folders say they are of"
+    absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags)
+    text = "the benchmark's folder; without it, where OSTRACK_<READER>_DIR or the file of paths says"
+    absl_flags.DEFINE_string("data_dir", None, text, flag_values=flags)
+    text = "in place of --data_dir, a folder of ground truth without pictures: NAME.txt, or NAME/groundtruth.txt"
+    absl_flags.DEFINE_string("truth", None, text, flag_values=flags)
+    text = "a folder of NAME.txt with a 0 or 1 for each attribute of the benchmark (OTB, LaSOT, UAV123)"
+    absl_flags.DEFINE_string("attributes", None, text, flag_values=flags)
+    text = "show the same results by these rules too, as a,b; all: by every one, with what each does"
+    absl_flags.DEFINE_list("convention", [], text, flag_values=flags)
+    absl_flags.DEFINE_list("sequences", None, "some of its sequences alone, as a,b", flag_values=flags)
+    absl_flags.DEFINE_string("output", None, "the folder for comparison.json", flag_values=flags, required=True)
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
+    """Read, score, tell."""
+    from rich.console import Console
+
+    from ostrack_jax.evaluation import comparison, comparison_view, protocols
+
+    trackers = _named(arguments)
+    protocol = protocols.find(_benchmark(flags.benchmark, trackers))
+    sequences = _sequences(flags, protocol)
+    output = Path(flags.output)
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output} is a file: expected a folder")
+    told = comparison.compare(protocol, sequences, trackers, flags.convention, shlex.join(sys.argv))
+    comparison_view.show(told, Console())
+    print(f"comparison: {comparison.write(output, told)}")
+    return 0
+
+
+def _named(words: list[str]) -> list[RawResults]:
+    """The result folders, under names that differ."""
+    from ostrack_jax.evaluation.raw_results import open_results
+
+    trackers = [open_results(word) for word in words]
+    names = [tracker.name for tracker in trackers]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"two trackers would be named {twice}: expected NAME=FOLDER for one of them")
+    return trackers
+
+
+def _benchmark(wanted: str | None, trackers: list[RawResults]) -> str:
+    said = sorted({tracker.benchmark for tracker in trackers if tracker.benchmark})
+    if wanted is not None:
+        return wanted
+    if len(said) != 1:
+        found = f"are of {' and '.join(said)}" if said else "do not say what they are of"
+        raise UserError(f"the results {found}: expected --benchmark")
+    return said[0]
+
+
+def _sequences(flags: absl_flags.FlagValues, protocol: Protocol) -> LazySequences:
+    from ostrack_jax.datasets import attributes
+    from ostrack_jax.datasets.boxes_only import open_boxes_only
+
+    if flags.truth is not None and flags.data_dir is not None:
+        raise UserError("--truth and --data_dir: expected one of them")
+    data_dir = None if flags.data_dir is None else Path(flags.data_dir)
+    if flags.truth is None:
+        sequences = protocol.open(data_dir)
+    else:
+        sequences = attributes.by_table(open_boxes_only(Path(flags.truth)), protocol.reader)
+    if flags.attributes is not None:
+        sequences = attributes.by_files(sequences, Path(flags.attributes), protocol.reader)
+    return sequences if flags.sequences is None else sequences.select(dict.fromkeys(flags.sequences))

@@ -1,0 +1,174 @@
+"""Trackers side by side. Enters: a benchmark's sequences, folders of results. Leaves: the comparison, as JSON holds it.
+
+Keys of the comparison (numbers are shares in 0..1 with the keys of `metrics.MEANING`, null where there is none):
+
+- `benchmark`; `rules`: of its scores, a line each; `keys`: the numbers there are, the headline first;
+- `sequences`: by name, `frames`, `category`, `attributes`: those that every tracker has; `left_out`: by name, the
+  trackers that lack it;
+- `trackers`: by name, in the order of the headline number: `folder`, `scores`, `intervals`, `curves`, `attributes`,
+  `categories` (see `summary`), `sequences` (by name, its numbers), `fps` (frames a second by the time files, null
+  without), `lengths` (by name [found, expected], results of another length than the truth);
+- `thresholds`: what the curves run over, see `summary.thresholds`;
+- `pairs`: `a`, `b`, `key`, `difference` (a less b), `interval` of it, sequences `won`, `lost`, `tied` by a;
+- `conventions`: the same results by other rules: by name, `meaning` and `trackers` (by name, `scores` or `refused`);
+- `bootstrap`: `samples`, `seed`, `confidence`; `commit`, `versions`, `command`, `finished` (UTC).
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ostrack_jax import environment
+from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation import conventions, intervals, report, results, summary
+from ostrack_jax.evaluation.metrics import Answered, Scores
+from ostrack_jax.evaluation.protocols import Protocol
+from ostrack_jax.evaluation.raw_results import RawResults
+
+COMPARISON_FILE = "comparison.json"
+# The number that trackers are ordered by, the first of these that there is.
+HEADLINES = ("ao", "success_auc")
+
+
+@dataclass(eq=False)
+class Entry:
+    """One tracker's answers, as they are gathered.
+
+    Attributes:
+      results: where they come from.
+      answers: one a sequence; ``lengths`` of those whose result is longer or shorter than the truth.
+      frames: that the time files speak of; ``seconds`` that they took.
+    """
+
+    results: RawResults
+    answers: list[Answered] = field(default_factory=list)
+    lengths: dict[str, list[int]] = field(default_factory=dict)
+    frames: int = 0
+    seconds: float = 0.0
+
+    def add(self, protocol: Protocol, sequence: Sequence) -> None:
+        """Read the result of ``sequence``, which must be there."""
+        boxes = self.results.read(sequence.name)
+        assert boxes is not None, sequence.name
+        if len(boxes) != len(sequence):
+            self.lengths[sequence.name] = [len(boxes), len(sequence)]
+        self.answers.append(protocol.answer(sequence, boxes))
+        times = self.results.read_times(sequence.name)
+        if times is not None and len(times) > 1:  # the first frame starts the tracker
+            self.frames, self.seconds = self.frames + len(times) - 1, self.seconds + float(times[1:].sum())
+
+
+def compare(
+    protocol: Protocol,
+    sequences: LazySequences,
+    trackers: list[RawResults],
+    other_rules: Iterable[str] = (),
+    command: str = "",
+) -> dict[str, Any]:
+    """Score every tracker on the sequences that all of them have.
+
+    Args:
+      protocol: of the benchmark, whose rules give the numbers.
+      sequences: of the benchmark, all or some; without pictures too where its rules need no frame size.
+      trackers: with names that differ.
+      other_rules: names of `conventions`, to show the same results by.
+      command: as the user typed it.
+
+    Raises:
+      UserError: no sequence that all have; results that are broken, or that the benchmark's rules refuse.
+    """
+    if protocol.not_scored:
+        raise UserError(f"{protocol.name} is {protocol.not_scored}")
+    conventions.choose(list(other_rules))  # a wrong name is told before the work
+    left_out = _left_out(sequences, trackers)
+    shared = [i for i, name in enumerate(sequences.names) if name not in left_out]
+    if not shared:
+        raise UserError(
+            f"no sequence of {protocol.name} has results of all trackers, e.g. {sequences.names[0]} lacks those of "
+            f"{', '.join(left_out[sequences.names[0]])}"
+        )
+    entries = [Entry(results) for results in trackers]
+    about = {}
+    for i in shared:
+        sequence = sequences[i]
+        about[sequence.name] = _about(sequence)
+        for entry in entries:
+            entry.add(protocol, sequence)
+    scores = {entry.results.name: protocol.score(entry.answers) for entry in entries}
+    keys = sorted(next(iter(scores.values())).overall, key=lambda key: key not in HEADLINES)
+    entries.sort(key=lambda entry: -scores[entry.results.name].overall[keys[0]])
+    told = {
+        "benchmark": protocol.name,
+        "rules": [conventions.first_line(convention) for convention in protocol.conventions],
+        "keys": keys,
+        "sequences": about,
+        "left_out": left_out,
+        "trackers": {entry.results.name: _told(entry, scores[entry.results.name]) for entry in entries},
+        "thresholds": summary.thresholds(next(iter(scores.values()))),
+        "pairs": _pairs({entry.results.name: scores[entry.results.name] for entry in entries}, keys),
+        "conventions": _other_rules(entries, other_rules),
+        "bootstrap": {"samples": intervals.SAMPLES, "seed": intervals.SEED, "confidence": intervals.CONFIDENCE},
+        "commit": environment.commit(),
+        "versions": environment.versions(),
+        "command": command,
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    return report.without_nan(told)
+
+
+def write(folder: Path, told: Mapping[str, Any]) -> Path:
+    """Write `comparison.json`; its path."""
+    path = folder / COMPARISON_FILE
+    results.write_text(path, json.dumps(told, indent=1, allow_nan=False) + "\n")
+    return path
+
+
+def _left_out(sequences: LazySequences, trackers: list[RawResults]) -> dict[str, list[str]]:
+    lacking = {
+        name: [tracker.name for tracker in trackers if tracker.boxes.find(name) is None] for name in sequences.names
+    }
+    return {name: missing for name, missing in lacking.items() if missing}
+
+
+def _about(sequence: Sequence) -> dict[str, Any]:
+    return {
+        "frames": len(sequence),
+        "category": sequence.category,
+        "attributes": list(sequence.attributes),
+    }
+
+
+def _told(entry: Entry, scores: Scores) -> dict[str, Any]:
+    return {
+        "folder": str(entry.results.folder),
+        "scores": scores.overall,
+        **summary.summarize(scores, entry.answers),
+        "sequences": scores.sequences,
+        "fps": entry.frames / entry.seconds if entry.seconds > 0 else None,
+        "lengths": entry.lengths,
+    }
+
+
+def _pairs(scores: dict[str, Scores], keys: list[str]) -> list[dict[str, Any]]:
+    return [
+        {"a": a, "b": b, "key": key, **asdict(intervals.paired(scores[a], scores[b], key))}
+        for a, b in itertools.combinations(scores, 2)
+        for key in keys
+    ]
+
+
+def _other_rules(entries: list[Entry], names: Iterable[str]) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for entry in entries:
+        for name, found in summary.by_other_rules(names, entry.answers).items():
+            meaning = found.pop("meaning")
+            told.setdefault(name, {"meaning": meaning, "trackers": {}})["trackers"][entry.results.name] = found
+    return told

@@ -1,0 +1,122 @@
+"""A comparison on the terminal. Enters: what `comparison.compare` leaves. Leaves: tables, numbers in percent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ostrack_jax.evaluation.report import HEADINGS
+
+_MOST_ROWS = 24  # of classes: all are in the JSON
+
+
+def show(told: Mapping[str, Any], console: Console) -> None:
+    """Print the numbers, the pairs, attributes and classes, the other rules, and what was left out and why."""
+    key = told["keys"][0]
+    console.print(_scores(told))
+    if told["pairs"]:
+        console.print(_pairs(told, key))
+    for groups, heading in (("attributes", "attribute"), ("categories", "class")):
+        table = _groups(told, groups, heading, key)
+        if table is not None:
+            console.print(table)
+    if told["conventions"]:
+        _other_rules(told, console)
+    left_out = told["left_out"]
+    if left_out:
+        named = "; ".join(f"{name} ({', '.join(lacking)})" for name, lacking in list(left_out.items())[:4])
+        more = ", ..." if len(left_out) > 4 else ""
+        console.print(f"[yellow]{len(left_out)} sequences left out[/yellow], not all have them: {escape(named)}{more}")
+    for name, tracker in told["trackers"].items():
+        if tracker["lengths"]:
+            some = ", ".join(f"{s} ({a} for {b} frames)" for s, (a, b) in list(tracker["lengths"].items())[:3])
+            console.print(f"{escape(name)}: {len(tracker['lengths'])} results of another length: {escape(some)}")
+
+
+def _scores(told: Mapping[str, Any]) -> Table:
+    count = len(told["sequences"])
+    table = _table(f"{told['benchmark']}, {count} sequences, in percent, 95 % intervals over sequences", "tracker")
+    for key in told["keys"]:
+        table.add_column(HEADINGS[key], justify="right", no_wrap=True)
+    table.add_column("frames/s", justify="right", no_wrap=True)
+    for name, tracker in told["trackers"].items():
+        cells = [_with_interval(tracker["scores"][key], tracker["intervals"][key]) for key in told["keys"]]
+        fps = tracker["fps"]
+        table.add_row(escape(name), *cells, "-" if fps is None else f"{fps:.1f}")
+    return table
+
+
+def _pairs(told: Mapping[str, Any], key: str) -> Table:
+    table = _table(f"pairs by {HEADINGS[key]}", "first, second")
+    for heading in ("first - second", "won", "lost", "tied"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for pair in told["pairs"]:
+        if pair["key"] == key:
+            difference = _with_interval(pair["difference"], pair["interval"], "+.1f")
+            counts = (str(pair[count]) for count in ("won", "lost", "tied"))
+            table.add_row(escape(f"{pair['a']}, {pair['b']}"), difference, *counts)
+    return table
+
+
+def _groups(told: Mapping[str, Any], groups: str, heading: str, key: str) -> Table | None:
+    """By attribute or class; the hardest of the first tracker on top. None where the benchmark has none."""
+    first, *_ = trackers = list(told["trackers"].values())
+    rows = [name for name, row in first[groups].items() if row[key] is not None]
+    if not rows:
+        return None
+    rows.sort(key=lambda name: first[groups][name][key])
+    table = _table(f"{HEADINGS[key]} by {heading}", heading)
+    for column in ("sequences", *map(escape, told["trackers"])):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name in rows[:_MOST_ROWS]:
+        table.add_row(
+            escape(name), str(first[groups][name]["sequences"]), *(_percent(t[groups][name][key]) for t in trackers)
+        )
+    if len(rows) > _MOST_ROWS:
+        table.caption = f"the {_MOST_ROWS} hardest of {len(rows)}"
+    return table
+
+
+def _other_rules(told: Mapping[str, Any], console: Console) -> None:
+    """The same results by other rules: a row each, then what each is."""
+    keys = [key for key in HEADINGS if any(key in _numbers(rule) for rule in told["conventions"].values())]
+    table = _table("the same results by other rules", "rules")
+    table.add_column("tracker", overflow="fold")
+    for key in keys:
+        table.add_column(HEADINGS[key], justify="right", no_wrap=True)
+    for name, rule in told["conventions"].items():
+        for tracker, found in rule["trackers"].items():
+            scores = found.get("scores", {})
+            if scores:
+                table.add_row(name, escape(tracker), *(_percent(scores[key]) if key in scores else "" for key in keys))
+    console.print(table)
+    for name, rule in told["conventions"].items():
+        refused = sorted({found["refused"] for found in rule["trackers"].values() if "refused" in found})
+        why = "".join(f" [yellow]Refused: {escape(reason)}[/yellow]" for reason in refused)
+        console.print(f"{name}: {rule['meaning']}{why}", highlight=False, soft_wrap=True)
+
+
+def _numbers(rule: Mapping[str, Any]) -> set[str]:
+    return {key for found in rule["trackers"].values() for key in found.get("scores", {})}
+
+
+def _table(title: str, first: str) -> Table:
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(first, overflow="fold")
+    return table
+
+
+def _percent(value: float | None, form: str = ".1f") -> str:
+    return "-" if value is None else f"{100 * value:{form}}"
+
+
+def _with_interval(value: float | None, interval: list[float] | None, form: str = ".1f") -> str:
+    if interval is None:
+        return _percent(value, form)
+    low, high = (_percent(end, form) for end in interval)
+    return f"{_percent(value, form)} \\[{low}, {high}]"

@@ -1,0 +1,68 @@
+"""What a run's scores are told as, beyond the overall numbers. Enters: `Scores`, `Answered`s. Leaves: plain dicts.
+
+Keys of `summarize`, all shares in 0..1 with the keys of `metrics.MEANING`:
+
+- `intervals`: of each overall number, [low, high] by bootstrap over sequences (`intervals`), null where there is none;
+- `curves`: by their keys of `metrics.CURVES`, one value for each threshold of it;
+- `attributes`, `categories`: by name, `sequences` (how many) and the numbers over those alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation import conventions, intervals
+from ostrack_jax.evaluation.metrics import CURVES, Answered, Scores
+
+
+def summarize(scores: Scores, answers: list[Answered]) -> dict[str, Any]:
+    """See the head of this file; NaN is left as it is."""
+    return {
+        "intervals": {key: ends and list(ends) for key, ends in intervals.bootstrap(scores).items()},
+        "curves": {key: curve.tolist() for key, curve in scores.curves.items()},
+        "attributes": _table(scores, by_attribute(answers)),
+        "categories": _table(scores, by_category(answers)),
+    }
+
+
+def by_attribute(answers: Iterable[Answered]) -> dict[str, list[str]]:
+    """Names of sequences by attribute, in the alphabet's order."""
+    return _groups((attribute, answer.name) for answer in answers for attribute in answer.attributes)
+
+
+def by_category(answers: Iterable[Answered]) -> dict[str, list[str]]:
+    """Names of sequences by the target's class, in the alphabet's order."""
+    return _groups((answer.category, answer.name) for answer in answers if answer.category)
+
+
+def thresholds(scores: Scores) -> dict[str, Any]:
+    """What the curves run over: by key `values`, `label`, and the `score` that is taken from it."""
+    axes = {key: CURVES[key] for key in scores.curves}
+    return {
+        k: {"values": axis.thresholds.tolist(), "label": axis.label, "score": axis.score} for k, axis in axes.items()
+    }
+
+
+def by_other_rules(names: Iterable[str], answers: list[Answered]) -> dict[str, Any]:
+    """The same answers by these conventions: by name `meaning` and `scores`, or `refused`, the reason in a line."""
+    told: dict[str, Any] = {}
+    for name, convention in conventions.choose(list(names)).items():
+        told[name] = {"meaning": conventions.meaning(name)}
+        try:
+            told[name]["scores"] = convention(answers).overall
+        except UserError as e:
+            told[name]["refused"] = str(e)
+    return told
+
+
+def _groups(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for group, name in pairs:
+        found.setdefault(group, []).append(name)
+    return dict(sorted(found.items()))
+
+
+def _table(scores: Scores, groups: dict[str, list[str]]) -> dict[str, Any]:
+    return {group: {"sequences": len(names), **scores.mean(names)} for group, names in groups.items() if names}

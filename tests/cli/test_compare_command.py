@@ -1,0 +1,73 @@
+"""`ostrack compare` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ostrack_jax.cli.main import main
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for tracker, off in (("truth", 0), ("a", 2), ("b", 9)):
+        (tmp_path / tracker).mkdir()
+        for name in ("Biker", "Bird1"):
+            (tmp_path / tracker / f"{name}.txt").write_text(f"{50 + off},50,20,20\n" * 5)
+    return tmp_path
+
+
+@pytest.fixture
+def compare(folders, capsys, monkeypatch):
+    monkeypatch.chdir(folders)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def call(*words):
+        status = main(["compare", *words, "--output", "out"])
+        return (status, *capsys.readouterr())
+
+    return call
+
+
+def test_two_trackers_against_truth_without_pictures(compare, folders):
+    status, out, _ = compare("mine=a", "b", "--benchmark", "otb100", "--truth", "truth", "--convention", "otb_toolkit")
+    assert status == 0
+    assert "mine, b" in out
+    told = json.loads((folders / "out/comparison.json").read_text())
+    assert list(told["trackers"]) == ["mine", "b"]
+    assert told["sequences"]["Biker"]["category"] == "person head"
+    assert list(told["conventions"]) == ["otb_toolkit"]
+    status, _, _ = compare("a", "--benchmark", "otb100", "--truth", "truth", "--sequences", "Bird1")
+    assert status == 0
+    assert list(json.loads((folders / "out/comparison.json").read_text())["sequences"]) == ["Bird1"]
+
+
+def test_the_benchmark_may_be_that_of_our_results(compare, folders):
+    (folders / "a/run.json").write_text('{"benchmark": "otb100"}')
+    assert compare("a", "b", "--truth", "truth")[0] == 0
+    (folders / "b/run.json").write_text('{"benchmark": "lasot"}')
+    status, _, err = compare("a", "b", "--truth", "truth")
+    assert (status, err) == (2, "ostrack compare: error: the results are of lasot and otb100: expected --benchmark\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "expected FOLDER"),
+        (("a", "--truth", "truth"), "the results do not say what they are of: expected --benchmark"),
+        (("a", "x=b", "x=a"), "two trackers would be named x: expected NAME=FOLDER"),
+        (("gone",), "no folder of results 'gone'"),
+        (("a", "--benchmark", "otb10"), "did you mean 'otb100'"),
+        (("a", "--benchmark", "otb100", "--truth", "truth", "--data_dir", "truth"), "expected one of them"),
+        (("a", "--benchmark", "otb100", "--truth", "out"), "out"),
+        (("a", "--benchmark", "otb100", "--truth", "truth", "--convention", "publshed"), "did you mean 'published'"),
+        (("a", "--benchmark", "otb100", "--truth", "truth", "--attributes", "gone"), "gone"),
+    ],
+)
+def test_mistakes_end_in_one_line(compare, words, told):
+    status, _, err = compare(*words)
+    assert status == 2
+    assert err.startswith("ostrack compare: error: ")
+    assert err.count("\n") == 1
+    assert told in err

@@ -1,0 +1,159 @@
+"""Trackers side by side: numbers, groups, pairs, other rules; published figures met from raw files."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from ostrack_jax.datasets import attributes
+from ostrack_jax.datasets.boxes_only import open_boxes_only
+from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation import comparison, comparison_view, protocols
+from ostrack_jax.evaluation.metrics import CURVES
+from ostrack_jax.evaluation.raw_results import open_results
+
+TOP = ("benchmark", "rules", "keys", "sequences", "left_out", "trackers", "thresholds", "pairs", "conventions")
+OF_A_TRACKER = ("folder", "scores", "intervals", "curves", "attributes", "categories", "sequences", "fps", "lengths")
+NAMES = ("Biker", "Bird1", "Car1", "Walking")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Truth of four sequences of OTB's names, the results of `good` (one sequence more wrong) and `poor` (one less)."""
+    truth = np.tile([50.0, 50, 20, 20], (10, 1))
+    for i, name in enumerate(NAMES):
+        for tracker, off in (("truth", 0), ("good", 1 + i), ("poor", 4)):
+            if (tracker, name) != ("poor", "Walking"):
+                place = tmp_path / tracker / f"{name if tracker == 'truth' else name.lower()}.txt"
+                place.parent.mkdir(exist_ok=True)
+                boxes = truth + np.array([off, 0, 0, 0]) if name != "Car1" else truth
+                np.savetxt(place, boxes, delimiter="\t" if tracker == "good" else ",")
+                if tracker == "good":
+                    place.with_stem(f"{place.stem}_time").write_text("5\n" + "0.1\n" * 9)
+    return tmp_path
+
+
+@pytest.fixture
+def told(folders):
+    trackers = [open_results(str(folders / name)) for name in ("poor", "good")]
+    sequences = attributes.by_table(open_boxes_only(folders / "truth"), "otb")
+    rules = ("published", "got10k", "absent_left_out_pooled")
+    return comparison.compare(protocols.find("otb100"), sequences, trackers, rules, "ostrack compare")
+
+
+def test_its_keys_are_those_that_are_documented(told):
+    assert list(told)[: len(TOP)] == list(TOP)
+    for key in [*told, *OF_A_TRACKER]:
+        assert f"`{key}`" in comparison.__doc__, key
+    assert all(tuple(tracker) == OF_A_TRACKER for tracker in told["trackers"].values())
+    json.dumps(told, allow_nan=False)
+
+
+def test_trackers_are_scored_on_what_all_have_the_best_first(told):
+    assert list(told["trackers"]) == ["good", "poor"]
+    assert list(told["sequences"]) == ["Biker", "Bird1", "Car1"]
+    assert told["left_out"] == {"Walking": ["poor"]}
+    good, poor = told["trackers"].values()
+    # overlaps of frames 1 to 9: 19/21, 18/22 and 1 of `good`, 16/24 of `poor`; the first is the truth
+    assert good["sequences"]["Biker"]["success_auc"] == pytest.approx((20 + 9 * 19) / 210)
+    assert poor["sequences"]["Biker"]["success_auc"] == pytest.approx((20 + 9 * 14) / 210)
+    assert good["scores"]["success_auc"] == pytest.approx(
+        np.mean([r["success_auc"] for r in good["sequences"].values()])
+    )
+    assert good["fps"] == pytest.approx(10)
+    assert poor["fps"] is None
+    assert told["keys"][0] == "success_auc"
+
+
+def test_curves_have_their_thresholds(told):
+    for tracker in told["trackers"].values():
+        for key, curve in tracker["curves"].items():
+            axis = told["thresholds"][key]
+            assert len(curve) == len(axis["values"])
+            at = curve[20] if axis["score"] != "success_auc" else np.mean(curve)
+            assert at == pytest.approx(tracker["scores"][axis["score"]])
+    assert set(told["thresholds"]) < set(CURVES)
+
+
+def test_groups_are_means_over_their_sequences(told):
+    good = told["trackers"]["good"]
+    assert good["categories"]["car"]["sequences"] == 1
+    assert good["categories"]["car"]["success_auc"] == good["sequences"]["Car1"]["success_auc"]
+    wide = good["attributes"]["fast motion"]
+    having = [name for name, about in told["sequences"].items() if "fast motion" in about["attributes"]]
+    assert wide["sequences"] == len(having) == 2
+    assert wide["success_auc"] == pytest.approx(np.mean([good["sequences"][n]["success_auc"] for n in having]))
+
+
+def test_pairs_tell_who_won(told):
+    (pair,) = (pair for pair in told["pairs"] if pair["key"] == "success_auc")
+    assert (pair["a"], pair["b"], pair["won"], pair["lost"], pair["tied"]) == ("good", "poor", 2, 0, 1)
+    scores = [tracker["scores"]["success_auc"] for tracker in told["trackers"].values()]
+    assert pair["difference"] == pytest.approx(scores[0] - scores[1])
+    assert pair["interval"][0] <= pair["difference"] <= pair["interval"][1]
+
+
+def test_other_rules_show_the_same_results(told):
+    rules = told["conventions"]
+    assert rules["published"]["trackers"]["good"]["scores"] == told["trackers"]["good"]["scores"]
+    assert "whose size is not known" in rules["got10k"]["trackers"]["good"]["refused"]
+    assert "miou" in rules["absent_left_out_pooled"]["trackers"]["poor"]["scores"]
+
+
+def test_it_is_shown_in_percent(told):
+    out = io.StringIO()
+    comparison_view.show(told, Console(file=out, width=140))
+    text = out.getvalue()
+    assert "otb100, 3 sequences" in text
+    assert f"{100 * told['trackers']['good']['scores']['success_auc']:.1f} [" in text
+    assert "good, poor" in text
+    assert "fast motion" in text
+    assert "1 sequences left out, not all have them: Walking (poor)" in text
+    assert "Refused: sequence Biker" in text
+
+
+def test_a_result_of_another_length_is_told(folders):
+    (folders / "good/biker.txt").write_text("50,50,20,20\n" * 4)
+    trackers = [open_results(str(folders / "good"))]
+    told = comparison.compare(protocols.find("otb100"), open_boxes_only(folders / "truth"), trackers)
+    assert told["trackers"]["good"]["lengths"] == {"Biker": [4, 10]}
+    assert told["trackers"]["good"]["sequences"]["Biker"]["precision"] == pytest.approx(0.4)
+    assert (told["pairs"], told["conventions"]) == ([], {})
+    out = io.StringIO()
+    comparison_view.show(told, Console(file=out, width=140))
+    assert "1 results of another length: Biker (4 for 10 frames)" in out.getvalue()
+
+
+def test_mistakes_are_told(folders, tmp_path):
+    truth = open_boxes_only(folders / "truth")
+    good = open_results(str(folders / "good"))
+    with pytest.raises(UserError, match="unknown convention 'nope'"):
+        comparison.compare(protocols.find("otb100"), truth, [good], ["nope"])
+    with pytest.raises(UserError, match="got10k_test is not scored"):
+        comparison.compare(protocols.find("got10k_test"), truth, [good])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/cat-1.txt").write_text("1,2,3,4\n")
+    with pytest.raises(UserError, match="no sequence of otb100 has results of all trackers"):
+        comparison.compare(protocols.find("otb100"), truth, [good, open_results(str(tmp_path / "other"))])
+
+
+@pytest.mark.data
+def test_published_figures_of_otb100_come_out_of_raw_files(shared_data):
+    """ATOM 66.7 and 87.9, SiamBAN 69.6 and 91.0 (success AUC and precision as their authors published them)."""
+    folder = shared_data.parent / "results" / "otb100"
+    if not folder.is_dir():
+        pytest.skip(f"no raw results at {folder}")
+    trackers = [open_results(str(folder / name)) for name in ("ATOM", "SiamBAN")]
+    sequences = attributes.by_files(open_boxes_only(folder / "groundtruth"), folder / "attributes", "otb")
+    told = comparison.compare(protocols.find("otb100"), sequences, trackers, ("otb_toolkit",))
+    assert len(told["sequences"]) == 100
+    assert not told["left_out"]
+    for name, published in (("ATOM", (66.7, 87.9)), ("SiamBAN", (69.6, 91.0))):
+        for rules in (told["trackers"][name], told["conventions"]["otb_toolkit"]["trackers"][name]):
+            ours = [100 * rules["scores"][key] for key in ("success_auc", "precision")]
+            np.testing.assert_allclose(ours, published, atol=0.05, rtol=0)
+    assert told["trackers"]["ATOM"]["attributes"]["low resolution"]["sequences"] == 9

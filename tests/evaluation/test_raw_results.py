@@ -1,0 +1,86 @@
+"""Results in the forms that others publish them in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation import results
+from ostrack_jax.evaluation.raw_results import open_results
+from ostrack_jax.evaluation.results import Result
+
+BOXES = np.array([[1.5, 2, 30, 40], [2, 3, 31, 41]])
+
+
+def write(path, separator=",", boxes=BOXES):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(separator.join(f"{value:g}" for value in row) + "\n" for row in boxes))
+
+
+FORMS = {
+    "pytracking": lambda folder: (write(folder / "car-1.txt", "\t"), seconds(folder / "car-1_time.txt")),
+    "pytracking by set": lambda folder: (write(folder / "lasot/car-1.txt"), seconds(folder / "lasot/car-1_time.txt")),
+    "got10k": lambda folder: (
+        write(folder / "car-1/car-1_001.txt"),
+        write(folder / "car-1/car-1_002.txt", boxes=BOXES + 1),
+        (folder / "car-1/car-1_time.txt").write_text("9,9\n0.5,0.6\n"),
+    ),
+    "otb": lambda folder: (write(folder / "Car_1.txt", " "), seconds(folder / "times/Car_1_time.txt")),
+    "lasot toolkit": lambda folder: (write(folder / "X_tracking_result/car-1.txt"), seconds(folder / "car-1_time.txt")),
+    "ours, otb": lambda folder: results.write(folder, "car-1", "otb", OURS),
+    "ours, got10k": lambda folder: results.write(folder, "car-1", "got10k", OURS),
+}
+OURS = Result(BOXES, np.array([9, 0.5]), np.ones(2))
+
+
+def seconds(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("9\n0.5\n")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_read(tmp_path, form):
+    FORMS[form](tmp_path)
+    found = open_results(str(tmp_path))
+    np.testing.assert_array_equal(found.read("car-1"), BOXES)
+    np.testing.assert_array_equal(found.read_times("car-1"), [9, 0.5])
+    assert found.read("car-2") is None
+    assert found.read_times("car-2") is None
+
+
+def test_trackers_have_names(tmp_path):
+    write(tmp_path / "a=b/car-1.txt")
+    assert open_results(f"mine={tmp_path}/a=b").name == "mine"
+    assert open_results(f"{tmp_path}/a=b").name == "a=b"
+
+
+def test_the_benchmark_is_that_of_our_own_run(tmp_path):
+    write(tmp_path / "car-1.txt")
+    assert open_results(str(tmp_path)).benchmark == ""
+    for text, benchmark in (
+        ('{"benchmark": "lasot"}', "lasot"),
+        ("no json", ""),
+        ("[1]", ""),
+        ('{"benchmark": 3}', ""),
+    ):
+        (tmp_path / "run.json").write_text(text)
+        assert open_results(str(tmp_path)).benchmark == benchmark
+
+
+def test_mistakes_are_told(tmp_path):
+    with pytest.raises(UserError, match="no folder of results 'gone'"):
+        open_results("gone")
+    with pytest.raises(UserError, match=f"no results in {tmp_path}"):
+        open_results(str(tmp_path))
+    write(tmp_path / "one/car-1.txt")
+    write(tmp_path / "two/car-1.txt")
+    (tmp_path / "two/bus-1.txt").write_text("1,2,3\n")
+    (tmp_path / "two/bus-1_time.txt").write_text("quick\n")
+    found = open_results(str(tmp_path))
+    with pytest.raises(UserError, match="two fit sequence car-1"):
+        found.read("car-1")
+    with pytest.raises(UserError, match=r"bus-1.txt line 1"):
+        found.read("bus-1")
+    with pytest.raises(UserError, match="expected seconds"):
+        found.read_times("bus-1")

@@ -6,7 +6,6 @@ logged faint behind.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,24 +14,12 @@ import numpy as np
 from jaxtyping import Float64
 
 from ostrack_jax.errors import UserError
+from ostrack_jax.reports import canvas
+from ostrack_jax.reports.canvas import COLOURS, LIGHT, Theme
 from ostrack_jax.reports.runs import Run
 
-COLOURS = ("#3b82f6", "#f08c00", "#12a150", "#d6409f", "#8b5cf6", "#0e9db2", "#a16207", "#e5484d")
 _SMOOTH_FROM = 120  # points; with fewer, each is seen
 _COLUMNS = 3
-
-
-@dataclass(frozen=True)
-class Theme:
-    """Colours that a page's ground asks for."""
-
-    ground: str
-    words: str
-    grid: str
-
-
-LIGHT = Theme("#ffffff", "#1f2328", "#e4e7eb")
-DARK = Theme("#15181c", "#e6e8eb", "#2d333a")
 
 
 @dataclass(frozen=True)
@@ -83,22 +70,22 @@ def colours_of(runs: Sequence[Run]) -> dict[str, str]:
 
 def panel_png(panel: Panel, runs: Sequence[Run], theme: Theme) -> bytes:
     """One panel, 800 x 500 pixels."""
-    figure = _figure((5.0, 3.125), theme)
+    figure = canvas.figure((5.0, 3.125), theme)
     _draw(figure.add_subplot(), panel, runs, theme)
-    return _png(figure)
+    return canvas.png(figure)
 
 
 def all_png(runs: Sequence[Run], theme: Theme = LIGHT) -> bytes:
     """All panels in one picture, with the runs' names where there are several."""
     panels, colours = panels_of(runs), colours_of(runs)
     rows = -(-len(panels) // _COLUMNS)
-    figure = _figure((5.0 * _COLUMNS, 3.125 * rows + 0.5), theme)
+    figure = canvas.figure((5.0 * _COLUMNS, 3.125 * rows + 0.5), theme)
     for i, panel in enumerate(panels):
         _draw(figure.add_subplot(rows, _COLUMNS, i + 1), panel, runs, theme)
-    marks = [_line([], [], colour) for colour in colours.values()]
+    marks = [canvas.line([], [], colour) for colour in colours.values()]
     labels = list(colours)
     figure.legend(marks, labels, loc="outside upper left", ncols=4, frameon=False, labelcolor=theme.words)
-    return _png(figure)
+    return canvas.png(figure)
 
 
 def horizontal(runs: Sequence[Run]) -> tuple[str, list[float]]:
@@ -120,35 +107,6 @@ def smoothed(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
     width = max(len(values) // 40, 1)
     window = np.ones(2 * (width // 2) + 1)
     return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
-
-
-def _matplotlib() -> Any:
-    """By its objects, without pyplot: no state of its own, no display.
-
-    Raises:
-      UserError: it is not installed.
-    """
-    try:
-        import matplotlib.figure
-        import matplotlib.lines
-        import matplotlib.ticker
-    except ImportError as e:
-        raise UserError("drawing curves needs matplotlib: pip install 'ostrack-jax[report]'") from e
-    return matplotlib
-
-
-def _line(x: list[float], y: list[float], colour: str) -> Any:
-    return _matplotlib().lines.Line2D(x, y, color=colour, linewidth=3)
-
-
-def _figure(inches: tuple[float, float], theme: Theme) -> Any:
-    return _matplotlib().figure.Figure(inches, dpi=160, facecolor=theme.ground, layout="constrained")
-
-
-def _png(figure: Any) -> bytes:
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
 
 
 def _draw(axes: Any, panel: Panel, runs: Sequence[Run], theme: Theme) -> None:
@@ -173,12 +131,12 @@ def _draw(axes: Any, panel: Panel, runs: Sequence[Run], theme: Theme) -> None:
         legend = axes.legend(drawn.values(), drawn, frameon=False, labelcolor=theme.words, fontsize=9)
         for handle in legend.legend_handles if several else ():
             handle.set_color(theme.words)
-    _dress(axes, panel.title, label, theme)
+    canvas.dress(axes, panel.title, label, theme)
 
 
 def _scale(axis: Any, panel: Panel, values: Sequence[Float64[np.ndarray, " _"]]) -> None:
     """How the values' axis counts, and its numbers are written."""
-    ticker = _matplotlib().ticker
+    ticker = canvas.matplotlib().ticker
     if panel.percent:
         axis.set_major_formatter(ticker.PercentFormatter(1.0))
     elif panel.log and all((some > 0).all() for some in values):
@@ -188,16 +146,3 @@ def _scale(axis: Any, panel: Panel, values: Sequence[Float64[np.ndarray, " _"]])
             write(ticker.StrMethodFormatter("{x:g}"))
     else:
         axis.axes.ticklabel_format(axis="y", scilimits=(-2, 5))
-
-
-def _dress(axes: Any, title: str, label: str, theme: Theme) -> None:
-    axes.set_title(title, color=theme.words, fontsize=12, loc="left")
-    axes.set_xlabel(label, color=theme.words, fontsize=10)
-    axes.set_facecolor(theme.ground)
-    axes.grid(color=theme.grid, linewidth=0.8, which="both")
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=theme.words, labelsize=10, which="both", length=0)
-    axes.yaxis.get_offset_text().set_color(theme.words)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(theme.grid)

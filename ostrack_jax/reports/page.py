@@ -5,7 +5,6 @@ Pictures lie in it as data; every text that came from a workdir is escaped; the 
 
 from __future__ import annotations
 
-import base64
 import html
 import re
 from collections.abc import Iterable, Sequence
@@ -16,30 +15,10 @@ from rich.progress import track
 
 from ostrack_jax import __version__
 from ostrack_jax.checkpoint import write_atomically
-from ostrack_jax.reports import curves
+from ostrack_jax.reports import canvas, curves, markup
 from ostrack_jax.reports.runs import Curve, Run
 
 PAGE, PICTURE = "report.html", "curves.png"
-_STYLE = """
-:root { color-scheme: light dark; --ground: #ffffff; --words: #1f2328; --quiet: #59636e; --line: #d9dee3 }
-@media (prefers-color-scheme: dark) {
-  :root { --ground: #15181c; --words: #e6e8eb; --quiet: #9aa4af; --line: #2d333a }
-}
-* { box-sizing: border-box }
-body { margin: 0 auto; padding: 1rem; max-width: 90rem; background: var(--ground); color: var(--words);
-  font: 16px/1.5 system-ui, sans-serif }
-h1 { font-size: 1.5rem; margin: .5rem 0 } h2 { font-size: 1.15rem; margin: 2rem 0 .75rem }
-.curves { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)) }
-figure { margin: 0 } figure img { display: block; width: 100%; height: auto; border-radius: 6px }
-figcaption { color: var(--quiet); font-size: .85rem; overflow-wrap: anywhere }
-.wide { overflow-x: auto } .pictures { display: grid; gap: 1rem } .pictures img { min-width: 44rem; max-width: 84rem }
-table { border-collapse: collapse; font-size: .9rem }
-th, td { padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
-td { overflow-wrap: anywhere; min-width: 5rem } th { font-weight: 600; white-space: nowrap }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-.chip { display: inline-block; width: .8rem; height: .8rem; border-radius: 3px; margin-right: .5rem }
-details { margin: .5rem 0 } summary { cursor: pointer; font-weight: 600 } p.quiet { color: var(--quiet) }
-"""
 _COLUMNS = ("run", "steps", "epochs", "loss", "IoU", "validation IoU", "best", "pairs/s", "waiting")
 
 
@@ -58,12 +37,11 @@ def write(output: Path, runs: Sequence[Run]) -> tuple[Path, Path]:
 
 
 def _page(runs: Sequence[Run], drawn: Iterable[str]) -> str:
-    title = html.escape("Training: " + ", ".join(run.name for run in runs))
+    title = "Training: " + ", ".join(run.name for run in runs)
     several = len(runs) > 1
     axis, styles = curves.horizontal(runs)[0], "solid lines are training's, dashed ones validation's"
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     sections = [
-        f"<h1>{title}</h1>",
+        f"<h1>{html.escape(title)}</h1>",
         _overview(runs),
         f'<h2>Curves</h2><p class="quiet">By {axis}{f"; a colour a run; {styles}" if several else ""}.</p>',
         f'<div class="curves">{"".join(drawn)}</div>',
@@ -72,24 +50,13 @@ def _page(runs: Sequence[Run], drawn: Iterable[str]) -> str:
         _made_with(runs),
         f'<p class="quiet">Written by ostrack-jax {html.escape(__version__)}: ostrack report train.</p>',
     ]
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(sections) + "\n</body></html>\n"
-    )
+    return markup.document(title, sections)
 
 
 def _panel(panel: curves.Panel, runs: Sequence[Run]) -> str:
     """One panel for a light and for a dark page."""
-    light, dark = (_data(curves.panel_png(panel, runs, theme)) for theme in (curves.LIGHT, curves.DARK))
-    title = html.escape(panel.title)
-    source = f'<source media="(prefers-color-scheme: dark)" srcset="{dark}">'
-    return f'<figure><picture>{source}<img src="{light}" width="800" height="500" alt="{title}"></picture></figure>'
-
-
-def _data(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    light, dark = (curves.panel_png(panel, runs, theme) for theme in (canvas.LIGHT, canvas.DARK))
+    return markup.themed(light, dark, panel.title)
 
 
 def _overview(runs: Sequence[Run]) -> str:
@@ -136,7 +103,7 @@ def _pictures(runs: Sequence[Run]) -> str:
         for name, png in run.pictures[: -2 if several else None : -1]:  # the newest first; of several runs that alone
             words = re.sub(r"_0*(?=\d)", " ", name)
             caption = html.escape(f"{run.name}, after {words}" if several else f"after {words}")
-            picture = f'<div class="wide"><img src="{_data(png)}" alt="{caption}"></div>'
+            picture = f'<div class="wide"><img src="{markup.data(png)}" alt="{caption}"></div>'
             figures.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
     words = "Validation pairs: true boxes blue, predicted amber; the score map; the candidates each stage eliminated."
     shown = f'<p class="quiet">{words}</p><div class="pictures">{"".join(figures)}</div>'
@@ -150,8 +117,8 @@ def _settings(runs: Sequence[Run]) -> str:
     heading = ["setting", *(run.name for run in runs)]
     every = [[key, *(run.settings.get(key, "-") for run in runs)] for key in keys]
     some = [row for row in every if row[0] in differ]
-    first = f"<p>What differs:</p>{_table(heading, some)}" if some else ""
-    rest = f"<details><summary>All settings</summary>{_table(heading, every)}</details>"
+    first = f"<p>What differs:</p>{markup.table(heading, some)}" if some else ""
+    rest = f"<details><summary>All settings</summary>{markup.table(heading, every)}</details>"
     return f"<h2>Settings</h2>{first}{rest}" if keys else ""
 
 
@@ -163,11 +130,5 @@ def _made_with(runs: Sequence[Run]) -> str:
             start = "started" if not i else f"resumed at step {facts.get('step', '?')}"
             rows = [[key, value] for key, value in facts.items() if key != "kind"]
             summary = html.escape(f"{run.name}, {start}")
-            parts.append(f"<details><summary>{summary}</summary>{_table(['', ''], rows)}</details>")
+            parts.append(f"<details><summary>{summary}</summary>{markup.table(['', ''], rows)}</details>")
     return "<h2>Made with</h2>" + "".join(parts) if parts else ""
-
-
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in heading)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'

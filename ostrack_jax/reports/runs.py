@@ -85,16 +85,16 @@ def _read(workdir: Path, name: str) -> Run:
     curves = _curves(events)
     if not curves:
         raise UserError(f"{workdir}: its log holds no numbers yet")
-    facts = [dict(_flat(event)) for event in events if event["kind"] == "run"]
+    facts = [dict(flat(event)) for event in events if event["kind"] == "run"]
     return Run(name, curves, _settings(workdir), facts, _pictures(workdir))
 
 
 def _curves(events: list[dict[str, Any]]) -> dict[str, Curve]:
     found: dict[str, tuple[list[float], list[float]]] = {}
     for event in events:
-        step = _number(event["step"])
+        step = number_of(event["step"])
         for key, value in event.items():
-            number = _number(value)
+            number = number_of(value)
             if event["kind"] in ("train", "validation") and key != "step" and None not in (step, number):
                 steps, values = found.setdefault(f"{event['kind']}/{key}", ([], []))
                 steps.append(step or 0.0)
@@ -102,7 +102,7 @@ def _curves(events: list[dict[str, Any]]) -> dict[str, Curve]:
     return {name: Curve(np.array(steps), np.array(values)) for name, (steps, values) in found.items()}
 
 
-def _number(value: Any) -> float | None:
+def number_of(value: Any) -> float | None:
     """A finite number as one; None for all else."""
     if type(value) is int and abs(value) < 2**63:
         return float(value)
@@ -116,12 +116,12 @@ def _settings(workdir: Path) -> dict[str, str]:
     if path.stat().st_size > _MOST_BYTES:
         raise UserError(f"{path}: over {_MOST_BYTES} bytes: no config")
     try:
-        return dict(_flat(json.loads(path.read_bytes())))
+        return dict(flat(json.loads(path.read_bytes())))
     except (ValueError, RecursionError) as e:
         raise UserError(f"{path} is no config: {e}") from e
 
 
-def _flat(value: Any) -> Iterator[tuple[str, str]]:
+def flat(value: Any) -> Iterator[tuple[str, str]]:
     """Nested objects as dotted names and short texts, the first so many of them."""
     stack, count = [("", value)], 0
     while stack and count < _MOST_SETTINGS:

@@ -17,6 +17,7 @@ Colour = tuple[int, int, int]
 TRACK_COLOUR: Colour = (255, 200, 0)  # amber and blue: told apart by colour-blind eyes, on dark and light ground
 TRUTH_COLOUR: Colour = (60, 170, 255)
 SHADE: Colour = (0, 0, 0)
+WORDS_COLOUR: Colour = (230, 230, 230)
 
 
 def has_area(box_xywh: Float[np.ndarray, " 4"]) -> bool:

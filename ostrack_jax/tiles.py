@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from ostrack_jax.drawing import Colour, Picture, draw_box
+from ostrack_jax.drawing import WORDS_COLOUR, Colour, Picture, draw_box
 
 TILE, CAPTION, GAP = 256, 24, 6  # pixels: a tile's side, the line of words above it, the space around
-GROUND, WORDS, MASK = (24, 26, 30), (230, 230, 230), (62, 66, 74)
+GROUND, MASK = (24, 26, 30), (62, 66, 74)
+WORDS = WORDS_COLOUR
 MASKED = 0.82  # the share of the mask's colour where a candidate is gone
 
 Words = list[tuple[str, Colour]]

@@ -31,6 +31,7 @@ EVERY = [
     "data check",
     "report",
     "report train",
+    "report eval",
     "visualize",
 ]
 

@@ -8,12 +8,14 @@ from ostrack_jax.cli import command
 from ostrack_jax.errors import UserError
 
 COMMANDS = {
+    "eval": "evaluations: scores beside the paper's, curves, best and worst sequences, to HTML, Markdown, JSON, PNG",
     "train": "the curves and pictures of training runs, to PNG and one HTML file",
 }
 _DOC = """Draw what was measured, to files that need no server.
 
 Example:
   ostrack report train runs/tiny
+  ostrack report eval results/256 results/nano
 """
 
 

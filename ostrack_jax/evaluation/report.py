@@ -2,12 +2,13 @@
 
 Keys of the report: `benchmark`; `tracker`; `scores` (of all sequences that have a result, keys of `metrics.MEANING`,
 shares in 0..1, null where no frame counts); `sequences` (by name: `state` done | skipped, `frames`, `fps`, its own
-scores, `process` that tracked it); `failed` (by name: the reason); `counts` (`done`, `skipped`, `failed`); `speed`
-(`fps`: frames a second of a process, in `update` alone, without pictures read, first frames and compiling;
-`first_frame_seconds`: the median of `init`; `compile_seconds`, null where nothing is compiled); `made_by`; `config`
-(null for baselines); `not_scored` (why there are no scores: the ground truth is not public; else empty); `whole`
-(sequences of the whole benchmark, null where any number is right); `weights_sha256`; `commit`; `versions`;
-`hardware`; `command`; `finished` (UTC): of the process that wrote the report;
+scores, `process` that tracked it); `intervals`, `curves`, `attributes`, `categories`: as `summary.summarize` has them;
+`failed` (by name: the reason);
+`counts` (`done`, `skipped`, `failed`); `speed` (`fps`: frames a second of a process, in `update` alone, without
+pictures read, first frames and compiling; `first_frame_seconds`: the median of `init`; `compile_seconds`, null where
+nothing is compiled); `made_by`; `config` (null for baselines); `not_scored` (why there are no scores: the ground truth
+is not public; else empty); `whole` (sequences of the whole benchmark, null where any number is right);
+`weights_sha256`; `commit`; `versions`; `hardware`; `command`; `finished` (UTC): of the process that wrote the report;
 `processes`: all that made results here, in this run and before, as `evaluation.processes` keeps them, in place of their
 sequences how many they finished, without what is told above.
 """
@@ -29,7 +30,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ostrack_jax import environment
-from ostrack_jax.evaluation import results
+from ostrack_jax.evaluation import results, summary
 from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.results import Result
 from ostrack_jax.evaluation.runner import Outcome
@@ -63,7 +64,8 @@ def build(
       processes: records of all that made the results.
     """
     whole = [outcome for outcome in outcomes if outcome.answered is not None and outcome.result is not None]
-    scores = protocol.score([outcome.answered for outcome in whole if outcome.answered is not None])
+    answers = [outcome.answered for outcome in whole if outcome.answered is not None]
+    scores = protocol.score(answers)
     found = {outcome.name: outcome.result for outcome in whole if outcome.result is not None}
     states = {outcome.name: outcome.state for outcome in whole}
     counts = Counter(outcome.state for outcome in outcomes)
@@ -74,6 +76,7 @@ def build(
         "scores": scores.overall,
         "not_scored": protocol.not_scored,
         "whole": protocol.sequences,
+        **summary.summarize(scores, answers),
         "sequences": {
             name: {
                 **{"state": states[name], "frames": len(result.times_s), "fps": fps(result)},

@@ -19,7 +19,8 @@ _STYLE = """
 body { margin: 0 auto; padding: 1rem; max-width: 90rem; background: var(--ground); color: var(--words);
   font: 16px/1.5 system-ui, sans-serif }
 h1 { font-size: 1.5rem; margin: .5rem 0 } h2 { font-size: 1.15rem; margin: 2rem 0 .75rem }
-.curves { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)) }
+.curves { display: grid; gap: 1rem; margin: 1.5rem 0; align-items: start;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)) }
 figure { margin: 0 } figure img { display: block; width: 100%; height: auto; border-radius: 6px }
 figcaption { color: var(--quiet); font-size: .85rem; overflow-wrap: anywhere }
 .wide { overflow-x: auto } .pictures { display: grid; gap: 1rem } .pictures img { min-width: 44rem; max-width: 84rem }
@@ -28,6 +29,11 @@ th, td { padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); 
 td { overflow-wrap: anywhere; min-width: 5rem } th { font-weight: 600; white-space: nowrap }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .chip { display: inline-block; width: .8rem; height: .8rem; border-radius: 3px; margin-right: .5rem }
+.shown { display: grid; gap: .5rem; margin: 0 0 1.5rem; max-width: 60rem }
+.shown figure { min-width: 36rem }
+.figures td { white-space: nowrap; min-width: 0 }
+tr.theirs td { color: var(--quiet); font-style: italic }
+h3 { font-size: 1rem; margin: 1.5rem 0 .5rem }
 details { margin: .5rem 0 } summary { cursor: pointer; font-weight: 600 } p.quiet { color: var(--quiet) }
 """
 
@@ -61,3 +67,22 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in heading)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
+
+
+def numbers(heading: Sequence[str], rows: Sequence[Sequence[str]], marks: Sequence[str] = ()) -> str:
+    """A table whose columns of numbers stand right; ``marks`` are the rows' classes."""
+    right = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(heading))]
+
+    def cells(row: Sequence[str], tag: str) -> str:
+        classes = (" class=number" if at_right else "" for at_right in right)
+        return "".join(f"<{tag}{name}>{html.escape(cell)}</{tag}>" for cell, name in zip(row, classes, strict=True))
+
+    lines = [f"<tr>{cells(heading, 'th')}</tr>"]
+    for i, row in enumerate(rows):
+        mark = f' class="{marks[i]}"' if i < len(marks) else ""
+        lines.append(f"<tr{mark}>{cells(row, 'td')}</tr>")
+    return f'<div class="wide"><table class="figures">{"".join(lines)}</table></div>'
+
+
+def _is_number(cell: str) -> bool:
+    return cell == "-" or cell.removesuffix(" *").replace(".", "", 1).isdecimal()

@@ -18,8 +18,9 @@ from ostrack_jax.evaluation import processes, protocols, report, runner
 from ostrack_jax.evaluation.results import Result
 
 KEYS = [
-    *("benchmark", "tracker", "scores", "not_scored", "whole", "sequences", "failed", "counts", "speed", "made_by"),
-    *("config", "weights_sha256", "commit", "versions", "hardware", "command", "finished", "processes"),
+    *("benchmark", "tracker", "scores", "not_scored", "whole", "intervals", "curves", "attributes", "categories"),
+    *("sequences", "failed", "counts", "speed", "made_by", "config", "weights_sha256", "commit", "versions"),
+    *("hardware", "command", "finished", "processes"),
 ]
 
 
@@ -58,6 +59,9 @@ def test_what_a_killed_process_has_made_is_its_own():
 def test_the_report_has_its_keys_and_numbers(told):
     assert list(told) == KEYS
     assert all(f"`{key}`" in report.__doc__ for key in KEYS)
+    assert told["curves"]["success"][0] == 1
+    assert len(told["curves"]["precision"]) == 51
+    assert told["attributes"] == {}
     assert told["counts"] == {"done": 1, "skipped": 1, "failed": 1}
     assert told["failed"] == {"b[r]oken": "UserError: cannot read the picture 1.jpg"}
     one = told["sequences"]["one"]

@@ -1,0 +1,91 @@
+"""Report evaluations: scores beside the paper's, curves, sequences, attributes, speed, the best and worst in pictures.
+
+DIR is the --output of `ostrack eval`; several are compared, those of one benchmark in the same plots. Writes
+report.html, one file with everything in it for a browser without a server or network; the same as report.md with its
+PNG pictures, and as report.json. With the benchmark's data the best and worst sequences are drawn; with the weights
+too, the candidates that each elimination stage leaves. Needs matplotlib: pip install 'ostrack-jax[report]'.
+
+Example:
+  ostrack report eval results/256 --data_dir /data/lasot --checkpoint weights/256
+  ostrack report eval results/256 results/nano --output compared
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags as absl_flags
+
+from ostrack_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ostrack_jax.reports.evaluations import Evaluation
+    from ostrack_jax.reports.strips import Shown
+
+ARGUMENTS = ("DIR", "[DIR...]")
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the command's flags."""
+    text = "folder for the files; without it, `report` in the (first) DIR"
+    absl_flags.DEFINE_string("output", None, text, flag_values=flags)
+    text = "the benchmark's folder, to draw sequences; all DIRs must be of one benchmark then"
+    absl_flags.DEFINE_string("data_dir", None, text, flag_values=flags)
+    text = "the weights that were evaluated, to draw what elimination leaves; goes with --data_dir"
+    absl_flags.DEFINE_string("checkpoint", None, text, flag_values=flags)
+    text = "so many of the best and of the worst sequences of each DIR are drawn"
+    absl_flags.DEFINE_integer("show", 2, text, flag_values=flags, lower_bound=0, upper_bound=20)
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
+    """Read, draw, say where."""
+    from ostrack_jax.reports import eval_page
+    from ostrack_jax.reports.evaluations import read_evaluations
+
+    evaluations = read_evaluations([Path(argument) for argument in arguments])
+    output = Path(arguments[0]) / "report" if flags.output is None else Path(flags.output)
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output} is a file: expected a folder")
+    if flags.checkpoint is not None and flags.data_dir is None:
+        raise UserError("--checkpoint goes with --data_dir: the sequences' frames are what is looked at")
+    for path in eval_page.write(output, evaluations, _shown(flags, evaluations)):
+        print(path)
+    return 0
+
+
+def _shown(flags: absl_flags.FlagValues, evaluations: list[Evaluation]) -> dict[str, list[Shown]]:
+    """The sequences to draw of each evaluation, by its name; made-up benchmarks need no folder."""
+    from rich.progress import track
+
+    from ostrack_jax.config import freeze
+    from ostrack_jax.evaluation import protocols
+    from ostrack_jax.reports import strips
+    from ostrack_jax.tracking.looks import Looker
+
+    benchmarks = sorted({one.benchmark for one in evaluations})
+    if flags.data_dir is None and benchmarks != ["synthetic"]:
+        return {}
+    if len(benchmarks) > 1:
+        raise UserError(f"--data_dir is of one benchmark, but the results are of {', '.join(benchmarks)}")
+    protocol = protocols.find(benchmarks[0])
+    sequences = protocol.open(None if flags.data_dir is None else Path(flags.data_dir))
+    seen = None if flags.checkpoint is None else _weights(flags.checkpoint)
+    if seen is not None and all(seen[0] != one.facts.get("weights_sha256") for one in evaluations):
+        raise UserError(f"--checkpoint {flags.checkpoint}: no DIR holds results of these weights")
+    drawn: dict[str, list[Shown]] = {}
+    for one in track(evaluations, "sequences", transient=True):
+        same = seen is not None and one.config is not None and seen[0] == one.facts.get("weights_sha256")
+        looker = Looker(freeze(one.config or {}), seen[1]) if seen is not None and same else None
+        drawn[one.name] = list(strips.show(one, protocol, sequences, flags.show, looker))
+    return drawn
+
+
+def _weights(path: str) -> tuple[str, dict[str, Any]]:
+    """A checkpoint's hash and its weights."""
+    from ostrack_jax.checkpoint import load_weights, sha256
+    from ostrack_jax.cli.compiled import keep_compiled
+
+    keep_compiled()
+    _, weights = load_weights(Path(path))
+    return sha256(weights), dict(weights)

@@ -1,0 +1,183 @@
+"""Evaluations to be shown. Enters: folders of `ostrack eval`. Leaves: `Evaluation`s: scores, curves, speed, facts.
+
+A folder may come from elsewhere: only finite numbers and short texts of its `report.json` are taken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation.metrics import CURVES, MEANING
+from ostrack_jax.evaluation.report import REPORT_FILE
+from ostrack_jax.reports.runs import flat, names, number_of
+
+_MOST_BYTES, _MOST_SEQUENCES, _MOST_TEXT = 32 << 20, 20_000, 400
+_OWN = (
+    *("scores", "sequences", "curves", "attributes", "categories", "intervals", "failed", "config"),
+    *("processes", "counts", "speed", "not_scored", "whole"),
+)
+MAIN = ("ao", "success_auc")  # the number that sequences are ordered by, the first that there is
+
+Numbers = dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One tracker on one benchmark, as it is shown.
+
+    Attributes:
+      name: the tracker's, or its folder's where one tracker is shown twice; ``folder`` holds its result files.
+      benchmark: by its name in `protocols`; ``tracker`` as the run called it.
+      scores: of the run, shares in 0..1 by their keys of `metrics.MEANING`; ``sequences`` of each sequence, with `fps`.
+      curves: of the run, by their keys of `metrics.CURVES`.
+      attributes: by the set's name of each: its numbers over the sequences that have it, and how many (`sequences`);
+        ``categories`` the same by the target's class.
+      intervals: of a score of the run, 95 % by bootstrap over its sequences.
+      fps: frames a second of `update`, without reading pictures; None where nothing was timed.
+      failed: reasons by sequence; ``not_scored``: why there are no scores, else empty.
+      whole: how many sequences the benchmark has, None where any number is right.
+      config: the tracker's whole config, None where it has none.
+      facts: all else that the report says, as text by dotted name.
+    """
+
+    name: str
+    folder: Path
+    benchmark: str
+    tracker: str
+    scores: Numbers
+    sequences: dict[str, Numbers]
+    curves: dict[str, list[float]]
+    attributes: dict[str, Numbers]
+    categories: dict[str, Numbers]
+    intervals: dict[str, tuple[float, float]]
+    fps: float | None
+    failed: dict[str, str]
+    not_scored: str
+    whole: int | None
+    config: dict[str, Any] | None
+    facts: dict[str, str]
+
+    @property
+    def main(self) -> str:
+        """The key of the number that sequences are ordered by; empty where nothing is scored."""
+        return next((key for key in MAIN if key in self.scores), "")
+
+    @property
+    def note(self) -> str:
+        """What a reader must know of the row: not one-shot, not public, not the whole benchmark, failed sequences."""
+        notes = [self.not_scored.split(":")[0]] if self.not_scored else []
+        if self.benchmark == "got10k_test":
+            sets = trained_on(self.config)
+            if sets is None:
+                notes.append("one-shot or not: training sets unknown")
+            elif sets != ["got10k"]:
+                notes.append(f"NOT ONE-SHOT: trained on {', '.join(sets) or 'nothing'}")
+        if self.whole and len(self.sequences) != self.whole:
+            notes.append(f"{len(self.sequences)} of {self.whole} sequences")
+        if self.failed:
+            notes.append(f"{len(self.failed)} failed")
+        return "; ".join(notes)
+
+
+def trained_on(config: Mapping[str, Any] | None) -> list[str] | None:
+    """The readers of a config's training sets, sorted; None where there is no config to tell."""
+    data = config.get("data") if config else None
+    if not isinstance(data, dict):
+        return None
+    sets = [part for part in data.values() if isinstance(part, dict) and part.get("use") == "train"]
+    return sorted({str(part.get("reader"))[:_MOST_TEXT] for part in sets})
+
+
+def read_evaluations(folders: Sequence[Path]) -> list[Evaluation]:
+    """The evaluations in ``folders``.
+
+    Raises:
+      UserError: a folder is missing, holds no report of `ostrack eval`, or is given twice.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"no folder {folder}: expected the --output of `ostrack eval`")
+    resolved = [folder.resolve() for folder in folders]
+    if len(set(resolved)) < len(resolved):
+        raise UserError("a folder is given twice: expected different ones")
+    reports = [_load(folder / REPORT_FILE) for folder in resolved]
+    trackers = [_text(report, "tracker") for report in reports]
+    distinct = len(set(trackers)) == len(trackers)
+    titles = trackers if distinct else names(resolved)
+    return [_read(*each) for each in zip(resolved, titles, reports, strict=True)]
+
+
+def _read(folder: Path, name: str, report: dict[str, Any]) -> Evaluation:
+    config = report.get("config")
+    sequences = list(_dict(report, "sequences").items())[:_MOST_SEQUENCES]
+    rows = {key[:_MOST_TEXT]: _numbers(row, (*MEANING, "fps", "frames")) for key, row in sequences}
+    curves = {key: _several(values, len(CURVES[key].thresholds)) for key, values in _known(report, "curves", CURVES)}
+    return Evaluation(
+        name,
+        folder,
+        _text(report, "benchmark"),
+        _text(report, "tracker"),
+        _numbers(_dict(report, "scores"), MEANING),
+        rows,
+        {key: curve for key, curve in curves.items() if curve},
+        _groups(report, "attributes"),
+        _groups(report, "categories"),
+        {key: (ends[0], ends[1]) for key, v in _known(report, "intervals", MEANING) if (ends := _several(v, 2))},
+        number_of(_dict(report, "speed").get("fps")),
+        {key[:_MOST_TEXT]: str(reason)[:_MOST_TEXT] for key, reason in _dict(report, "failed").items()},
+        _text(report, "not_scored"),
+        int(number_of(report.get("whole")) or 0) or None,
+        config if isinstance(config, dict) else None,
+        dict(flat({key: value for key, value in report.items() if key not in _OWN})),
+    )
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"no {REPORT_FILE} in {path.parent}: expected the --output of `ostrack eval`")
+    if path.stat().st_size > _MOST_BYTES:
+        raise UserError(f"{path}: over {_MOST_BYTES} bytes: no report of `ostrack eval`")
+    try:
+        report = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as e:
+        raise UserError(f"{path} is no report: {e}") from e
+    if not isinstance(report, dict) or not all(isinstance(report.get(key), str) for key in ("benchmark", "tracker")):
+        raise UserError(f"{path} is no report of `ostrack eval`: it names no benchmark and tracker")
+    return report
+
+
+def _dict(report: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = report.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(report: Mapping[str, Any], key: str) -> str:
+    value = report.get(key)
+    return value[:_MOST_TEXT] if isinstance(value, str) else ""
+
+
+def _known(report: Mapping[str, Any], key: str, wanted: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in _dict(report, key).items() if name in wanted]
+
+
+def _numbers(row: Any, wanted: Any) -> Numbers:
+    """The finite numbers of a row under known names."""
+    found = {key: number_of(value) for key, value in row.items() if key in wanted} if isinstance(row, dict) else {}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _groups(report: Mapping[str, Any], key: str) -> dict[str, Numbers]:
+    """Numbers over some of the sequences, by what these share."""
+    groups = list(_dict(report, key).items())[:_MOST_SEQUENCES]
+    return {name[:_MOST_TEXT]: _numbers(row, (*MEANING, "sequences")) for name, row in groups}
+
+
+def _several(values: Any, length: int) -> list[float]:
+    """So many finite numbers; empty where they are not."""
+    numbers = [number_of(value) for value in values] if isinstance(values, list) and len(values) == length else []
+    return [] if None in numbers else [value for value in numbers if value is not None]

@@ -1,0 +1,151 @@
+"""Plots of evaluations. Enters: `Evaluation`s on one benchmark, or answers over time. Leaves: PNG pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation.metrics import CURVES
+from ostrack_jax.evaluation.report import HEADINGS
+from ostrack_jax.reports import canvas
+from ostrack_jax.reports.canvas import COLOURS, Theme
+from ostrack_jax.reports.evaluations import Evaluation
+
+TITLES = {
+    "success_pooled": "Success (pooled frames)",
+    "success": "Success",
+    "precision": "Precision",
+    "norm_precision": "Normalised precision",
+}
+MOST_BARS = 200
+_SIZE = (5.0, 3.4)
+Point = tuple[str, float, float, bool]  # name, frames a second, score in percent, measured here
+
+
+def colours_of(group: Sequence[Evaluation]) -> dict[str, str]:
+    """A colour for each evaluation, by its name.
+
+    Raises:
+      UserError: more than one can tell apart.
+    """
+    if len(group) > len(COLOURS):
+        raise UserError(f"{len(group)} trackers in one plot: expected at most {len(COLOURS)}")
+    return {one.name: colour for one, colour in zip(group, COLOURS, strict=False)}
+
+
+def curve(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes:
+    """One curve of each evaluation, the number taken from it in the legend."""
+    axis, colours = CURVES[key], colours_of(group)
+    figure = canvas.figure(_SIZE, theme)
+    axes = figure.add_subplot()
+    for one in group:
+        if key in one.curves:
+            number = one.scores.get(axis.score)
+            label = one.name if number is None else f"{one.name}  {100 * number:.1f}"
+            axes.plot(axis.thresholds, one.curves[key], color=colours[one.name], linewidth=1.8, label=label)
+    canvas.dress(axes, TITLES[key], axis.label, theme)
+    axes.set_ylim(0, 1)
+    axes.set_xlim(axis.thresholds[0], axis.thresholds[-1])
+    axes.yaxis.set_major_formatter(canvas.matplotlib().ticker.PercentFormatter(1.0))
+    axes.legend(frameon=False, labelcolor=theme.words, fontsize=9)
+    return canvas.png(figure)
+
+
+def shown_sequences(group: Sequence[Evaluation], key: str) -> list[str]:
+    """The sequences that any has a number for, the worst mean first; of very many the worst and the best."""
+    numbers: dict[str, list[float]] = {}
+    for one in group:
+        for name, row in one.sequences.items():
+            if key in row:
+                numbers.setdefault(name, []).append(row[key])
+    ordered = sorted(numbers, key=lambda name: (float(np.mean(numbers[name])), name))
+    return ordered if len(ordered) <= MOST_BARS else ordered[: MOST_BARS // 2] + ordered[-MOST_BARS // 2 :]
+
+
+def bars(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes:
+    """A row a sequence, the best on top: a bar for one evaluation, a dot each for several."""
+    shown, colours = shown_sequences(group, key), colours_of(group)
+    figure = canvas.figure((_SIZE[0], 0.8 + 0.2 * len(shown) + 0.2 * (len(group) > 1)), theme)
+    axes = figure.add_subplot()
+    rows = {name: i for i, name in enumerate(shown)}
+    for one in group:
+        places = [(rows[name], 100 * one.sequences[name][key]) for name in shown if key in one.sequences.get(name, {})]
+        at, values = [row for row, _ in places], [value for _, value in places]
+        if len(group) == 1:
+            axes.barh(at, values, color=colours[one.name], height=0.7)
+        else:
+            axes.plot(values, at, "o", color=colours[one.name], markersize=6, label=one.name)
+    canvas.dress(axes, f"{HEADINGS[key]} of each sequence", "percent", theme)
+    axes.set_yticks(range(len(shown)), [name[:28] for name in shown], fontsize=8)
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.set_xlim(0, 100)
+    if len(group) > 1:
+        figure.legend(loc="outside upper left", ncols=2, frameon=False, labelcolor=theme.words, fontsize=8)
+    return canvas.png(figure)
+
+
+def radar(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes | None:
+    """The score over the sequences of each attribute; None where fewer than three attributes have any."""
+    names = sorted({name for one in group for name, row in one.attributes.items() if key in row})
+    if len(names) < 3:
+        return None
+    counts = {name: int(one.attributes[name].get("sequences", 0)) for one in group for name in one.attributes}
+    angles = np.linspace(0, 2 * math.pi, len(names), endpoint=False)
+    figure = canvas.figure((_SIZE[0], 4.6), theme)
+    axes: Any = figure.add_subplot(projection="polar")
+    for one in group:
+        values = [100 * one.attributes.get(name, {}).get(key, float("nan")) for name in names]
+        closed = [*values, values[0]], [*angles, angles[0]]
+        axes.plot(closed[1], closed[0], color=colours_of(group)[one.name], linewidth=1.8, label=one.name)
+        axes.fill(angles, values, color=colours_of(group)[one.name], alpha=0.08)
+    canvas.dress(axes, f"{HEADINGS[key]} by attribute (sequences)", "", theme)
+    axes.set_xticks(angles, [f"{name[:18]} ({counts.get(name, 0)})" for name in names], fontsize=8)
+    axes.set_ylim(0, 100)
+    axes.set_yticks([20, 40, 60, 80], ["20", "40", "60", "80"], fontsize=7)
+    axes.spines["polar"].set_color(theme.grid)
+    if len(group) > 1:
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=theme.words, fontsize=8)
+    return canvas.png(figure)
+
+
+def speed(points: Sequence[Point], score: str, theme: Theme) -> bytes:
+    """Score over frames a second as in the paper's figure 1: measured here filled, the paper's own hollow."""
+    figure = canvas.figure(_SIZE, theme)
+    axes = figure.add_subplot()
+    for i, (name, fps, percent, here) in enumerate(points):
+        colour = COLOURS[i % len(COLOURS)]
+        face = colour if here else theme.ground
+        axes.plot([fps], [percent], "o" if here else "D", markersize=9, color=colour, markerfacecolor=face)
+        axes.annotate(
+            name if here else f"{name} (paper)",
+            (fps, percent),
+            xytext=(0, 9),
+            textcoords="offset points",
+            ha="center",
+            color=theme.words,
+            fontsize=8,
+        )
+    canvas.dress(axes, f"{score} over speed", "frames a second (logarithmic)", theme)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(canvas.matplotlib().ticker.StrMethodFormatter("{x:g}"))
+    axes.margins(0.25, 0.2)
+    return canvas.png(figure)
+
+
+def over_time(overlaps: Float[np.ndarray, " t"], scores: Float[np.ndarray, " t"], title: str, theme: Theme) -> bytes:
+    """A sequence frame by frame: the overlap with the truth, and the tracker's own score where it states one."""
+    figure = canvas.figure((7.9, 1.9), theme)
+    axes = figure.add_subplot()
+    axes.plot(overlaps, color=COLOURS[0], linewidth=1.5, label="overlap")
+    if np.isfinite(scores).any():
+        axes.plot(scores, color=COLOURS[1], linewidth=1.2, label="score")
+    canvas.dress(axes, title, "frame", theme)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlim(0, max(len(overlaps) - 1, 1))
+    axes.legend(frameon=False, labelcolor=theme.words, fontsize=8, ncols=2, loc="lower left")
+    return canvas.png(figure)

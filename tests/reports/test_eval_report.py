@@ -1,0 +1,120 @@
+"""`ostrack report eval` on a small benchmark: a page that is whole and needs nothing else, the same in other forms."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from test_training_report import Page, _decode
+
+from ostrack_jax import checkpoint
+from ostrack_jax.cli.main import main
+from ostrack_jax.drawing import TRUTH_COLOUR
+from ostrack_jax.reports import canvas
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, small_config):
+    """An OTB folder of two sequences, results of a network that eliminates and of a box that never moves."""
+    from ostrack_jax.models.weights import initial_weights
+
+    folder = tmp_path_factory.mktemp("evaluated")
+    rng = np.random.default_rng(0)
+    for name, step in (("Slow", 0), ("Fast", 6)):
+        (folder / "otb" / name / "img").mkdir(parents=True)
+        for t in range(5):
+            frame = rng.integers(0, 255, (60, 80, 3), dtype=np.uint8)
+            cv2.imwrite(str(folder / "otb" / name / "img" / f"{t + 1:04d}.png"), frame)
+        boxes = "".join(f"{10 + step * t}\t20\t12\t16\n" for t in range(5))
+        (folder / "otb" / name / "groundtruth_rect.txt").write_text(boxes)
+    checkpoint.save_weights(folder / "weights", initial_weights(small_config.model, 0), small_config)
+    always = ["eval", "--benchmark", "otb", "--data_dir", str(folder / "otb")]
+    assert main([*always, "--tracker", "still", "--output", str(folder / "still")]) == 0
+    assert main([*always, "--checkpoint", str(folder / "weights"), "--output", str(folder / "net")]) == 0
+    for name in ("still", "net"):
+        path = folder / name / "report.json"
+        told = json.loads(path.read_text())
+        hard = {f"hard {i}": {"sequences": i, "success_auc": 0.2 * i} for i in range(1, 4)}
+        path.write_text(json.dumps(told | {"attributes": hard, "command": "<script>alert(1)</script>"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reported(place):
+    folders = [str(place / "still"), str(place / "net")]
+    more = ["--data_dir", str(place / "otb"), "--checkpoint", str(place / "weights"), "--show", "1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(canvas, "DPI", 50)  # plots are drawn sooner
+        assert main(["report", "eval", *folders, *more, "--output", str(place / "out")]) == 0
+    return place / "out"
+
+
+def test_the_page_is_whole_and_loads_nothing(reported):
+    text = (reported / "report.html").read_text()
+    page = Page(text)
+    assert page.open == []
+    assert "http:" not in text
+    assert "https:" not in text
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "a"}
+    assert any("<script>alert(1)</script>" in words for words in page.texts), "shown as text"
+    (policy,) = [tag["content"] for tag in page.all("meta") if tag.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    for expected in ("measured here", "Every sequence, in numbers", "still: best and worst sequences"):
+        assert expected in page.texts
+
+
+def test_each_plot_is_there_for_light_and_dark(reported):
+    page = Page((reported / "report.html").read_text())
+    titles = [image["alt"] for image in page.all("img")]
+    assert titles[:2] == ["Success", "Precision"]
+    assert "AUC over frames a second" in titles
+    assert "scores by attribute" in titles
+    assert "scores of single sequences" in titles
+    plots = [image for image in page.all("img") if "png" in image["src"][:20]]
+    dark = [_decode(source["srcset"]) for source in page.all("source")]
+    assert len(plots) == len(dark) >= 7
+    assert all(_decode(image["src"]).mean() > 180 for image in plots)
+    assert all(picture.mean() < 70 for picture in dark)
+
+
+def test_sequences_are_shown_with_their_boxes_and_stages(reported):
+    strip = cv2.imread(str(reported / "otb_still_Slow_frames.png"))
+    assert strip.shape[1] == 3 * 420
+    blue = np.abs(strip[..., ::-1].astype(int) - TRUTH_COLOUR).max(-1) < 40
+    assert blue.sum() > 500
+    stages = [path.name for path in reported.glob("*_stages.png")]
+    assert sorted(stages) == ["otb_tiny_Fast_stages.png", "otb_tiny_Slow_stages.png"]
+
+
+def test_markdown_and_json_tell_the_same(reported):
+    text = (reported / "report.md").read_text()
+    named = {line[line.index("](") + 2 : -1] for line in text.splitlines() if line.startswith("![")}
+    assert named == {path.name for path in reported.glob("*.png")}
+    told = json.loads((reported / "report.json").read_text())
+    still = next(row for row in told["evaluations"] if row["name"] == "still")
+    assert f"{100 * still['scores']['success_auc']:.1f}" in text
+    assert len(still["curves"]["success"]) == 21
+    assert "<script>" not in text
+
+
+def test_without_data_there_are_no_pictures(place, monkeypatch):
+    monkeypatch.setattr(canvas, "DPI", 50)
+    assert main(["report", "eval", str(place / "still")]) == 0
+    assert {path.name for path in (place / "still" / "report").glob("*_frames.png")} == set()
+    assert (place / "still" / "report" / "report.html").is_file()
+
+
+def test_what_a_person_can_get_wrong(place, capsys):
+    def said(*words):
+        assert main(["report", "eval", *map(str, words)]) == 2
+        line = capsys.readouterr().err
+        assert line.count("\n") == 1
+        return line
+
+    assert "no folder" in said(place / "nowhere")
+    assert "is a file" in said(place / "still", "--output", place / "still" / "report.json")
+    assert "goes with --data_dir" in said(place / "still", "--checkpoint", place / "weights")
+    with_data = ("--data_dir", place / "otb")
+    assert "no DIR holds results of these" in said(place / "still", *with_data, "--checkpoint", place / "weights")

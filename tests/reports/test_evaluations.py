@@ -1,0 +1,113 @@
+"""Folders of evaluations read for a report, those from elsewhere with care; the tables that are told of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation import expected
+from ostrack_jax.reports import eval_tables
+from ostrack_jax.reports.evaluations import read_evaluations, trained_on
+
+CONFIG = "vitb_256_mae_ce_32x4_ep300"
+
+
+def report(**changes):
+    data = {name: {"reader": name, "use": "train"} for name in ("lasot", "got10k")}
+    told = {
+        **{"benchmark": "lasot", "tracker": CONFIG, "scores": {"success_auc": 0.685, "precision": 0.7}},
+        **{"sequences": {"airplane-1": {"success_auc": 0.7, "fps": 30.0}, "bear-2": {"success_auc": 0.4}}},
+        **{"curves": {"success": [1 - i / 20 for i in range(21)]}, "speed": {"fps": 33.0}, "failed": {}},
+        **{"attributes": {"fast motion": {"sequences": 2, "success_auc": 0.5}}, "not_scored": ""},
+        **{"categories": {"airplane": {"sequences": 1}}, "intervals": {"success_auc": [0.6, 0.72], "ao": None}},
+        **{"config": {"data": data}, "versions": {"jax": "0.10.2"}, "weights_sha256": "ab"},
+    }
+    return told | changes
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def make(name="run", **changes):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "report.json").write_text(json.dumps(report(**changes)))
+        return tmp_path / name
+
+    return make
+
+
+def test_what_is_read(folder):
+    (one,) = read_evaluations([folder()])
+    assert one.name == CONFIG
+    assert one.scores == {"success_auc": 0.685, "precision": 0.7}
+    assert one.sequences["airplane-1"] == {"success_auc": 0.7, "fps": 30.0}
+    assert one.main == "success_auc"
+    assert one.intervals == {"success_auc": (0.6, 0.72)}
+    assert one.fps == 33.0
+    assert one.facts == {
+        **{"benchmark": "lasot", "tracker": CONFIG},
+        **{"versions.jax": "0.10.2", "weights_sha256": "ab"},
+    }
+    again = read_evaluations([one.folder, folder("other")])
+    assert [each.name for each in again] == ["run", "other"], "one tracker twice goes by its folders"
+
+
+def test_of_a_hostile_file_only_known_finite_numbers_are_taken(folder):
+    odd = {"success_auc": float("inf"), "precision": "<b>", "ao": True, "evil": 1.0, "sr50": 0.5}
+    curves = {"success": [0.5] * 20, "precision": ["x"] * 51, "other": [1.0], "norm_precision": [0.1] * 51}
+    changes = {"scores": odd, "curves": curves, "sequences": [1], "attributes": "no", "speed": None, "config": 3}
+    (one,) = read_evaluations([folder(**changes, tracker="t" * 10_000)])
+    assert one.scores == {"sr50": 0.5}
+    assert list(one.curves) == ["norm_precision"]
+    assert (one.sequences, one.attributes, one.fps, one.config) == ({}, {}, None, None)
+    assert len(one.tracker) == 400
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"benchmark": 1, "tracker": "x"}', "[" * 100_000])
+def test_what_is_no_report_is_told(folder, text):
+    place = folder()
+    (place / "report.json").write_text(text)
+    with pytest.raises(UserError, match="is no report"):
+        read_evaluations([place])
+    (place / "report.json").unlink()
+    with pytest.raises(UserError, match=r"no report\.json"):
+        read_evaluations([place])
+    with pytest.raises(UserError, match="twice"):
+        read_evaluations([place, place])
+
+
+def test_the_papers_row_stands_beside_ours(folder):
+    table = eval_tables.headline(read_evaluations([folder()]))
+    ours, small, large = (dict(zip(table.heading, row, strict=True)) for row in table.rows)
+    assert table.marks == ["ours", "theirs", "theirs"]
+    assert (ours["whose"], ours["AUC"], ours["P_norm"]) == ("measured here", "68.5", "-")
+    assert ours["AUC, 95 % of draws"] == "60.0 to 72.0"
+    assert ours["expected"] == "as expected (69.1 ± 1.0)"
+    assert (small["tracker"], small["whose"], small["AUC"], small["P_norm"]) == (CONFIG, "the paper's", "69.1", "78.7")
+    assert large["AUC"] == "71.1"
+    score, points = eval_tables.speeds(read_evaluations([folder("again")]))
+    assert score == "AUC"
+    assert points[0] == (CONFIG, 33.0, pytest.approx(68.5), True)
+    assert [point[3] for point in points[1:]] == [False, False]
+
+
+def test_results_that_are_not_one_shot_are_marked(folder):
+    test = {"benchmark": "got10k_test", "scores": {}, "not_scored": "not scored: the ground truth is not public"}
+    alone = {"data": {"got10k": {"reader": "got10k", "use": "train"}, "v": {"reader": "lasot", "use": "validation"}}}
+    several = [folder("many", **test), folder("one", **test, config=alone), folder("none", **test, config=None)]
+    many, one, none = read_evaluations(several)
+    assert "NOT ONE-SHOT: trained on got10k, lasot" in many.note
+    assert "ONE-SHOT" not in one.note
+    assert "training sets unknown" in none.note
+    assert "ONE-SHOT" not in read_evaluations([folder("lasot")])[0].note
+    assert trained_on(alone) == ["got10k"]
+    table = eval_tables.headline([many, one, none])
+    assert [row[0] for row in table.rows[3:]] == [e.config for e in expected.of_benchmark("got10k_test")]
+
+
+def test_the_json_says_whose_each_number_is(folder):
+    told = eval_tables.as_json(read_evaluations([folder()]))
+    assert {row["whose"] for row in told["evaluations"]} == {"ours"}
+    first = told["expected"][0]
+    assert (first["whose"], first["scores"]["success_auc"], first["tolerance"]) == ("theirs", 0.691, 0.01)

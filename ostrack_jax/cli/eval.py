@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_list("sequences", None, "some of its sequences alone, as a,b", flag_values=flags)
     text = "sequences tracked at once, in one step of the network; where there are fewer left, slots stay empty"
     absl_flags.DEFINE_integer("batch", 1, text, lower_bound=1, upper_bound=1024, flag_values=flags)
+    text = "show how the same results score by these rules too, as a,b; all: by every one (docs/scores.md)"
+    absl_flags.DEFINE_list("convention", [], text, flag_values=flags)
     trackers.define(flags)
 
 
@@ -55,8 +58,9 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Track, score, report; 1 where a sequence failed."""
     from rich.console import Console
 
-    from ostrack_jax.evaluation import protocols, report
+    from ostrack_jax.evaluation import conventions, protocols, report
 
+    conventions.choose(flags.convention)  # a wrong name is told before the work
     protocol = protocols.find(flags.benchmark)
     sequences = protocol.open(None if flags.data_dir is None else Path(flags.data_dir))
     if flags.sequences is not None:
@@ -68,7 +72,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
         raise UserError(f"--output {output} is a file: expected a folder")
     chosen = trackers.choose(flags, flags.batch)
     tell_idle_devices(Console(stderr=True))
-    told = score(chosen, protocol, sequences, output)
+    told = score(chosen, protocol, sequences, output, flags.convention)
     report.show(told, Console())
     print(f"report: {output / report.REPORT_FILE}")
     return 1 if told["failed"] else 0
@@ -85,7 +89,13 @@ def tell_idle_devices(console: Console) -> None:
         )
 
 
-def score(chosen: trackers.Chosen, protocol: Protocol, sequences: LazySequences, output: Path) -> dict[str, Any]:
+def score(
+    chosen: trackers.Chosen,
+    protocol: Protocol,
+    sequences: LazySequences,
+    output: Path,
+    other_rules: Sequence[str] = (),
+) -> dict[str, Any]:
     """Track what is not yet tracked, and write the report; see `report.build` for its keys."""
     from ostrack_jax.evaluation import processes, report, runner
 
@@ -95,6 +105,13 @@ def score(chosen: trackers.Chosen, protocol: Protocol, sequences: LazySequences,
         "compile_seconds": chosen.compile_seconds,
     }
     outcomes = runner.evaluate(chosen.tracker, protocol, sequences, output, chosen.made_by, about=about)
-    told = report.build(protocol, outcomes, chosen.made_by, processes=processes.read_all(output), **about)
+    told = report.build(
+        protocol,
+        outcomes,
+        chosen.made_by,
+        processes=processes.read_all(output),
+        other_rules=other_rules,
+        **about,
+    )
     report.write(output, told)
     return told

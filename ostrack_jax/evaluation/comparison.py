@@ -24,6 +24,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.progress import track
+
 from ostrack_jax import environment
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.sequence import Sequence
@@ -97,7 +100,7 @@ def compare(
         )
     entries = [Entry(results) for results in trackers]
     about = {}
-    for i in shared:
+    for i in track(shared, "reading results", console=Console(stderr=True), transient=True):
         sequence = sequences[i]
         about[sequence.name] = _about(sequence)
         for entry in entries:

@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ostrack_jax.evaluation.report import HEADINGS
+from ostrack_jax.evaluation import rules_view
+from ostrack_jax.evaluation.metrics import HEADINGS
 
 _MOST_ROWS = 24  # of classes: all are in the JSON
 
 
 def show(told: Mapping[str, Any], console: Console) -> None:
-    """Print the numbers, the pairs, attributes and classes, the other rules, and what was left out and why."""
+    """Print the numbers, the pairs, attributes, classes, other rules, what was left out and why."""
     key = told["keys"][0]
     console.print(_scores(told))
     if told["pairs"]:
@@ -25,8 +26,7 @@ def show(told: Mapping[str, Any], console: Console) -> None:
         table = _groups(told, groups, heading, key)
         if table is not None:
             console.print(table)
-    if told["conventions"]:
-        _other_rules(told, console)
+    rules_view.show(told["conventions"], console)
     left_out = told["left_out"]
     if left_out:
         named = "; ".join(f"{name} ({', '.join(lacking)})" for name, lacking in list(left_out.items())[:4])
@@ -80,29 +80,6 @@ def _groups(told: Mapping[str, Any], groups: str, heading: str, key: str) -> Tab
     if len(rows) > _MOST_ROWS:
         table.caption = f"the {_MOST_ROWS} hardest of {len(rows)}"
     return table
-
-
-def _other_rules(told: Mapping[str, Any], console: Console) -> None:
-    """The same results by other rules: a row each, then what each is."""
-    keys = [key for key in HEADINGS if any(key in _numbers(rule) for rule in told["conventions"].values())]
-    table = _table("the same results by other rules", "rules")
-    table.add_column("tracker", overflow="fold")
-    for key in keys:
-        table.add_column(HEADINGS[key], justify="right", no_wrap=True)
-    for name, rule in told["conventions"].items():
-        for tracker, found in rule["trackers"].items():
-            scores = found.get("scores", {})
-            if scores:
-                table.add_row(name, escape(tracker), *(_percent(scores[key]) if key in scores else "" for key in keys))
-    console.print(table)
-    for name, rule in told["conventions"].items():
-        refused = sorted({found["refused"] for found in rule["trackers"].values() if "refused" in found})
-        why = "".join(f" [yellow]Refused: {escape(reason)}[/yellow]" for reason in refused)
-        console.print(f"{name}: {rule['meaning']}{why}", highlight=False, soft_wrap=True)
-
-
-def _numbers(rule: Mapping[str, Any]) -> set[str]:
-    return {key for found in rule["trackers"].values() for key in found.get("scores", {})}
 
 
 def _table(title: str, first: str) -> Table:

@@ -27,6 +27,11 @@ MEANING = {
     "norm_precision": "share of frames with a centre error of at most 0.2 of the target's size",
     "miou": "mean overlap of the frames whose target is there",
 }
+# the same at the head of a table, in the order of columns
+HEADINGS = {
+    **{"ao": "AO", "sr50": "SR0.5", "sr75": "SR0.75", "success_auc": "AUC", "op50": "OP50", "op75": "OP75"},
+    **{"precision": "P", "norm_precision": "P_norm", "miou": "mIoU"},
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -121,8 +121,9 @@ def prepare(answer: Answered, rules: Rules) -> Float[np.ndarray, "t 4"]:
         raise UserError(f"{where}: the ground truth of frame {i} is NaN, which this convention refuses")
     if len(result) < len(truth) and not rules.short:
         raise UserError(f"{where}: {len(result)} boxes in the result, expected {len(truth)}, one a frame")
-    for i in range(1, len(result)):
-        if result[i, 2:].min() == 0 and not unknown[i]:  # negative is refused above
+    empty = (result[:, 2:] == 0).any(axis=1) & ~unknown[: len(result)]
+    for i in np.flatnonzero(empty):
+        if i > 0:
             result[i] = result[i - 1]
     result = np.concatenate([result, np.zeros((len(truth) - len(result), 4))])
     result[:1] = truth[:1]

@@ -3,14 +3,14 @@
 Keys of the report: `benchmark`; `tracker`; `scores` (of all sequences that have a result, keys of `metrics.MEANING`,
 shares in 0..1, null where no frame counts); `sequences` (by name: `state` done | skipped, `frames`, `fps`, its own
 scores, `process` that tracked it); `intervals`, `curves`, `attributes`, `categories`: as `summary.summarize` has them;
-`failed` (by name: the reason);
-`counts` (`done`, `skipped`, `failed`); `speed` (`fps`: frames a second of a process, in `update` alone, without
-pictures read, first frames and compiling; `first_frame_seconds`: the median of `init`; `compile_seconds`, null where
-nothing is compiled); `made_by`; `config` (null for baselines); `not_scored` (why there are no scores: the ground truth
-is not public; else empty); `whole` (sequences of the whole benchmark, null where any number is right);
-`weights_sha256`; `commit`; `versions`; `hardware`; `command`; `finished` (UTC): of the process that wrote the report;
-`processes`: all that made results here, in this run and before, as `evaluation.processes` keeps them, in place of their
-sequences how many they finished, without what is told above.
+`conventions` (other rules: `summary.by_other_rules`); `failed` (by name: the reason); `counts` (`done`, `skipped`,
+`failed`); `speed` (`fps`: frames a second of a process, in `update` alone, without pictures read, first frames and
+compiling; `first_frame_seconds`: the median of `init`; `compile_seconds`, null where nothing is compiled); `made_by`;
+`config` (null for baselines); `not_scored` (why there are no scores: the ground truth is not public; else empty);
+`whole` (sequences of the whole benchmark, null where any number is right); `weights_sha256`; `commit`; `versions`;
+`hardware`; `command`; `finished` (UTC): of the process that wrote the report; `processes`: all that made results here,
+in this run and before, as `evaluation.processes` keeps them, in place of their sequences how many they finished,
+without what is told above.
 """
 
 from __future__ import annotations
@@ -30,16 +30,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from ostrack_jax import environment
-from ostrack_jax.evaluation import results, summary
+from ostrack_jax.evaluation import results, rules_view, summary
+from ostrack_jax.evaluation.metrics import HEADINGS
 from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.results import Result
 from ostrack_jax.evaluation.runner import Outcome
 
 REPORT_FILE = "report.json"
-HEADINGS = {
-    **{"ao": "AO", "sr50": "SR0.5", "sr75": "SR0.75", "success_auc": "AUC", "op50": "OP50", "op75": "OP75"},
-    **{"precision": "P", "norm_precision": "P_norm", "miou": "mIoU"},
-}
 
 
 def build(
@@ -51,6 +48,7 @@ def build(
     compile_seconds: float | None = None,
     command: str = "",
     processes: Sequence[Mapping[str, Any]] = (),
+    other_rules: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The report of one run, as JSON can hold it.
 
@@ -62,6 +60,7 @@ def build(
       compile_seconds: what the tracker's executables took, where it has some.
       command: as the user typed it.
       processes: records of all that made the results.
+      other_rules: names of `conventions`, to show the same results by.
     """
     whole = [outcome for outcome in outcomes if outcome.answered is not None and outcome.result is not None]
     answers = [outcome.answered for outcome in whole if outcome.answered is not None]
@@ -77,6 +76,7 @@ def build(
         "not_scored": protocol.not_scored,
         "whole": protocol.sequences,
         **summary.summarize(scores, answers),
+        "conventions": summary.by_other_rules(other_rules, answers),
         "sequences": {
             name: {
                 **{"state": states[name], "frames": len(result.times_s), "fps": fps(result)},
@@ -86,11 +86,7 @@ def build(
         },
         "failed": {outcome.name: outcome.reason for outcome in outcomes if outcome.state == "failed"},
         "counts": {state: counts[state] for state in ("done", "skipped", "failed")},
-        "speed": {
-            "fps": fps(*found.values()),
-            "first_frame_seconds": float(np.median([r.times_s[0] for r in found.values()])) if found else None,
-            "compile_seconds": compile_seconds,
-        },
+        "speed": {**_speed(list(found.values())), "compile_seconds": compile_seconds},
         "made_by": dict(made_by),
         "config": config,
         "weights_sha256": made_by.get("weights_sha256"),
@@ -109,6 +105,11 @@ def fps(*several: Result) -> float:
     seconds = sum(float(result.times_s[1:].sum()) for result in several)
     frames = sum(len(result.times_s) - 1 for result in several)
     return frames / seconds if seconds > 0 else float("nan")
+
+
+def _speed(found: Sequence[Result]) -> dict[str, Any]:
+    first = float(np.median([result.times_s[0] for result in found])) if found else None
+    return {"fps": fps(*found), "first_frame_seconds": first}
 
 
 def _owners(processes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -156,6 +157,11 @@ def show(report: Mapping[str, Any], console: Console) -> None:
         console.print(report["not_scored"], soft_wrap=True)
     if report["whole"] not in (None, len(report["sequences"])):
         console.print(f"[yellow]{len(report['sequences'])} of the benchmark's {report['whole']} sequences[/yellow]")
+    rules = {
+        name: {"meaning": rule["meaning"], "trackers": {str(report["tracker"]): rule}}
+        for name, rule in report["conventions"].items()
+    }
+    rules_view.show(rules, console)
     counts = report["counts"]
     compiled = report["speed"]["compile_seconds"]
     console.print(

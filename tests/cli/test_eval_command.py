@@ -127,3 +127,30 @@ def test_a_checkpoint_is_scored_and_its_weights_are_named(evaluate, small_weight
     assert "2 skipped" in evaluate("--checkpoint", str(folder))[1]
     # the published config asks for another network
     one_line(evaluate("--checkpoint", str(folder), "--config", "tiny"), "do not fit the config")
+
+
+def test_the_same_results_by_other_rules(evaluate, tmp_path):
+    status, out, _ = evaluate("--tracker", "still", "--convention", "published,absent_missed_pooled")
+    assert status == 0
+    assert "the same results by other rules" in out
+    assert "absent_missed_pooled: What if" in out
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    rules = report["conventions"]
+    # as the toolkit's, but for overlaps of 1 + 2e-16 that are above the last threshold
+    assert rules["published"]["scores"]["success_auc"] >= report["scores"]["success_auc"]
+    assert rules["published"]["scores"]["precision"] == report["scores"]["precision"]
+    assert len(report["curves"]["success"]) == 21
+    assert report["intervals"]["success_auc"][0] <= report["scores"]["success_auc"]
+    one_line(evaluate("--tracker", "still", "--convention", "publshed"), "did you mean 'published'")
+
+
+def test_results_of_two_runs_are_compared(evaluate, otb, tmp_path, capsys):
+    assert evaluate("--tracker", "still")[0] == 0
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/slow.txt").write_text("10\t20\t12\t16\n" * 4)
+    words = ("--data_dir", str(otb), "--output", str(tmp_path / "compared"))
+    assert main(["compare", str(tmp_path / "out"), f"perfect={tmp_path / 'raw'}", *words]) == 0
+    assert "1 sequences left out, not all have them: Fast (perfect)" in capsys.readouterr().out
+    told = json.loads((tmp_path / "compared/comparison.json").read_text())
+    assert (told["benchmark"], list(told["sequences"])) == ("otb", ["Slow"])
+    assert told["trackers"]["perfect"]["scores"] == told["trackers"]["out"]["scores"]

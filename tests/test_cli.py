@@ -33,6 +33,7 @@ EVERY = [
     "report train",
     "report eval",
     "visualize",
+    "vot",
 ]
 
 

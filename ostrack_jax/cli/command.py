@@ -137,7 +137,12 @@ def read_config(flags: absl_flags.FlagValues) -> Config:
 
     if flags.config is None:
         raise UserError("--config is required")
-    return load_config(flags.config, flags[_OVERRIDES].value or [])
+    return load_config(flags.config, overrides(flags))
+
+
+def overrides(flags: absl_flags.FlagValues) -> list[str]:
+    """What was given as ``--config.KEY=VALUE``, each as ``KEY=VALUE``."""
+    return list(flags[_OVERRIDES].value or [])
 
 
 def _parse(command: Command, flags: absl_flags.FlagValues, argv: Sequence[str], program: str) -> list[str]:

@@ -19,6 +19,7 @@ COMMANDS = {
     "profile": "what a model costs here: MACs, memory, latency, with and without elimination",
     "compare": "trackers side by side by their result files, ours and others' raw ones",
     "submit": "pack results for an evaluation server: GOT-10k's, TrackingNet's",
+    "vot": "set up a tracker in a workspace of the VOT toolkit",
     "data": "check folders of data",
     "report": "draw training runs: curves and pictures as PNG and HTML",
     "convert": "turn published weights into a checkpoint of this project, and back",

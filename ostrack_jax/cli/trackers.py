@@ -66,6 +66,17 @@ def choose(flags: absl_flags.FlagValues, targets: int = 1) -> Chosen:
     return of_checkpoint(Path(flags.checkpoint), None if flags.config is None else command.read_config(flags), targets)
 
 
+def words(flags: absl_flags.FlagValues) -> list[str]:
+    """What another process has to be called with, wherever it runs, to choose the same tracker."""
+    out = []
+    for name in ("checkpoint", "config", "tracker", "tracker_files"):
+        value = flags[name].value
+        if value is not None:
+            is_path = name in ("checkpoint", "tracker_files") or (name == "config" and Path(value).is_file())
+            out += [f"--{name}", str(Path(value).expanduser().resolve()) if is_path else value]
+    return [*out, *(f"--config.{override}" for override in command.overrides(flags))]
+
+
 def of_checkpoint(path: Path, config: Config | None = None, targets: int = 1) -> Chosen:
     """The tracker of a checkpoint, by its own config or by ``config``, compiled for ``targets`` at once."""
     from ostrack_jax.checkpoint import load_weights, sha256

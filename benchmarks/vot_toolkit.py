@@ -1,0 +1,171 @@
+"""A run of the VOT toolkit from end to end: made-up sequences in its layout, evaluation, analysis, its own HTML report.
+
+The toolkit is a program of its own, started through the Python it is installed in; nothing of it is imported. The
+sequences' regions are in turn rectangles, polygons and masks; the experiments are those of the challenges: multi-start
+(2020 to 2022, also in real time), supervised with restarts (to 2019), and one pass. Nothing is downloaded.
+
+Example:
+  python benchmarks/vot_toolkit.py --toolkit toolkit/bin/python --checkpoint runs/tiny/best --workspace vot
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from absl import flags as absl_flags
+from rich.console import Console
+from rich.table import Table
+
+from ostrack_jax.cli import command, trackers
+from ostrack_jax.cli.main import main as ostrack
+from ostrack_jax.config import DataConfig
+from ostrack_jax.datasets.readers import open_dataset
+from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.errors import UserError
+
+FORMS = ("rectangle", "polygon", "mask")
+_MULTISTART = """    type: multistart{realtime}
+    analyses:
+      - {{type: multistart_eao_score, name: eaoscore, low: {low}, high: {high}}}
+      - {{type: multistart_eao_curve, name: eaocurve, high: {high}}}
+      - {{type: multistart_average_ar, name: ar}}
+"""
+STACK = (
+    "title: Made-up sequences\nexperiments:\n  baseline:\n"
+    + _MULTISTART.replace("{realtime}", "")
+    + "  realtime:\n"
+    + _MULTISTART.replace("{realtime}", "\n    realtime: {{grace: 3}}")
+    + """  supervised:
+    type: supervised
+    repetitions: 1
+    skip_initialize: 5
+    analyses:
+      - {{type: supervised_average_ar, sensitivity: 30, name: ar}}
+      - {{type: supervised_eao_score, low: {low}, high: {high}, name: eaoscore}}
+  unsupervised:
+    type: unsupervised
+    repetitions: 1
+    analyses:
+      - {{type: average_accuracy, name: accuracy, burnin: 1}}
+"""
+)
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the flags."""
+    text = "the Python in whose environment vot-toolkit is installed"
+    absl_flags.DEFINE_string("toolkit", sys.executable, text, flag_values=flags)
+    text = "a new folder for sequences, results and analysis"
+    absl_flags.DEFINE_string("workspace", None, text, flag_values=flags, required=True)
+    absl_flags.DEFINE_integer("sequences", 6, "how many", flag_values=flags, lower_bound=1)
+    absl_flags.DEFINE_integer("frames", 36, "of each; from 40 on targets may leave", flag_values=flags, lower_bound=12)
+    absl_flags.DEFINE_string("name", "ostrack", "the tracker's name for the toolkit", flag_values=flags)
+    trackers.define(flags)
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
+    """Make the workspace, let the toolkit evaluate and analyse, show what it found."""
+    del arguments
+    workspace = Path(flags.workspace)
+    if workspace.exists():
+        raise UserError(f"--workspace {workspace} is there already: give a new one")
+    make_workspace(workspace, flags.sequences, flags.frames)
+    status = ostrack(["vot", str(workspace), "--name", flags.name, *trackers.words(flags)])
+    if status:
+        return status
+    for words in (("evaluate", flags.name), ("analysis", "--name", "run", flags.name), ("report", "--name", "run")):
+        toolkit(Path(flags.toolkit), workspace, *words)
+    show(json.loads((workspace / "analysis/run.json").read_text()))
+    return 0
+
+
+def make_workspace(workspace: Path, sequences: int, frames: int) -> None:
+    """The toolkit's configuration, the stack of experiments, and the sequences."""
+    workspace.mkdir(parents=True)
+    (workspace / "config.yaml").write_text("stack: ./stack.yaml\nregistry: [./trackers.ini]\n")
+    (workspace / "stack.yaml").write_text(STACK.format(low=frames // 3, high=frames - 4))
+    made = open_dataset(
+        DataConfig(reader="synthetic", part="test", options={"sequences": sequences, "frames": frames, "width": 240})
+    )
+    for i, sequence in enumerate(made):
+        write_sequence(workspace / "sequences" / sequence.name, sequence, FORMS[i % len(FORMS)])
+    (workspace / "sequences/list.txt").write_text("".join(f"{name}\n" for name in made.names))
+
+
+def write_sequence(folder: Path, sequence: Sequence, form: str) -> None:
+    """Pictures, regions, and anchors: forwards from the first frame, backwards from the last."""
+    (folder / "color").mkdir(parents=True)
+    for t in range(len(sequence)):
+        picture = cv2.cvtColor(sequence.frames[t], cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / f"color/{t + 1:08d}.jpg"), picture)
+    (folder / "groundtruth.txt").write_text("".join(f"{region}\n" for region in regions(sequence, form)))
+    anchors = [1, *[0] * (len(sequence) - 2), -1]
+    (folder / "anchor.value").write_text("".join(f"{anchor}\n" for anchor in anchors))
+    (folder / "sequence").write_text("name=made-up\nfps=30\nformat=default\nchannels.color=color/%08d.jpg\n")
+
+
+def regions(sequence: Sequence, form: str) -> Iterator[str]:
+    """The true boxes as the toolkit writes a region: x,y,w,h, or corners, or a mask's run lengths (of an ellipse)."""
+    for box in sequence.boxes_xywh:
+        x, y, w, h = box
+        if form == "mask":
+            yield mask(np.round(box).astype(int))
+        elif form == "polygon":
+            yield ",".join(f"{v:.2f}" for v in (x, y, x + w, y, x + w, y + h, x, y + h))
+        else:
+            yield ",".join(f"{v:.2f}" for v in box)
+
+
+def mask(box_xywh: np.ndarray) -> str:
+    """The ellipse in a box of whole pixels: m, the box, then lengths of runs of zeros and ones in turn, row by row."""
+    x, y, w, h = (int(v) for v in box_xywh)
+    rows, columns = np.mgrid[0:h, 0:w] + 0.5
+    inside = ((columns / w - 0.5) ** 2 + (rows / h - 0.5) ** 2 <= 0.25).ravel()
+    starts = np.flatnonzero(np.diff(np.concatenate([[False], inside])))
+    lengths = np.diff(np.concatenate([[0], starts, [inside.size]]))
+    return "m" + ",".join(str(v) for v in (x, y, w, h, *lengths))
+
+
+def toolkit(python: Path, workspace: Path, action: str, *words: str) -> None:
+    """Run one of the toolkit's commands; what it says goes to a log in the workspace.
+
+    Raises:
+      UserError: it ended with another status than 0, or without telling its success.
+    """
+    place = workspace.resolve()
+    call = [str(python.absolute()), "-m", "vot", action, "--workspace", str(place), *words]
+    print("$ vot", action, *words, flush=True)
+    log = place / f"{action}.log"
+    with log.open("wb") as file:
+        done = subprocess.run(call, env={**os.environ, "MPLBACKEND": "agg"}, stdout=file, stderr=subprocess.STDOUT)
+    text = log.read_text(errors="replace")
+    if done.returncode or not re.search(r"success", text):  # it may tell an error and end with 0
+        raise UserError(f"vot {action} failed, see {log}: {' '.join(text.split())[-300:]}")
+
+
+def show(analysis: Any) -> None:
+    """The toolkit's figures of the one tracker as a table, curves by their number of points."""
+    table = Table("experiment", "analysis", "figures", title=f"vot-toolkit {analysis['toolkit']}", title_justify="left")
+    for experiment, told in analysis["results"].items():
+        for asked, found in zip(told["parameters"]["analyses"], told["results"], strict=True):
+            table.add_row(experiment, asked["name"], ", ".join(_figure(figure) for figure in found[0]))
+    Console(width=110).print(table)
+
+
+def _figure(figure: Any) -> str:
+    if isinstance(figure, list):
+        return f"({', '.join(f'{v:.3f}' for v in figure)})" if len(figure) == 2 else f"a curve of {len(figure)} points"
+    return f"{figure:.3f}"
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(cast(Any, sys.modules[__name__]), sys.argv[1:], "python benchmarks/vot_toolkit.py"))

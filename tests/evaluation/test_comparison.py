@@ -16,7 +16,7 @@ from ostrack_jax.evaluation import comparison, comparison_view, protocols
 from ostrack_jax.evaluation.metrics import CURVES
 from ostrack_jax.evaluation.raw_results import open_results
 
-TOP = ("benchmark", "rules", "keys", "sequences", "left_out", "trackers", "thresholds", "pairs", "conventions")
+TOP = ("benchmark", "rules", "keys", "sequences", "left_out", "trackers", "thresholds", "pairs", "conventions", "notes")
 OF_A_TRACKER = ("folder", "scores", "intervals", "curves", "attributes", "categories", "sequences", "fps", "lengths")
 NAMES = ("Biker", "Bird1", "Car1", "Walking")
 
@@ -112,6 +112,7 @@ def test_it_is_shown_in_percent(told):
     assert f"{100 * told['trackers']['good']['scores']['success_auc']:.1f} [" in text
     assert "good, poor" in text
     assert "fast motion" in text
+    assert "note: 3 of the benchmark's 100 sequences" in text
     assert "1 sequences left out, not all have them: Walking (poor)" in text
     assert "Refused: sequence Biker" in text
 
@@ -126,6 +127,13 @@ def test_a_result_of_another_length_is_told(folders):
     out = io.StringIO()
     comparison_view.show(told, Console(file=out, width=140))
     assert "1 results of another length: Biker (4 for 10 frames)" in out.getvalue()
+
+
+def test_lasot_without_its_lists_is_told(folders):
+    told = comparison.compare(
+        protocols.find("lasot"), open_boxes_only(folders / "truth"), [open_results(str(folders / "good"))]
+    )
+    assert told["notes"][1].startswith("4 sequences without the lists of absent frames")
 
 
 def test_mistakes_are_told(folders, tmp_path):

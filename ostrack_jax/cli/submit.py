@@ -33,9 +33,11 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Pack, check, say what is in it."""
     from ostrack_jax.evaluation import submission
 
-    server = submission.find(arguments[0])
-    wanted = submission.Wanted(server, server.runs if flags.runs is None else flags.runs, flags.whole_pixels)
-    sequences = submission.open_test_part(server, None if flags.data_dir is None else Path(flags.data_dir))
+    server = arguments[0]
+    benchmark = submission.find(server)
+    runs = submission.RUNS[server] if flags.runs is None else flags.runs
+    wanted = submission.Wanted(benchmark, runs, flags.whole_pixels)
+    sequences = benchmark.open(None if flags.data_dir is None else Path(flags.data_dir))
     frames = submission.pack(wanted, Path(arguments[1]), sequences, Path(flags.output))
-    runs = f", {wanted.runs} runs each" if wanted.runs > 1 else ""
-    print(f"{flags.output}: {len(sequences)} sequences{runs}, {frames} frames; opened again, as {server.name} wants it")
+    each = f", {runs} runs each" if runs > 1 else ""
+    print(f"{flags.output}: {len(sequences)} sequences{each}, {frames} frames; opened again, as {server} wants it")

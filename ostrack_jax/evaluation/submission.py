@@ -18,42 +18,26 @@ from jaxtyping import Float
 from rich.console import Console
 from rich.progress import track
 
-from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.readers import open_dataset
 from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.evaluation import results
+from ostrack_jax.evaluation.protocols import PROTOCOLS, Protocol
 from ostrack_jax.evaluation.results import Result
 
 _LISTED = 5  # names that an error lists
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # of every entry, so that the same results make the same archive
 
 
-@dataclass(frozen=True)
-class Server:
-    """Who takes archives.
-
-    Attributes:
-      name: as a user gives it.
-      reader: of the benchmark's test part.
-      form: of its result files, see `results`.
-      runs: how many runs of a tracker its form holds.
-    """
-
-    name: str
-    reader: str
-    form: str
-    runs: int
+# How many runs of a tracker a server's form holds.
+RUNS = {"got10k": 3, "trackingnet": 1}
 
 
-SERVERS = {s.name: s for s in (Server("got10k", "got10k", "got10k", 3), Server("trackingnet", "trackingnet", "otb", 1))}
-
-
-def find(name: str) -> Server:
-    """The server of a name; a `UserError` names the nearest for an unknown one."""
-    if name not in SERVERS:
-        raise unknown("server", name, SERVERS)
-    return SERVERS[name]
+def find(server: str) -> Protocol:
+    """The benchmark that a server scores; a `UserError` names the nearest for an unknown one."""
+    served = {protocol.server: protocol for protocol in PROTOCOLS.values() if protocol.server}
+    if server not in served:
+        raise unknown("server", server, served)
+    return served[server]
 
 
 @dataclass(frozen=True)
@@ -61,25 +45,20 @@ class Wanted:
     """How an archive is to be.
 
     Attributes:
-      server: whose.
+      benchmark: whose server it is for, see `find`.
       runs: how often each result stands there. The tracker is deterministic: its three runs of GOT-10k's form are the
         same three times, which is what the toolkit's own three repetitions would give.
       whole_pixels: boxes cut to whole numbers, as the PyTorch release writes them; else 4 decimals.
     """
 
-    server: Server
+    benchmark: Protocol
     runs: int = 1
     whole_pixels: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.runs <= self.server.runs:
-            raise UserError(f"{self.runs} runs: {self.server.name}'s form holds 1 to {self.server.runs}")
-
-
-def open_test_part(server: Server, data_dir: Path | None) -> LazySequences:
-    """The sequences a server has the truth of; None: their folder is looked up as `datasets.paths` says."""
-    where = "" if data_dir is None else str(data_dir)
-    return open_dataset(DataConfig(reader=server.reader, dir=where, part="test"))
+        most = RUNS[self.benchmark.server]
+        if not 1 <= self.runs <= most:
+            raise UserError(f"{self.runs} runs: {self.benchmark.server}'s form holds 1 to {most}")
 
 
 def pack(wanted: Wanted, folder: Path, sequences: LazySequences, output: Path) -> int:
@@ -92,8 +71,8 @@ def pack(wanted: Wanted, folder: Path, sequences: LazySequences, output: Path) -
       output: a name that is free.
 
     Raises:
-      UserError: a result is missing, has another number of frames or another first box than the sequence, or a box
-        that is none; ``output`` is taken.
+      UserError: the data set is not whole; a result is missing, has another number of frames or another first box than
+        the sequence, or a box that is none; ``output`` is taken.
     """
     if output.suffix.lower() != ".zip":
         raise UserError(f"--output {output}: expected a name that ends in .zip")
@@ -101,7 +80,9 @@ def pack(wanted: Wanted, folder: Path, sequences: LazySequences, output: Path) -
         raise UserError(f"{output} is there already and nothing is replaced: give another --output")
     if not folder.is_dir():
         raise UserError(f"no folder of results {folder}: expected one that `ostrack eval` wrote")
-    form = wanted.server.form
+    whole, form = wanted.benchmark.sequences, wanted.benchmark.form
+    if whole is not None and len(sequences) != whole:
+        raise UserError(f"the data set has {len(sequences)} sequences here: {wanted.benchmark.server} expects {whole}")
     missing = [name for name in sequences.names if not results.files(folder, name, form).boxes.is_file()]
     if missing:
         listed = ", ".join(missing[:_LISTED]) + (", ..." if len(missing) > _LISTED else "")
@@ -131,7 +112,7 @@ def check(archive: Path, wanted: Wanted, sequences: LazySequences) -> int:
         if sorted(found) != sorted(expected):
             odd = sorted(expected ^ {*found}) or sorted({entry for entry in found if found.count(entry) > 1})
             raise UserError(
-                f"{archive}: the files differ from what {wanted.server.name} expects: {', '.join(odd[:_LISTED])}"
+                f"{archive}: the files differ from what {wanted.benchmark.server} expects: {', '.join(odd[:_LISTED])}"
             )
         for i, name in enumerate(_told(sequences.names, "checking")):
             sequence = sequences[i]
@@ -152,7 +133,7 @@ def check(archive: Path, wanted: Wanted, sequences: LazySequences) -> int:
 def _write(path: Path, wanted: Wanted, folder: Path, sequences: LazySequences) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name in _told(sequences.names, "packing"):
-            result = results.read(folder, name, wanted.server.form)
+            result = results.read(folder, name, wanted.benchmark.form)
             for entry, what in _entries(name, wanted).items():
                 info = zipfile.ZipInfo(entry, _LONG_AGO)
                 info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
@@ -161,7 +142,7 @@ def _write(path: Path, wanted: Wanted, folder: Path, sequences: LazySequences) -
 
 def _entries(name: str, wanted: Wanted) -> dict[str, str]:
     """The files of one sequence: boxes | times by name."""
-    if wanted.server.form == "otb":
+    if wanted.benchmark.form == "otb":
         return {f"{name}.txt": "boxes"}
     runs = {f"{name}/{name}_{run:03d}.txt": "boxes" for run in range(1, wanted.runs + 1)}
     return {**runs, f"{name}/{name}_time.txt": "times"}

@@ -12,8 +12,16 @@ import pytest
 from ostrack_jax.cli.main import main
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results, submission
+from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.results import Result
 from ostrack_jax.evaluation.submission import Wanted
+
+
+@pytest.fixture(autouse=True)
+def few_are_whole(monkeypatch):
+    """Two sequences are the whole benchmark."""
+    monkeypatch.setattr(Protocol, "sequences", 2)
+
 
 FIRST = [1.0, 2.0, 10.0, 8.0]  # the box of `layouts`
 
@@ -134,6 +142,9 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     names = make(tmp_path, "got10k")
     refused(tmp_path, capsys, "got10", say=("unknown server 'got10'", "'got10k'"))
     refused(tmp_path, capsys, "got10k", "--runs", "4", say=("1 to 3",))
+    with pytest.MonkeyPatch.context() as whole:
+        whole.setattr(Protocol, "sequences", 180)
+        refused(tmp_path, capsys, "got10k", say=("has 2 sequences", "expects 180"))
     refused(tmp_path, capsys, "got10k", "--output", str(tmp_path / "x.tar"), say=(".zip",))
     (tmp_path / f"results/{names[0]}/{names[0]}_001.txt").unlink()
     refused(tmp_path, capsys, "got10k", say=("lacks results of 1 of 2", names[0]))
@@ -145,7 +156,7 @@ def test_mistakes_are_one_line(tmp_path, capsys):
 def test_an_archive_is_compared_with_the_data_set(tmp_path):
     names = make(tmp_path, "trackingnet")
     server = submission.find("trackingnet")
-    sequences = submission.open_test_part(server, tmp_path / "data")
+    sequences = server.open(tmp_path / "data")
     assert submission.pack(Wanted(server), tmp_path / "results", sequences, tmp_path / "x.zip") == 6
     text = contents(tmp_path / "x.zip")[f"{names[0]}.txt"]
     for files, say in (

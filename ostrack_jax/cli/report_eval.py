@@ -1,13 +1,14 @@
 """Report evaluations: scores beside the paper's, curves, sequences, attributes, speed, the best and worst in pictures.
 
-DIR is the --output of `ostrack eval`; several are compared, those of one benchmark in the same plots. Writes
+DIR is the --output of `ostrack eval` or of `ostrack compare`; all trackers of a benchmark share its plots. Writes
 report.html, one file with everything in it for a browser without a server or network; the same as report.md with its
 PNG pictures, and as report.json. With the benchmark's data the best and worst sequences are drawn; with the weights
 too, the candidates that each elimination stage leaves. Needs matplotlib: pip install 'ostrack-jax[report]'.
 
 Example:
   ostrack report eval results/256 --data_dir /data/lasot --checkpoint weights/256
-  ostrack report eval results/256 results/nano --output compared
+  ostrack report eval results/256 results/nano --output shown
+  ostrack compare results/256 raw/ATOM --data_dir /data/otb --output compared && ostrack report eval compared
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def define(flags: absl_flags.FlagValues) -> None:
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Read, draw, say where."""
     from ostrack_jax.reports import eval_page
-    from ostrack_jax.reports.evaluations import read_evaluations
+    from ostrack_jax.reports.comparisons import tables_of
+    from ostrack_jax.reports.evaluations import comparison_in, read_evaluations
 
     evaluations = read_evaluations([Path(argument) for argument in arguments])
     output = Path(arguments[0]) / "report" if flags.output is None else Path(flags.output)
@@ -49,7 +51,9 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
         raise UserError(f"--output {output} is a file: expected a folder")
     if flags.checkpoint is not None and flags.data_dir is None:
         raise UserError("--checkpoint goes with --data_dir: the sequences' frames are what is looked at")
-    for path in eval_page.write(output, evaluations, _shown(flags, evaluations)):
+    told = [comparison_in(Path(argument)) for argument in arguments]
+    more = [table for one in told if one is not None for table in tables_of(one)]
+    for path in eval_page.write(output, evaluations, _shown(flags, evaluations), more):
         print(path)
     return 0
 
@@ -61,6 +65,7 @@ def _shown(flags: absl_flags.FlagValues, evaluations: list[Evaluation]) -> dict[
     from ostrack_jax.config import freeze
     from ostrack_jax.evaluation import protocols
     from ostrack_jax.reports import strips
+    from ostrack_jax.reports.evaluations import comparison_in
     from ostrack_jax.tracking.looks import Looker
 
     benchmarks = sorted({one.benchmark for one in evaluations})
@@ -74,7 +79,8 @@ def _shown(flags: absl_flags.FlagValues, evaluations: list[Evaluation]) -> dict[
     if seen is not None and all(seen[0] != one.facts.get("weights_sha256") for one in evaluations):
         raise UserError(f"--checkpoint {flags.checkpoint}: no DIR holds results of these weights")
     drawn: dict[str, list[Shown]] = {}
-    for one in track(evaluations, "sequences", transient=True):
+    ours = [one for one in evaluations if comparison_in(one.folder) is None]  # whose result files lie there
+    for one in track(ours, "sequences", transient=True):
         same = seen is not None and one.config is not None and seen[0] == one.facts.get("weights_sha256")
         looker = Looker(freeze(one.config or {}), seen[1]) if seen is not None and same else None
         drawn[one.name] = list(strips.show(one, protocol, sequences, flags.show, looker))

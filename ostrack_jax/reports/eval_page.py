@@ -19,8 +19,8 @@ from ostrack_jax.checkpoint import write_atomically
 from ostrack_jax.drawing import Picture
 from ostrack_jax.evaluation import expected
 from ostrack_jax.reports import canvas, eval_tables, markup, plots
-from ostrack_jax.reports.eval_tables import Table
 from ostrack_jax.reports.evaluations import Evaluation
+from ostrack_jax.reports.markup import Table
 from ostrack_jax.reports.runs import flat
 from ostrack_jax.reports.strips import Shown
 from ostrack_jax.tiles import png
@@ -50,7 +50,7 @@ class Report:
 
     def table(self, table: Table, summary: str = "") -> None:
         """A table; with ``summary`` folded under it on the page."""
-        shown = markup.numbers(table.heading, table.rows, table.marks)
+        shown = markup.numbers(table)
         folded = f"<details><summary>{html.escape(summary)}</summary>{shown}</details>"
         self.sections.append(folded if summary else shown)
         self.lines += [*([f"{_escaped(summary)}:", ""] if summary else []), *_markdown(table), ""]
@@ -81,13 +81,19 @@ class Report:
         self.lines += [f"![{_escaped(alt)}]({safe}.png)", ""]
 
 
-def write(output: Path, evaluations: Sequence[Evaluation], shown: Mapping[str, Sequence[Shown]]) -> list[Path]:
+def write(
+    output: Path,
+    evaluations: Sequence[Evaluation],
+    shown: Mapping[str, Sequence[Shown]],
+    more: Sequence[tuple[str, Table]] = (),
+) -> list[Path]:
     """Write the report's files into ``output``; their paths, the page first.
 
     Args:
       output: made where it is not there.
       evaluations: at most as many of one benchmark as can be told apart.
       shown: sequences to show, by the evaluation's name.
+      more: further tables with their titles, such as those of a comparison.
 
     Raises:
       UserError: matplotlib is missing, or more trackers on one benchmark than can be told apart.
@@ -110,6 +116,9 @@ def write(output: Path, evaluations: Sequence[Evaluation], shown: Mapping[str, S
         _failures(report, group)
         for one in group:
             _sequences(report, one, shown.get(one.name, ()))
+    for title_of, table in more:
+        report.heading(title_of)
+        report.table(table)
     report.heading("Made with")
     for benchmark, group in groups.items():
         report.table(eval_tables.facts(group), f"{benchmark}: versions, hardware, weights, commands")

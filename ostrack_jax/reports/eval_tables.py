@@ -6,25 +6,16 @@ The HTML page and the Markdown file show these tables; scores are in percent the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ostrack_jax.evaluation import expected
 from ostrack_jax.evaluation.metrics import MEANING
 from ostrack_jax.evaluation.report import HEADINGS
 from ostrack_jax.reports.evaluations import Evaluation
+from ostrack_jax.reports.markup import Table
 from ostrack_jax.reports.plots import Point
 
 OURS, THEIRS = "measured here", "the paper's"
-
-
-@dataclass(frozen=True)
-class Table:
-    """Text in rows; ``marks`` says of each row whose it is: `ours`, `theirs`."""
-
-    heading: list[str]
-    rows: list[list[str]]
-    marks: list[str]
 
 
 def grouped(evaluations: Sequence[Evaluation]) -> dict[str, list[Evaluation]]:
@@ -59,7 +50,7 @@ def headline(group: Sequence[Evaluation]) -> Table:
         rows.append([entry.config, whose, *scores, "", speed, "-", "", ""])
         marks.append("theirs")
     main = next((HEADINGS[one.main] for one in group if one.main), "")
-    heading = ["tracker", "whose", *(HEADINGS[key] for key in keys), f"{main}, 95 % of draws", "frames/s", "sequences"]
+    heading = ["tracker", "whose", *(HEADINGS[key] for key in keys), f"{main}, 95 % interval", "frames/s", "sequences"]
     heading += ["expected", "note"]
     empty = {i for i in range(len(heading)) if not any(row[i] for row in rows)}  # nothing expected, nothing to note
     heading, *rows = ([cell for i, cell in enumerate(row) if i not in empty] for row in [heading, *rows])
@@ -138,6 +129,6 @@ def _interval(one: Evaluation) -> str:
 
 def _against(one: Evaluation) -> str:
     """The main score beside what the config should reach; empty where nothing is stated."""
-    if not one.main:
-        return ""
+    if not one.main or (one.whole and one.whole != len(one.sequences)):
+        return ""  # a part of the benchmark says nothing about the figure
     return expected.verdict(one.tracker, one.benchmark, one.main, 100 * one.scores[one.main])

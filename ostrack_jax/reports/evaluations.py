@@ -1,4 +1,4 @@
-"""Evaluations to be shown. Enters: folders of `ostrack eval`. Leaves: `Evaluation`s: scores, curves, speed, facts.
+"""Evaluations to be shown. Enters: folders of `ostrack eval` and `ostrack compare`. Leaves: `Evaluation`s.
 
 A folder may come from elsewhere: only finite numbers and short texts of its `report.json` are taken.
 """
@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation.comparison import COMPARISON_FILE
 from ostrack_jax.evaluation.metrics import CURVES, MEANING
 from ostrack_jax.evaluation.report import REPORT_FILE
+from ostrack_jax.reports.comparisons import reports_of
 from ostrack_jax.reports.runs import flat, names, number_of
 
 _MOST_BYTES, _MOST_SEQUENCES, _MOST_TEXT = 32 << 20, 20_000, 400
@@ -94,10 +96,10 @@ def trained_on(config: Mapping[str, Any] | None) -> list[str] | None:
 
 
 def read_evaluations(folders: Sequence[Path]) -> list[Evaluation]:
-    """The evaluations in ``folders``.
+    """The evaluations in ``folders``; a folder of `ostrack compare` holds several.
 
     Raises:
-      UserError: a folder is missing, holds no report of `ostrack eval`, or is given twice.
+      UserError: a folder is missing, holds no report of `ostrack eval` or `ostrack compare`, or is given twice.
     """
     for folder in folders:
         if not folder.is_dir():
@@ -105,11 +107,31 @@ def read_evaluations(folders: Sequence[Path]) -> list[Evaluation]:
     resolved = [folder.resolve() for folder in folders]
     if len(set(resolved)) < len(resolved):
         raise UserError("a folder is given twice: expected different ones")
-    reports = [_load(folder / REPORT_FILE) for folder in resolved]
-    trackers = [_text(report, "tracker") for report in reports]
-    distinct = len(set(trackers)) == len(trackers)
-    titles = trackers if distinct else names(resolved)
-    return [_read(*each) for each in zip(resolved, titles, reports, strict=True)]
+    reports = [(folder, report) for folder in resolved for report in _reports(folder)]
+    trackers = [_text(report, "tracker") for _, report in reports]
+    titles = trackers if len(set(trackers)) == len(trackers) else _titles(reports)
+    return [_read(folder, title, report) for (folder, report), title in zip(reports, titles, strict=True)]
+
+
+def comparison_in(folder: Path) -> dict[str, Any] | None:
+    """What `ostrack compare` has told in ``folder``; None where `ostrack eval` has, or neither."""
+    path = folder / COMPARISON_FILE
+    return _load(path, ("benchmark",)) if path.is_file() and not (folder / REPORT_FILE).is_file() else None
+
+
+def _reports(folder: Path) -> list[dict[str, Any]]:
+    told = comparison_in(folder)
+    return reports_of(told) if told is not None else [_load(folder / REPORT_FILE, ("benchmark", "tracker"))]
+
+
+def _titles(reports: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[str]:
+    """The folder's name, and where it holds several trackers which."""
+    folders = [folder for folder, _ in reports]
+    short = dict(zip(dict.fromkeys(folders), names(list(dict.fromkeys(folders))), strict=True))
+    return [
+        short[folder] if folders.count(folder) == 1 else f"{short[folder]}: {_text(report, 'tracker')}"
+        for folder, report in reports
+    ]
 
 
 def _read(folder: Path, name: str, report: dict[str, Any]) -> Evaluation:
@@ -137,17 +159,19 @@ def _read(folder: Path, name: str, report: dict[str, Any]) -> Evaluation:
     )
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path, named: Sequence[str]) -> dict[str, Any]:
     if not path.is_file():
-        raise UserError(f"no {REPORT_FILE} in {path.parent}: expected the --output of `ostrack eval`")
+        raise UserError(
+            f"no {path.name} in {path.parent}: expected the --output of `ostrack eval` or `ostrack compare`"
+        )
     if path.stat().st_size > _MOST_BYTES:
-        raise UserError(f"{path}: over {_MOST_BYTES} bytes: no report of `ostrack eval`")
+        raise UserError(f"{path}: over {_MOST_BYTES} bytes: no report of an evaluation")
     try:
         report = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as e:
         raise UserError(f"{path} is no report: {e}") from e
-    if not isinstance(report, dict) or not all(isinstance(report.get(key), str) for key in ("benchmark", "tracker")):
-        raise UserError(f"{path} is no report of `ostrack eval`: it names no benchmark and tracker")
+    if not isinstance(report, dict) or not all(isinstance(report.get(key), str) for key in named):
+        raise UserError(f"{path} is no report of an evaluation: it names no {' and '.join(named)}")
     return report
 
 

@@ -9,6 +9,7 @@ import base64
 import html
 import struct
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 _STYLE = """
 :root { color-scheme: light dark; --ground: #ffffff; --words: #1f2328; --quiet: #59636e; --line: #d9dee3 }
@@ -36,6 +37,15 @@ tr.theirs td { color: var(--quiet); font-style: italic }
 h3 { font-size: 1rem; margin: 1.5rem 0 .5rem }
 details { margin: .5rem 0 } summary { cursor: pointer; font-weight: 600 } p.quiet { color: var(--quiet) }
 """
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text in rows; ``marks`` says of each row whose it is: `ours`, `theirs`."""
+
+    heading: list[str]
+    rows: list[list[str]]
+    marks: list[str]
 
 
 def document(title: str, sections: Iterable[str]) -> str:
@@ -69,20 +79,20 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
 
 
-def numbers(heading: Sequence[str], rows: Sequence[Sequence[str]], marks: Sequence[str] = ()) -> str:
-    """A table whose columns of numbers stand right; ``marks`` are the rows' classes."""
-    right = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(heading))]
+def numbers(shown: Table) -> str:
+    """A table whose columns of numbers stand right, its rows' marks as classes."""
+    right = [bool(shown.rows) and all(_is_number(row[i]) for row in shown.rows) for i in range(len(shown.heading))]
 
     def cells(row: Sequence[str], tag: str) -> str:
         classes = (" class=number" if at_right else "" for at_right in right)
         return "".join(f"<{tag}{name}>{html.escape(cell)}</{tag}>" for cell, name in zip(row, classes, strict=True))
 
-    lines = [f"<tr>{cells(heading, 'th')}</tr>"]
-    for i, row in enumerate(rows):
-        mark = f' class="{marks[i]}"' if i < len(marks) else ""
+    lines = [f"<tr>{cells(shown.heading, 'th')}</tr>"]
+    for i, row in enumerate(shown.rows):
+        mark = f' class="{shown.marks[i]}"' if i < len(shown.marks) else ""
         lines.append(f"<tr{mark}>{cells(row, 'td')}</tr>")
     return f'<div class="wide"><table class="figures">{"".join(lines)}</table></div>'
 
 
 def _is_number(cell: str) -> bool:
-    return cell == "-" or cell.removesuffix(" *").replace(".", "", 1).isdecimal()
+    return cell == "-" or cell.removesuffix(" *").lstrip("+-").replace(".", "", 1).isdecimal()

@@ -103,8 +103,9 @@ def radar(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes | None:
         closed = [*values, values[0]], [*angles, angles[0]]
         axes.plot(closed[1], closed[0], color=colours_of(group)[one.name], linewidth=1.8, label=one.name)
         axes.fill(angles, values, color=colours_of(group)[one.name], alpha=0.08)
-    canvas.dress(axes, f"{HEADINGS[key]} by attribute (sequences)", "", theme)
-    axes.set_xticks(angles, [f"{name[:18]} ({counts.get(name, 0)})" for name in names], fontsize=8)
+    canvas.dress(axes, "", "", theme)
+    axes.set_title(f"{HEADINGS[key]} by attribute (sequences)", color=theme.words, fontsize=12, loc="left", pad=22)
+    axes.set_xticks(angles, [f"{name[:22]} ({counts.get(name, 0)})" for name in names], fontsize=8)
     axes.set_ylim(0, 100)
     axes.set_yticks([20, 40, 60, 80], ["20", "40", "60", "80"], fontsize=7)
     axes.spines["polar"].set_color(theme.grid)
@@ -119,21 +120,14 @@ def speed(points: Sequence[Point], score: str, theme: Theme) -> bytes:
     axes = figure.add_subplot()
     for i, (name, fps, percent, here) in enumerate(points):
         colour = COLOURS[i % len(COLOURS)]
-        face = colour if here else theme.ground
-        axes.plot([fps], [percent], "o" if here else "D", markersize=9, color=colour, markerfacecolor=face)
-        axes.annotate(
-            name if here else f"{name} (paper)",
-            (fps, percent),
-            xytext=(0, 9),
-            textcoords="offset points",
-            ha="center",
-            color=theme.words,
-            fontsize=8,
-        )
+        style = {"color": colour, "markerfacecolor": colour if here else theme.ground, "markersize": 9}
+        label = name if here else f"{name} (paper)"
+        axes.plot([fps], [percent], "o" if here else "D", linestyle="", label=label, **style)
     canvas.dress(axes, f"{score} over speed", "frames a second (logarithmic)", theme)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(canvas.matplotlib().ticker.StrMethodFormatter("{x:g}"))
-    axes.margins(0.25, 0.2)
+    axes.margins(0.2, 0.2)
+    figure.legend(loc="outside lower left", ncols=2, frameon=False, labelcolor=theme.words, fontsize=7)
     return canvas.png(figure)
 
 

@@ -15,10 +15,13 @@ ACROSS, DOWN = tiles.TILE + tiles.GAP, tiles.CAPTION + tiles.TILE + tiles.GAP
 
 @pytest.fixture(scope="module")
 def weights(small_config, tmp_path_factory):
-    from ostrack_jax.models.weights import initial_weights
+    from ostrack_jax.models.weights import weight_shapes
 
     folder = tmp_path_factory.mktemp("eliminating")
-    checkpoint.save_weights(folder, initial_weights(small_config.model, 0), small_config)
+    draw = np.random.default_rng(0)
+    shapes = weight_shapes(small_config.model)
+    weights = {name: np.abs(draw.normal(0, 0.1, shape)).astype(np.float32) for name, shape in shapes.items()}
+    checkpoint.save_weights(folder, weights, small_config)
     return folder
 
 

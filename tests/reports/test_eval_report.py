@@ -18,7 +18,7 @@ from ostrack_jax.reports import canvas
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, small_config):
     """An OTB folder of two sequences, results of a network that eliminates and of a box that never moves."""
-    from ostrack_jax.models.weights import initial_weights
+    from ostrack_jax.models.weights import weight_shapes
 
     folder = tmp_path_factory.mktemp("evaluated")
     rng = np.random.default_rng(0)
@@ -29,7 +29,10 @@ def place(tmp_path_factory, small_config):
             cv2.imwrite(str(folder / "otb" / name / "img" / f"{t + 1:04d}.png"), frame)
         boxes = "".join(f"{10 + step * t}\t20\t12\t16\n" for t in range(5))
         (folder / "otb" / name / "groundtruth_rect.txt").write_text(boxes)
-    checkpoint.save_weights(folder / "weights", initial_weights(small_config.model, 0), small_config)
+    draw = np.random.default_rng(0)
+    shapes = weight_shapes(small_config.model)
+    weights = {name: np.abs(draw.normal(0, 0.1, shape)).astype(np.float32) for name, shape in shapes.items()}
+    checkpoint.save_weights(folder / "weights", weights, small_config)
     always = ["eval", "--benchmark", "otb", "--data_dir", str(folder / "otb")]
     assert main([*always, "--tracker", "still", "--output", str(folder / "still")]) == 0
     assert main([*always, "--checkpoint", str(folder / "weights"), "--output", str(folder / "net")]) == 0
@@ -104,6 +107,17 @@ def test_without_data_there_are_no_pictures(place, monkeypatch):
     assert main(["report", "eval", str(place / "still")]) == 0
     assert {path.name for path in (place / "still" / "report").glob("*_frames.png")} == set()
     assert (place / "still" / "report" / "report.html").is_file()
+
+
+def test_a_comparison_is_reported_too(place, monkeypatch):
+    monkeypatch.setattr(canvas, "DPI", 50)
+    output = place / "compared"
+    folders = [str(place / "still"), f"net={place / 'net'}"]
+    assert main(["compare", *folders, "--data_dir", str(place / "otb"), "--output", str(output)]) == 0
+    assert main(["report", "eval", str(output), "--data_dir", str(place / "otb")]) == 0
+    page = Page((output / "report" / "report.html").read_text())
+    assert any(text.startswith("Pairs") for text in page.texts)
+    assert "net" in page.texts
 
 
 def test_what_a_person_can_get_wrong(place, capsys):

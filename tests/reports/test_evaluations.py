@@ -9,7 +9,8 @@ import pytest
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import expected
 from ostrack_jax.reports import eval_tables
-from ostrack_jax.reports.evaluations import read_evaluations, trained_on
+from ostrack_jax.reports.comparisons import reports_of, tables_of
+from ostrack_jax.reports.evaluations import comparison_in, read_evaluations, trained_on
 
 CONFIG = "vitb_256_mae_ce_32x4_ep300"
 
@@ -82,7 +83,7 @@ def test_the_papers_row_stands_beside_ours(folder):
     ours, small, large = (dict(zip(table.heading, row, strict=True)) for row in table.rows)
     assert table.marks == ["ours", "theirs", "theirs"]
     assert (ours["whose"], ours["AUC"], ours["P_norm"]) == ("measured here", "68.5", "-")
-    assert ours["AUC, 95 % of draws"] == "60.0 to 72.0"
+    assert ours["AUC, 95 % interval"] == "60.0 to 72.0"
     assert ours["expected"] == "as expected (69.1 ± 1.0)"
     assert (small["tracker"], small["whose"], small["AUC"], small["P_norm"]) == (CONFIG, "the paper's", "69.1", "78.7")
     assert large["AUC"] == "71.1"
@@ -90,6 +91,53 @@ def test_the_papers_row_stands_beside_ours(folder):
     assert score == "AUC"
     assert points[0] == (CONFIG, 33.0, pytest.approx(68.5), True)
     assert [point[3] for point in points[1:]] == [False, False]
+
+
+def test_a_part_of_a_benchmark_is_not_held_against_the_figure(folder):
+    (one,) = read_evaluations([folder(whole=280)])
+    table = eval_tables.headline([one])
+    assert "expected" not in table.heading
+    assert table.rows[0][table.heading.index("note")] == "2 of 280 sequences"
+
+
+def compared(**changes):
+    row = {"scores": {"success_auc": 0.6}, "curves": {"success": [0.5] * 21}, "sequences": {"a": {"success_auc": 0.6}}}
+    pair = {"a": "one", "b": "two", "key": "success_auc", "difference": 0.021, "interval": [-0.01, 0.05]}
+    told = {
+        **{"benchmark": "otb100", "trackers": {"one": row | {"fps": 20.0}, "two": row}, "versions": {"jax": "0.10.2"}},
+        **{"pairs": [pair | {"won": 3, "lost": 1, "tied": 0}]},
+        **{"conventions": {"absent_hit": {"meaning": "what if", "trackers": {"one": {"scores": {"op50": 0.5}}}}}},
+    }
+    return told | changes
+
+
+def test_a_comparison_is_several_evaluations_and_its_tables(folder, tmp_path):
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "comparison.json").write_text(json.dumps(compared()))
+    evaluations = read_evaluations([tmp_path / "both"])
+    assert [(each.name, each.benchmark, each.whole) for each in evaluations] == [
+        (n, "otb100", 100) for n in ("one", "two")
+    ]
+    assert (evaluations[0].fps, evaluations[1].fps) == (20.0, None)
+    assert evaluations[0].facts["versions.jax"] == "0.10.2"
+    told = comparison_in(tmp_path / "both")
+    (_, pairs), (_, rules) = tables_of(told)
+    assert pairs.rows == [["one", "two", "AUC", "+2.1", "-1.0 to +5.0", "3", "1", "0"]]
+    assert rules.heading == ["rules", "tracker", "OP50", "what they do"]
+    assert rules.rows == [["absent_hit", "one", "50.0", "what if"]]
+    own = folder("own", tracker="one")
+    assert comparison_in(own) is None
+    assert [each.name for each in read_evaluations([own, tmp_path / "both"])] == ["own", "both: one", "both: two"]
+
+
+def test_a_comparison_from_elsewhere_is_read_with_care(tmp_path):
+    odd = {"pairs": [1, {"key": "x"}, {"key": "ao", "interval": "no"}], "conventions": {"a": 3, "b": {"trackers": []}}}
+    (tmp_path / "comparison.json").write_text(json.dumps(compared(**odd, trackers={"one": 3, "two": {"scores": []}})))
+    (two,) = read_evaluations([tmp_path])
+    assert (two.name, two.scores, two.sequences) == ("two", {}, {})
+    ((_, pairs),) = tables_of(comparison_in(tmp_path))
+    assert pairs.rows == [["-", "-", "AO", "-", "-", "-", "-", "-"]]
+    assert reports_of({"trackers": []}) == []
 
 
 def test_results_that_are_not_one_shot_are_marked(folder):

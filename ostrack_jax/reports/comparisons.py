@@ -30,8 +30,11 @@ def reports_of(told: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def tables_of(told: Mapping[str, Any]) -> list[tuple[str, Table]]:
-    """Pairs of trackers, and the same results by other rules, each with its title; without those that are empty."""
+    """Its notes, pairs of trackers, the same results by other rules: each with its title, none that is empty."""
+    said = told.get("notes")
+    notes = [[_text(note)] for note in islice(said if isinstance(said, list) else [], _MOST_ROWS)]
     tables = [
+        ("What keeps these numbers from being the benchmark's own", Table([""], notes, [])),
         ("Pairs: the first less the second, in points, with the interval of 95 % of draws", _pairs(told)),
         ("The same results by other rules", _other_rules(told)),
     ]

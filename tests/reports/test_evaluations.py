@@ -105,7 +105,7 @@ def compared(**changes):
     pair = {"a": "one", "b": "two", "key": "success_auc", "difference": 0.021, "interval": [-0.01, 0.05]}
     told = {
         **{"benchmark": "otb100", "trackers": {"one": row | {"fps": 20.0}, "two": row}, "versions": {"jax": "0.10.2"}},
-        **{"pairs": [pair | {"won": 3, "lost": 1, "tied": 0}]},
+        **{"notes": ["half of it"], "pairs": [pair | {"won": 3, "lost": 1, "tied": 0}]},
         **{"conventions": {"absent_hit": {"meaning": "what if", "trackers": {"one": {"scores": {"op50": 0.5}}}}}},
     }
     return told | changes
@@ -121,7 +121,8 @@ def test_a_comparison_is_several_evaluations_and_its_tables(folder, tmp_path):
     assert (evaluations[0].fps, evaluations[1].fps) == (20.0, None)
     assert evaluations[0].facts["versions.jax"] == "0.10.2"
     told = comparison_in(tmp_path / "both")
-    (_, pairs), (_, rules) = tables_of(told)
+    (_, notes), (_, pairs), (_, rules) = tables_of(told)
+    assert notes.rows == [["half of it"]]
     assert pairs.rows == [["one", "two", "AUC", "+2.1", "-1.0 to +5.0", "3", "1", "0"]]
     assert rules.heading == ["rules", "tracker", "OP50", "what they do"]
     assert rules.rows == [["absent_hit", "one", "50.0", "what if"]]
@@ -131,7 +132,11 @@ def test_a_comparison_is_several_evaluations_and_its_tables(folder, tmp_path):
 
 
 def test_a_comparison_from_elsewhere_is_read_with_care(tmp_path):
-    odd = {"pairs": [1, {"key": "x"}, {"key": "ao", "interval": "no"}], "conventions": {"a": 3, "b": {"trackers": []}}}
+    odd = {
+        "notes": 3,
+        "pairs": [1, {"key": "x"}, {"key": "ao", "interval": "no"}],
+        "conventions": {"a": 3, "b": {"trackers": []}},
+    }
     (tmp_path / "comparison.json").write_text(json.dumps(compared(**odd, trackers={"one": 3, "two": {"scores": []}})))
     (two,) = read_evaluations([tmp_path])
     assert (two.name, two.scores, two.sequences) == ("two", {}, {})

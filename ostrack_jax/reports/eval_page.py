@@ -108,11 +108,10 @@ def write(
         if any("*" in cell for row in eval_tables.headline(group).rows for cell in row):
             report.words(_SPEED)
         _plots(report, benchmark, group)
-        report.table(eval_tables.single(group), "Every sequence, in numbers")
-        for what in ("attributes", "categories"):
-            by = eval_tables.shares(group, what)
-            if by.rows:
-                report.table(by, f"By {what}")
+        folded = {f"By {what}": eval_tables.shares(group, what) for what in ("attributes", "categories")}
+        for summary, table in {"Every sequence, in numbers": eval_tables.single(group), **folded}.items():
+            if table.rows:
+                report.table(table, summary)
         _failures(report, group)
         for one in group:
             _sequences(report, one, shown.get(one.name, ()))

@@ -19,6 +19,7 @@ _STYLE = """
 * { box-sizing: border-box }
 body { margin: 0 auto; padding: 1rem; max-width: 90rem; background: var(--ground); color: var(--words);
   font: 16px/1.5 system-ui, sans-serif }
+h1, h2, h3 { overflow-wrap: anywhere }
 h1 { font-size: 1.5rem; margin: .5rem 0 } h2 { font-size: 1.15rem; margin: 2rem 0 .75rem }
 .curves { display: grid; gap: 1rem; margin: 1.5rem 0; align-items: start;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)) }
@@ -33,6 +34,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 .shown { display: grid; gap: .5rem; margin: 0 0 1.5rem; max-width: 60rem }
 .shown figure { min-width: 36rem }
 .figures td { white-space: nowrap; min-width: 0 }
+.figures td:last-child:not(.number) { white-space: normal; min-width: 14rem }
 tr.theirs td { color: var(--quiet); font-style: italic }
 h3 { font-size: 1rem; margin: 1.5rem 0 .5rem }
 details { margin: .5rem 0 } summary { cursor: pointer; font-weight: 600 } p.quiet { color: var(--quiet) }

@@ -116,7 +116,7 @@ def radar(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes | None:
 
 def speed(points: Sequence[Point], score: str, theme: Theme) -> bytes:
     """Score over frames a second as in the paper's figure 1: measured here filled, the paper's own hollow."""
-    figure = canvas.figure(_SIZE, theme)
+    figure = canvas.figure((_SIZE[0], _SIZE[1] + 0.2 * len(points)), theme)
     axes = figure.add_subplot()
     for i, (name, fps, percent, here) in enumerate(points):
         colour = COLOURS[i % len(COLOURS)]
@@ -125,9 +125,12 @@ def speed(points: Sequence[Point], score: str, theme: Theme) -> bytes:
         axes.plot([fps], [percent], "o" if here else "D", linestyle="", label=label, **style)
     canvas.dress(axes, f"{score} over speed", "frames a second (logarithmic)", theme)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(canvas.matplotlib().ticker.StrMethodFormatter("{x:g}"))
+    ticker = canvas.matplotlib().ticker
+    axes.xaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
+    for write in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        write(ticker.StrMethodFormatter("{x:g}"))
     axes.margins(0.2, 0.2)
-    figure.legend(loc="outside lower left", ncols=2, frameon=False, labelcolor=theme.words, fontsize=7)
+    figure.legend(loc="outside lower left", frameon=False, labelcolor=theme.words, fontsize=8)
     return canvas.png(figure)
 
 

@@ -49,7 +49,7 @@ PARTS = {
 }
 MEMORY = {"arguments": "weights and crops, MB", "beside": "beside them, MB"}
 _PUBLISHED = {"eliminate_at": (3, 6, 9), "keep_ratio": (0.7, 0.7, 0.7)}
-_BLOCK = 10  # calls of the network, then frames of the video, of one variant before it is the next one's turn
+_BLOCK = 5  # calls of the network, then frames of the video, of one variant before it is the next one's turn
 
 
 def variants(config: Config) -> dict[str, Config]:
@@ -71,7 +71,7 @@ def measure(
 
     Args:
       config: of the model; its dtype and attention kernel too.
-      frames: how often each thing is timed, in blocks of ten that alternate between variants.
+      frames: how often each thing is timed, in blocks of five that alternate between variants.
       size_wh: of the video's frames in pixels.
       console: for the progress bar.
 

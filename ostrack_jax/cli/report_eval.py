@@ -49,8 +49,6 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     output = Path(arguments[0]) / "report" if flags.output is None else Path(flags.output)
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file: expected a folder")
-    if flags.checkpoint is not None and flags.data_dir is None:
-        raise UserError("--checkpoint goes with --data_dir: the sequences' frames are what is looked at")
     told = [comparison_in(Path(argument)) for argument in arguments]
     more = [table for one in told if one is not None for table in tables_of(one)]
     for path in eval_page.write(output, evaluations, _shown(flags, evaluations), more):
@@ -70,6 +68,8 @@ def _shown(flags: absl_flags.FlagValues, evaluations: list[Evaluation]) -> dict[
 
     benchmarks = sorted({one.benchmark for one in evaluations})
     if flags.data_dir is None and benchmarks != ["synthetic"]:
+        if flags.checkpoint is not None:
+            raise UserError("--checkpoint goes with --data_dir: the sequences' frames are what is looked at")
         return {}
     if len(benchmarks) > 1:
         raise UserError(f"--data_dir is of one benchmark, but the results are of {', '.join(benchmarks)}")

@@ -140,7 +140,7 @@ def _plots(report: Report, benchmark: str, group: list[Evaluation]) -> None:
         if any(key in one.curves for one in group):
             report.plot(f"{benchmark}_{key}", *(plots.curve(group, key, theme) for theme in themes), alt=title)
     score, points = eval_tables.speeds(group)
-    if points:
+    if len(points) > 1:
         pictures = [plots.speed(points, score, theme) for theme in themes]
         report.plot(f"{benchmark}_speed", *pictures, alt=f"{score} over frames a second")
     main = next((one.main for one in group if one.main), "")

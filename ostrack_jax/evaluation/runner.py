@@ -8,6 +8,8 @@ Any number of processes may work on one folder: each sequence is done by one of 
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -118,21 +120,34 @@ def check_maker(folder: Path, protocol: Protocol, sequences: LazySequences, made
     """Write `run.json`, or find there that the results in ``folder`` were made by the same."""
     wanted = json.loads(json.dumps({"benchmark": protocol.name, **made_by}))  # as it will be read: lists, no tuples
     path = folder / RUN_FILE
-    if path.is_file():
-        try:
-            found = json.loads(read_text(path))
-        except ValueError as e:
-            raise UserError(f"{path} is no JSON: give another --output, or remove this one") from e
-        if found != wanted:
-            keys = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
-            raise UserError(
-                f"{folder} holds results of another run ({', '.join(_differs(k, found, wanted) for k in keys)}): "
-                "give another --output, or remove this one"
-            )
-        return
-    if any(results.files(folder, name, protocol.form).boxes.exists() for name in sequences.names):
-        raise UserError(f"{folder} holds results, but no {RUN_FILE} says what made them: give another --output")
-    results.write_text(path, json.dumps(wanted, indent=2) + "\n")
+    if not path.is_file():
+        if any(results.files(folder, name, protocol.form).boxes.exists() for name in sequences.names):
+            raise UserError(f"{folder} holds results, but no {RUN_FILE} says what made them: give another --output")
+        _write_once(path, json.dumps(wanted, indent=2) + "\n")
+    try:
+        found = json.loads(read_text(path))
+    except ValueError as e:
+        raise UserError(f"{path} is no JSON: give another --output, or remove this one") from e
+    if found != wanted:
+        keys = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+        raise UserError(
+            f"{folder} holds results of another run ({', '.join(_differs(k, found, wanted) for k in keys)}): "
+            "give another --output, or remove this one"
+        )
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file whole, unless another process was quicker: then that one's stays."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    results.write_text(temporary, text)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a disk without links: the last of two that begin in one moment stays
+        results.write_text(path, text)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 
 import numpy as np
@@ -161,6 +162,26 @@ def test_results_of_different_makers_are_never_mixed(tmp_path, evaluate, oracle,
     run.unlink()
     with pytest.raises(UserError, match=r"no run\.json says"):
         evaluate(oracle(), one, made_by=made_by)
+
+
+def test_of_different_makers_that_begin_at_once_one_gets_the_folder(tmp_path, sequence, listed):
+    barrier, got = threading.Barrier(8), []
+
+    def begin(name):
+        barrier.wait()
+        try:
+            runner.check_maker(tmp_path, protocols.find("otb"), listed(sequence("one", 3)), {"tracker": name})
+            got.append(name)
+        except UserError as e:
+            assert "results of another run" in str(e)  # noqa: PT017 - some of the threads
+
+    threads = [threading.Thread(target=begin, args=(str(i),)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == [json.loads((tmp_path / runner.RUN_FILE).read_text())["tracker"]]
+    assert [path.name for path in tmp_path.iterdir()] == [runner.RUN_FILE]
 
 
 def test_names_that_are_no_file_names_are_refused(tmp_path, evaluate, oracle, sequence, listed):

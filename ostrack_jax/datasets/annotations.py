@@ -6,23 +6,42 @@ Files come from elsewhere: their size is bounded, and names in them cannot lead 
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ostrack_jax.errors import UserError
 
+FARTHEST = 1e30  # no number of a picture; the squares and products of larger ones would overflow
+
 _MOST_BYTES = 16 * 2**20
+
+
+def open_file(path: Path | str, buffering: int = -1) -> BinaryIO:
+    """Open a file to read its bytes; an `OSError`, and no waiting, for a pipe, a device or a folder."""
+
+    def at_once(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+    file = open(path, "rb", buffering, opener=at_once)  # noqa: SIM115 - it is the caller's to close
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return file
 
 
 def read_text(path: Path) -> str:
     """A text file's contents; a `UserError` where there is none, or none of a sane size."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(_MOST_BYTES + 1)
     except OSError as e:
         raise UserError(f"cannot read {path}: {e.strerror}") from e
@@ -43,9 +62,9 @@ def read_numbers(path: Path, columns: int, what: str) -> Float[np.ndarray, "t co
     if not numbers or any(len(row) != columns for row in rows):
         _tell_the_line(path, lines, rows, columns, what)
     table = np.array(numbers).reshape(len(rows), columns)
-    if np.isinf(table).any():
-        row = int(np.isinf(table).any(axis=1).argmax())
-        raise UserError(f"{path} line {row + 1}: expected {what}, found an infinite number")
+    endless = (np.abs(table) > FARTHEST).any(axis=1)
+    if endless.any():
+        raise UserError(f"{path} line {int(endless.argmax()) + 1}: expected {what}, found an infinite number")
     return table
 
 

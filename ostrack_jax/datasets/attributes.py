@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ostrack_jax.datasets import uav
 from ostrack_jax.datasets.annotations import read_labels
 from ostrack_jax.datasets.frames import list_folder
 from ostrack_jax.datasets.lazy import LazySequences
@@ -26,7 +25,7 @@ COLUMNS = {
     "lasot": _LASOT,
     "lasot_ext": _LASOT,
     "otb": ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR"),
-    "uav": uav.FLAGS,
+    "uav": ("SV", "ARC", "LR", "FM", "FOC", "POC", "OV", "BC", "IV", "VC", "CM", "SOB"),
 }
 # Published tables with classes (and OTB's and NFS's attributes), by reader.
 TABLES = {"nfs": "nfs", "otb": "otb100", "uav": "uav123"}
@@ -72,7 +71,7 @@ def by_files(sequences: LazySequences, folder: Path, reader: str) -> LazySequenc
         raise UserError(f"no attributes of these sequences in {folder}: expected NAME.txt, {len(columns)} times 0 or 1")
 
     def build(sequence: Sequence, key: Path | None) -> Sequence:
-        return sequence if key is None else dataclasses.replace(sequence, attributes=_read(key, columns))
+        return sequence if key is None else dataclasses.replace(sequence, attributes=read_flags(key, columns))
 
     return _changed(sequences, found, build)
 
@@ -84,7 +83,8 @@ def _changed(
     return LazySequences(keys, lambda name, key: change(sequences[places[name]], key))
 
 
-def _read(path: Path, columns: tuple[str, ...]) -> tuple[str, ...]:
+def read_flags(path: Path, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """What a file of as many zeros and ones as ``columns`` calls hard; a `UserError` where it holds anything else."""
     flags = read_labels(path)
     if len(flags) != len(columns) or not set(flags.tolist()) <= {0, 1}:
         raise UserError(

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from ostrack_jax.datasets.annotations import open_file
 from ostrack_jax.datasets.names import compact
 from ostrack_jax.datasets.sequence import Frames
 from ostrack_jax.errors import UserError
@@ -130,7 +131,7 @@ def read_picture(path: Path | str) -> Picture:
 def read_bytes(path: Path | str) -> bytes:
     """A picture file as it is stored; a `UserError` where there is none, or none of a sane size."""
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open_file(path, buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             data = file.read(size + 1) if size <= _MOST_BYTES else b""
     except OSError as e:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ostrack_jax.datasets.annotations import Annotation, read_annotation, read_text, valid
+from ostrack_jax.datasets.annotations import FARTHEST, Annotation, read_annotation, read_text, valid
 from ostrack_jax.datasets.frames import PictureFrames, list_pictures
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.published import Row, read_table
@@ -100,7 +100,7 @@ def read_vatic(path: Path) -> tuple[Float[np.ndarray, "t 4"], Bool[np.ndarray, "
             rows.append([float(word) for word in words[1:7]])
         except ValueError:
             rows.append([])
-        if len(rows[-1]) != 6:
+        if len(rows[-1]) != 6 or any(abs(number) > FARTHEST for number in rows[-1]):
             expected = 'track x1 y1 x2 y2 frame lost occluded generated "label"'
             raise UserError(f"{path} line {i + 1}: expected {expected}, found {line.strip()[:60]!r}")
     if not rows:

@@ -46,7 +46,7 @@ def open_otb(folder: Path, split: str = "all") -> LazySequences:
         for entry in list_folder(place):
             target = re.fullmatch(r"groundtruth_rect(?:\.(\d+))?\.txt", entry.name)
             # Human4 comes with an empty file beside the one of its only target.
-            if target and entry.stat().st_size > 0:
+            if target and not (entry.is_file() and entry.stat().st_size == 0):
                 name = place.name + (f"-{target[1]}" if target[1] else "")
                 keys[name] = (place, entry.name, rows.get(name))
     if not keys:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from ostrack_jax.datasets.annotations import read_text
+from ostrack_jax.datasets.annotations import FARTHEST, read_text
 from ostrack_jax.errors import UserError
 
 Box = tuple[float, float, float, float]
@@ -49,7 +49,7 @@ def box_around(region: str) -> Box:
         return NOWHERE
     if len(numbers) < 4 or len(numbers) % 2:
         raise ValueError(f"{len(numbers)} numbers")
-    if np.isinf(numbers).any():
+    if (np.abs(numbers) > FARTHEST).any():
         raise ValueError("an infinite number")
     if np.isnan(numbers).any():
         return NOWHERE

@@ -42,14 +42,18 @@ def between(pictures: list[str], first: int, last: int) -> list[str]:
     """Of a video's pictures those with the numbers from ``first`` to ``last``.
 
     Raises:
-      UserError: one of the numbers is missing; boxes after it would belong to other pictures.
+      UserError: one of the numbers is missing; boxes after it would belong to other pictures. Or there is no number
+        between.
     """
     by_number = {number(path): path for path in pictures}
-    gone = [i for i in range(first, last + 1) if i not in by_number]
-    if gone:
-        place = Path(pictures[0]).parent if pictures else Path()
+    place = Path(pictures[0]).parent if pictures else Path()
+    if last < first:
+        raise UserError(f"no pictures from {first} to {last} in {place}: expected a first number and a last one")
+    found = sum(first <= i <= last for i in by_number)  # the numbers are a file's: they are not counted through
+    if missing := last - first + 1 - found:
+        gone = next(i for i in range(first, last + 1) if i not in by_number)
         raise UserError(
-            f"no pictures {gone[0]}{' and others' if len(gone) > 1 else ''} in {place} ({len(gone)} missing): "
+            f"no pictures {gone}{' and others' if missing > 1 else ''} in {place} ({missing} missing): "
             f"expected {first} to {last}"
         )
     return [by_number[i] for i in range(first, last + 1)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ostrack_jax.datasets.annotations import read_annotation, read_numbers, valid
+from ostrack_jax.datasets.annotations import read_annotation, read_labels, valid
 from ostrack_jax.datasets.frames import PictureFrames, list_folder, list_pictures
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.sequence import Sequence
@@ -47,8 +47,16 @@ def _read(name: str, key: tuple[Path, str, str]) -> Sequence:
     folder, boxes, frames = key
     pictures = list_pictures(folder / "img")
     if frames:
-        first, last = read_numbers(folder / frames, 2, "the first and the last picture")[0]
-        pictures = between(pictures, int(first), int(last))
+        first, last = _range(folder / frames)
+        pictures = between(pictures, first, last)
     found = read_annotation(folder / boxes, len(pictures))
     visible = valid(found.boxes_xywh)
     return Sequence(name, PictureFrames(pictures[: len(visible)]), found.boxes_xywh, visible, flaws=found.flaws)
+
+
+def _range(path: Path) -> tuple[int, int]:
+    """The numbers of the first and the last picture that a file states."""
+    numbers = read_labels(path).tolist()
+    if len(numbers) != 2:
+        raise UserError(f"{path}: expected the numbers of the first and the last picture, found {len(numbers)} numbers")
+    return numbers[0], numbers[1]

@@ -10,17 +10,17 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from ostrack_jax.datasets.annotations import read_annotation, read_numbers, valid
+from ostrack_jax.datasets.annotations import read_annotation, valid
+from ostrack_jax.datasets.attributes import COLUMNS, read_flags
 from ostrack_jax.datasets.frames import PictureFrames, list_pictures
 from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.published import ATTRIBUTES, Row, read_table
+from ostrack_jax.datasets.published import Row, read_table
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.datasets.tables import between, there
 from ostrack_jax.errors import unknown
 
 ANNOTATIONS = {"uav123": "anno/UAV123", "uav20l": "anno/UAV20L"}
 VIDEOS = "data_seq/UAV123"
-FLAGS = ("SV", "ARC", "LR", "FM", "FOC", "POC", "OV", "BC", "IV", "VC", "CM", "SOB")  # columns of `att/NAME.txt`
 SHAPE = f"{VIDEOS}/bike1/000001.jpg .. and {ANNOTATIONS['uav123']}/bike1.txt"
 LONG = (
     *("bike1", "bird1", "car1", "car3", "car6", "car8", "car9", "car16", "group1", "group2", "group3"),
@@ -63,6 +63,7 @@ def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
     pictures = between(list_pictures(root / VIDEOS / row.video), row.first, row.last)
     found = read_annotation(root / ANNOTATIONS[part] / f"{name}.txt", len(pictures))
     visible = valid(found.boxes_xywh)
+    hard = root / ANNOTATIONS[part] / "att" / f"{name}.txt"
     return Sequence(
         name,
         PictureFrames(pictures[: len(visible)]),
@@ -70,13 +71,5 @@ def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
         visible,
         flaws=found.flaws,
         category=row.category,
-        attributes=_attributes(root / ANNOTATIONS[part] / "att" / f"{name}.txt"),
+        attributes=read_flags(hard, COLUMNS["uav"]) if hard.is_file() else (),
     )
-
-
-def _attributes(path: Path) -> tuple[str, ...]:
-    """What a file of twelve flags calls hard; nothing where there is no such file."""
-    if not path.is_file():
-        return ()
-    flags = read_numbers(path, len(FLAGS), f"{len(FLAGS)} flags")[0]
-    return tuple(ATTRIBUTES[flag] for flag, value in zip(FLAGS, flags, strict=True) if value > 0)

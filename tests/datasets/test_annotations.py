@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,6 +53,7 @@ def test_unannotated_and_empty_boxes_are_not_valid(tmp_path):
         ("x,y,w,h\n1,2,3,4\n", 1, "'x,y,w,h'"),
         ("1,2,3,4,5,6,7,8\n", 1, "'1,2,3,4,5,6,7,8'"),
         ("1,2,3,inf\n", 1, "an infinite number"),
+        ("1,2,3,-1e308\n", 1, "an infinite number"),  # whose square overflows
         ("\0\0\0", 1, r"'\\x00"),
     ],
 )
@@ -70,6 +73,9 @@ def test_missing_empty_and_oversized_files_are_told(tmp_path, monkeypatch):
     path.write_text("\n \n")
     with pytest.raises(UserError, match=r"boxes.txt is empty"):
         an.read_boxes(path)
+    os.mkfifo(tmp_path / "pipe.txt")  # nobody writes to it: to open it as a file is opened waits for ever
+    with pytest.raises(UserError, match=r"cannot read .*pipe.txt: not a regular file"):
+        an.read_boxes(tmp_path / "pipe.txt")
     monkeypatch.setattr(an, "_MOST_BYTES", 10)
     path.write_text("1,2,3,4\n" * 2)
     with pytest.raises(UserError, match=r"boxes.txt is larger than"):

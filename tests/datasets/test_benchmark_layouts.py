@@ -111,14 +111,41 @@ def test_tc128_by_its_file_of_frames(tmp_path):
     assert (sequence.name, [level(sequence, t) for t in range(3)]) == ("Ball_ce2", [80, 120, 160])
     (tmp_path / "Temple-color-128/Ball_ce2/ball_ce2_gt.txt").write_text("1,2,10,8\nNaN,NaN,NaN,NaN\n1,2,10,8\n")
     assert open_tc128(tmp_path)[0].visible.tolist() == [True, False, True]
-    (tmp_path / "Temple-color-128/Ball_ce2/ball_ce2_frames.txt").write_text("3\n")
-    with pytest.raises(UserError, match=r"frames.txt line 1: expected the first and the last picture"):
-        open_tc128(tmp_path)[0]
-    (tmp_path / "Temple-color-128/Ball_ce2/ball_ce2_frames.txt").write_text("6,8\n")
-    with pytest.raises(UserError, match=r"no pictures 8 in .*: expected 6 to 8"):
-        open_tc128(tmp_path)[0]
     with pytest.raises(UserError, match="no TC-128 sequence in"):
         open_tc128(tmp_path / "Temple-color-128/Ball_ce2")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("3\n", "expected the numbers of the first and the last picture, found 1"),
+        ("", "expected the numbers of the first and the last picture, found 0"),
+        ("nan,5\n", "expected whole numbers, found 'nan 5'"),
+        ("6,8\n", r"no pictures 8 in .*img \(1 missing\): expected 6 to 8"),
+        ("3,999999999999999999\n", r"no pictures 8 and others in .* \(999999999999999992 missing\)"),  # at once
+        ("5,3\n", r"no pictures from 5 to 3 in"),
+    ],
+)
+def test_tc128_with_a_file_of_frames_that_is_none(tmp_path, text, told):
+    layouts.tc128(tmp_path)
+    (tmp_path / "Ball_ce2/ball_ce2_frames.txt").write_text(text)
+    with pytest.raises(UserError, match=told):
+        open_tc128(tmp_path)[0]
+
+
+@pytest.mark.parametrize("text", ["", "1,0\n", "nan,0,0,0,0,0,0,0,0,0,0,0\n", "2,0,0,0,0,0,0,0,0,0,0,0\n"])
+def test_uav_with_a_file_of_attributes_that_is_none(tmp_path, text):
+    layouts.uav(tmp_path)
+    (tmp_path / "anno/UAV123/att/uav6.txt").write_text(text)
+    with pytest.raises(UserError, match=r"att/uav6.txt.*expected"):
+        open_uav(tmp_path)[0]
+
+
+def test_nfs_refuses_endless_corners(tmp_path):
+    layouts.nfs(tmp_path)
+    (tmp_path / "car_jumping/30/car_jumping.txt").write_text('0 1 2 inf 4 1 0 0 1 "car"\n' * 24)
+    with pytest.raises(UserError, match=r"car_jumping.txt line 1: expected track x1 y1"):
+        open_nfs(tmp_path)[0]
 
 
 def test_tnl2k_side_by_side_and_in_folders_of_its_archives(tmp_path):

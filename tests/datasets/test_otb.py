@@ -108,3 +108,11 @@ def test_flaws_are_told(tmp_path):
         with pytest.raises(UserError, match=message):
             sequences.select([name])[0]
     assert sequences[3].name == "D"
+
+
+def test_a_link_that_leads_nowhere_is_told_as_a_file_that_cannot_be_read(tmp_path):
+    make_sequence(tmp_path, "Girl", range(1, 4))
+    (tmp_path / "Girl/groundtruth_rect.1.txt").symlink_to(tmp_path / "gone")
+    sequences = open_otb(tmp_path)
+    with pytest.raises(UserError, match=r"cannot read .*groundtruth_rect.1.txt: No such file"):
+        sequences[sequences.names.index("Girl-1")]

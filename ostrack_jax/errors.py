@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 100  # characters of the wrong name that an error repeats
 _LISTED = 60  # names that an error lists; sets have thousands of sequences
 
 
@@ -34,7 +35,8 @@ class Stopped(Exception):  # noqa: N818 - no error
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UnknownNameError:
-    """The error for a name that is none of ``choices``; names the nearest one."""
+    """The error for a name that is none of ``choices``; names the nearest one. A name from a file may be endless."""
+    name = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
     choices = sorted(choices)
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""

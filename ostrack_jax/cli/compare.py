@@ -99,4 +99,7 @@ def _sequences(flags: absl_flags.FlagValues, protocol: Protocol) -> LazySequence
         sequences = attributes.by_table(open_boxes_only(Path(flags.truth)), protocol.reader)
     if flags.attributes is not None:
         sequences = attributes.by_files(sequences, Path(flags.attributes), protocol.reader)
-    return sequences if flags.sequences is None else sequences.select(dict.fromkeys(flags.sequences))
+    sequences = sequences if flags.sequences is None else sequences.select(dict.fromkeys(flags.sequences))
+    if not len(sequences):
+        raise UserError(f"--sequences: expected names of {protocol.name}, as a,b")
+    return sequences

@@ -124,9 +124,10 @@ class Claims:
         try:
             owner = json.loads(text)
         except ValueError:  # not written yet, or never
-            owner = {}
-        here = owner.get("machine") == machine() and Path("/proc/self").exists()
-        if here and not Path(f"/proc/{owner.get('pid')}").exists():
+            owner = None
+        told = owner if isinstance(owner, dict) else {}
+        here = told.get("machine") == machine() and Path("/proc/self").exists()
+        if here and not Path(f"/proc/{told.get('pid')}").exists():
             return True
         known, since = self._seen.get(path, (None, 0.0))
         if known != sign:

@@ -160,6 +160,8 @@ class Passes:
 
 def first_box(sequence: Sequence) -> np.ndarray:
     """The box to start with; a `UserError` where there is none."""
+    if not len(sequence.boxes_xywh):
+        raise UserError(f"sequence {sequence.name} has no frames")
     box = sequence.boxes_xywh[0]
     if not (np.isfinite(box).all() and (box[2:] > 0).all()):
         raise UserError(f"sequence {sequence.name}: frame 0 has no box to start with, found {box.tolist()}")

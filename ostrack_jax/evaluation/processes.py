@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ostrack_jax import environment
-from ostrack_jax.datasets.annotations import read_text
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results
 
 FOLDER = "processes"
+_KINDS = {"process": str, "started": str, "sequences": dict}  # what every record has
 
 
 class ProcessRecord:
@@ -56,9 +56,10 @@ def read_all(folder: Path) -> list[dict[str, Any]]:
     found = []
     for path in sorted((folder / FOLDER).glob("*.json")):
         try:
-            record = json.loads(read_text(path))
-            record = {**record, "started": str(record["started"]), "sequences": dict(record["sequences"])}
-        except (ValueError, KeyError, TypeError) as e:
+            record = results.read_json(path)
+        except UserError as e:
             raise UserError(f"{path} is not what a process writes of itself: remove it") from e
+        if not all(isinstance(record.get(key), kind) for key, kind in _KINDS.items()):
+            raise UserError(f"{path} is not what a process writes of itself: remove it")
         found.append(record)
     return sorted(found, key=lambda record: record["started"])

@@ -9,7 +9,6 @@ Understood are this project's own folders and, parted by commas, tabs or blanks,
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -19,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from ostrack_jax.datasets.annotations import read_boxes, read_text
+from ostrack_jax.datasets.annotations import FARTHEST, read_boxes, read_text
 from ostrack_jax.datasets.matching import ByName
 from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation.results import read_json
 from ostrack_jax.evaluation.runner import RUN_FILE
 
 # Ends of the names of files that lie beside the boxes and are none.
@@ -70,7 +70,7 @@ class RawResults:
             seconds = np.array([float(word) for word in words])
         except ValueError as e:
             raise UserError(f"{path}: expected seconds, one number a line") from e
-        return seconds[np.isfinite(seconds) & (seconds > 0)]
+        return seconds[(seconds > 0) & (seconds < FARTHEST)]
 
 
 def open_results(word: str) -> RawResults:
@@ -124,8 +124,7 @@ def _benchmark(folder: Path) -> str:
     if not (folder / RUN_FILE).is_file():
         return ""
     try:
-        run = json.loads(read_text(folder / RUN_FILE))
-    except ValueError:
+        found = read_json(folder / RUN_FILE).get("benchmark", "")
+    except UserError:
         return ""  # of another program
-    found = run.get("benchmark", "") if isinstance(run, dict) else ""
     return found if isinstance(found, str) else ""

@@ -177,9 +177,9 @@ def _cell(value: float | None, digits: int = 3) -> str:
 
 
 def without_nan(value: Any) -> Any:
-    """``value`` with None for each NaN, which JSON has not."""
+    """``value`` with None for each number that is not finite, which JSON has not."""
     if isinstance(value, Mapping):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

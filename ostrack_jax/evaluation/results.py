@@ -6,16 +6,18 @@ got10k: NAME/NAME_001.txt, NAME/NAME_time.txt, NAME/NAME_score.txt; otb: NAME.tx
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from ostrack_jax.datasets.annotations import read_numbers
+from ostrack_jax.datasets.annotations import read_boxes, read_numbers, read_text
 from ostrack_jax.errors import UserError, unknown
 
 FORMS = ("got10k", "otb")
@@ -85,7 +87,7 @@ def read(folder: Path, name: str, form: str) -> Result:
       UserError: a file is missing, holds no numbers, or has another length than the others.
     """
     paths = files(folder, name, form)
-    boxes = read_numbers(paths.boxes, 4, "x,y,width,height")
+    boxes = read_boxes(paths.boxes)
     times = read_numbers(paths.times, 1, "seconds")[:, 0]
     scores = read_numbers(paths.scores, 1, "a score")[:, 0]
     if not len(boxes) == len(times) == len(scores):
@@ -105,6 +107,17 @@ def read_whole(folder: Path, name: str, form: str, first_xywh: Float[np.ndarray,
         return None  # cut short or foreign: run again
     whole = len(result.boxes_xywh) == frames and np.isfinite(result.boxes_xywh).all()
     return result if whole and np.abs(result.boxes_xywh[0] - first_xywh).max() < 1e-3 else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object that `write_text` once wrote; a `UserError` where the file holds anything else."""
+    try:
+        found = json.loads(read_text(path))
+    except (ValueError, RecursionError) as e:
+        raise UserError(f"{path} is no JSON: {str(e)[:80]}") from e
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: expected a JSON object, found a {type(found).__name__}")
+    return found
 
 
 def write_text(path: Path, text: str) -> None:

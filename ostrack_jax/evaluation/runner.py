@@ -19,7 +19,6 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ostrack_jax.datasets.annotations import read_text
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results
@@ -125,9 +124,9 @@ def check_maker(folder: Path, protocol: Protocol, sequences: LazySequences, made
             raise UserError(f"{folder} holds results, but no {RUN_FILE} says what made them: give another --output")
         _write_once(path, json.dumps(wanted, indent=2) + "\n")
     try:
-        found = json.loads(read_text(path))
-    except ValueError as e:
-        raise UserError(f"{path} is no JSON: give another --output, or remove this one") from e
+        found = results.read_json(path)
+    except UserError as e:
+        raise UserError(f"{e}: give another --output, or remove this one") from e
     if found != wanted:
         keys = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
         raise UserError(
@@ -243,7 +242,9 @@ class _Run:
         if result is None:
             reason = self.claims.failure(name)
             return None if reason is None else Outcome(name, "failed", reason)
-        return Outcome(name, state, "", result, self.protocol.answer(sequence, result.boxes_xywh))
+        answered = self.protocol.answer(sequence, result.boxes_xywh)
+        self.protocol.score([answered])  # where the rules refuse the sequence, it fails alone, not the whole report
+        return Outcome(name, state, "", result, answered)
 
 
 def _differs(key: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

@@ -22,7 +22,8 @@ def got10k_scores(answers: Iterable[Answered]) -> Scores:
     sequences weigh more. (Of several runs over a sequence the toolkit pools all; here there is one.)
 
     Raises:
-      UserError: a result of another length than the truth (the toolkit stops there too), a frame of unknown size.
+      UserError: a result of another length than the truth (the toolkit stops there too), a frame of unknown size,
+        NaN in a box of a frame that counts.
     """
     rows = {}
     for answer in answers:
@@ -32,6 +33,8 @@ def got10k_scores(answers: Iterable[Answered]) -> Scores:
         _check_length(answer)
         result, truth = (measures.clip_to_frame(boxes, size) for boxes in (answer.result_xywh, answer.truth_xywh))
         overlaps = measures.overlap(result, truth)[1:][answer.counted[1:]]
+        if np.isnan(overlaps).any():  # the toolkit's own AO of the whole run is NaN then
+            raise UserError(f"sequence {answer.name}: NaN in a box of the result or of the ground truth")
         sr50, sr75 = measures.success_curve(overlaps, np.array([0.5, 0.75]))
         average = float(overlaps.mean()) if len(overlaps) else float("nan")
         rows[answer.name] = Row(

@@ -97,6 +97,13 @@ def test_a_claim_that_was_cut_short_is_waited_for(tmp_path):
         assert claims.take("a")
 
 
+@pytest.mark.parametrize("text", ["[]", "3", '{"machine": 3}'])
+def test_a_claim_that_is_none_is_waited_for(tmp_path, text):
+    with Claims(tmp_path, patience=60.0) as claims:
+        (tmp_path / ".claims/a.0").write_text(text)
+        assert not claims.take("a")
+
+
 def test_failures_are_told_to_those_at_work_and_forgotten_by_the_next_run(tmp_path):
     with Claims(tmp_path) as one, Claims(tmp_path) as beside:
         time.sleep(0.02)

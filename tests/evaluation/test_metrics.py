@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import measures, metrics, results, toolkits
 from ostrack_jax.evaluation.metrics import Answered
 from ostrack_jax.evaluation.results import Result
@@ -181,6 +182,19 @@ def test_got10k_leaves_the_first_frame_out_and_pools_frames():
     both = toolkits.otb_scores([answered(truth[:3], truth[:3], name="hit"), answered(miss, truth, name="miss")])
     assert both.sequences["miss"]["precision"] == pytest.approx(1 / 11)
     assert both.overall["precision"] == pytest.approx((1 + 1 / 11) / 2)
+
+
+def test_nan_does_not_take_a_sequence_out_of_the_mean():
+    """Its overlap would be NaN, and with it the sequence's number, whose weight in the run would be 0."""
+    boxes = np.tile([10.0, 10, 20, 20], (3, 1))
+    broken = boxes.copy()
+    broken[1, 0] = np.nan
+    for result, truth in ((broken, boxes), (boxes, broken)):
+        answer = Answered("a", result, truth, np.ones(3, bool), (100, 100))
+        with pytest.raises(UserError, match="sequence a: NaN in a box"):
+            toolkits.got10k_scores([answer])
+        answer = Answered("a", result, truth, np.array([True, False, True]), (100, 100))
+        assert toolkits.got10k_scores([answer]).overall["ao"] == pytest.approx(1)
 
 
 def test_frames_that_do_not_count_are_left_out():

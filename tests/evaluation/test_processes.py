@@ -150,7 +150,7 @@ def test_a_process_tells_what_it_is_before_it_has_finished_anything(tmp_path, or
 
 def test_a_record_that_is_none_is_named(tmp_path):
     (tmp_path / processes.FOLDER).mkdir()
-    for text in ("{", "[]", json.dumps({"started": "now"})):
+    for text in ("{", "[]", json.dumps({"started": "now", "sequences": {}}), "[" * 100_000):
         (tmp_path / processes.FOLDER / "x.json").write_text(text)
         with pytest.raises(UserError, match=r"x\.json is not what a process writes"):
             processes.read_all(tmp_path)

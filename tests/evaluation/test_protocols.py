@@ -63,7 +63,7 @@ def test_a_benchmark_has_scores_or_a_server(name):
     protocol = protocols.find(name)
     assert bool(protocol.conventions) != bool(protocol.server)
     assert bool(protocol.not_scored) == bool(protocol.server)
-    assert protocol.server in ("", *submission.SERVERS)
+    assert protocol.server in ("", *submission.RUNS)
 
 
 def test_made_up_sequences_need_no_data_and_are_fixed():

@@ -63,9 +63,16 @@ def test_the_benchmark_is_that_of_our_own_run(tmp_path):
         ("no json", ""),
         ("[1]", ""),
         ('{"benchmark": 3}', ""),
+        ("[" * 100_000, ""),
     ):
         (tmp_path / "run.json").write_text(text)
         assert open_results(str(tmp_path)).benchmark == benchmark
+
+
+def test_times_out_of_reason_are_left_out(tmp_path):
+    write(tmp_path / "car-1.txt")
+    (tmp_path / "car-1_time.txt").write_text("0.5\nnan\n-1\n0\ninf\n1e308\n0.25\n")
+    assert open_results(str(tmp_path)).read_times("car-1").tolist() == [0.5, 0.25]
 
 
 def test_mistakes_are_told(tmp_path):

@@ -85,6 +85,13 @@ def test_it_is_written_as_strict_json(tmp_path, told):
     assert "NaN" not in text
 
 
+def test_what_is_not_finite_is_null():
+    assert report.without_nan({"a": [float("inf"), float("nan"), 1.5], "b": (-float("inf"),)}) == {
+        "a": [None, None, 1.5],
+        "b": [None],
+    }
+
+
 def test_speed_leaves_first_frames_out():
     def result(*times):
         return Result(np.ones((len(times), 4)), np.array(times), np.ones(len(times)))

@@ -143,6 +143,27 @@ def test_a_sequence_without_a_first_box_fails(evaluate, oracle, sequence, listed
     assert "frame 0 has no box to start with" in outcome.reason
 
 
+def test_a_truth_that_the_rules_refuse_fails_its_sequence_alone(evaluate, oracle, sequence, listed):
+    unknown = sequence("b", 3)
+    unknown.boxes_xywh[2] = np.nan
+    for _ in range(2):  # the second time its result is there
+        a, b = evaluate(oracle(), listed(sequence("a", 3), unknown), "tnl2k")
+        assert (a.reason, b.answered) == ("", None)
+        assert b.reason.startswith("UserError: sequence b: the ground truth of frame 2 is NaN")
+
+
+def test_a_sequence_of_no_frames_fails(evaluate, oracle, sequence, listed):
+    assert evaluate(oracle(), listed(sequence("a", 0)))[0].reason == "UserError: sequence a has no frames"
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "[" * 100_000, "{"])
+def test_a_run_file_that_is_none_is_told(tmp_path, evaluate, oracle, sequence, listed, text):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/run.json").write_text(text)
+    with pytest.raises(UserError, match=r"run.json.* JSON.*: give another --output"):
+        evaluate(oracle(), listed(sequence("a", 3)))
+
+
 def test_results_of_different_makers_are_never_mixed(tmp_path, evaluate, oracle, sequence, listed):
     one, two = listed(sequence("one", 3)), listed(sequence("two", 3))
     made_by = {"tracker": "a", "weights_sha256": "1" * 64, "model": {"eliminate_at": (3, 6), "keep": 0.7}}

@@ -38,6 +38,11 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from ostrack_jax.evaluation.results import write_text
 
     config = command.read_config(flags)
+    output = None if flags.output is None else Path(flags.output)
+    if output is not None:  # what is wrong with it is told before the minutes of measuring
+        if output.is_dir():
+            raise UserError(f"--output {output} is a folder: expected a JSON file")
+        output.parent.mkdir(parents=True, exist_ok=True)
     measured = {
         "config": config.name,
         "dtype": config.model.dtype,
@@ -49,9 +54,9 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
         "commit": environment.commit(),
     }
     profile.show(measured, Console())
-    if flags.output:
-        write_text(Path(flags.output), json.dumps(measured, indent=2) + "\n")
-        print(f"the same as JSON: {flags.output}")
+    if output is not None:
+        write_text(output, json.dumps(measured, indent=2) + "\n")
+        print(f"the same as JSON: {output}")
 
 
 def read_size(text: str) -> tuple[int, int]:

@@ -49,6 +49,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     output = Path(arguments[0]) / "report" if flags.output is None else Path(flags.output)
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file: expected a folder")
+    output.mkdir(parents=True, exist_ok=True)  # told now, not after the drawing, where it cannot be
     told = [comparison_in(Path(argument)) for argument in arguments]
     more = [table for one in told if one is not None for table in tables_of(one)]
     for path in eval_page.write(output, evaluations, _shown(flags, evaluations), more):

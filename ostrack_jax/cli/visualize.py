@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ostrack_jax.tracking.looks import Looker
 
 ARGUMENTS = ("SEQUENCE",)
-_ROWS = 6  # frames on a sheet, without --frames
+_ROWS, _MOST_ROWS = 6, 100  # frames on a sheet, without --frames and with it
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -70,6 +70,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     keep_compiled()
     stored, weights = load_weights(Path(flags.checkpoint))
     looker = Looker(stored if flags.config is None else command.read_config(flags), weights)
+    output.mkdir(parents=True, exist_ok=True)  # told now, not after the tracking, where it cannot be
     drawn: list[Seen] = []
     looks = _looks(looker, frames, boxes, chosen, drawn)
     if flags.video:
@@ -117,7 +118,10 @@ def _choose(given: list[str] | None, length: int) -> list[int]:
         return [first + round(i * (length - 1 - first) / max(count - 1, 1)) for i in range(count)]
     if not given or not all(text.isdecimal() and len(text) < 10 and 1 <= int(text) < length for text in given):
         raise UserError(f"--frames {','.join(given)}: expected numbers from 1 to {length - 1}, as 10,20,30")
-    return sorted({int(text) for text in given})
+    frames = sorted({int(text) for text in given})
+    if len(frames) > _MOST_ROWS:
+        raise UserError(f"--frames: {len(frames)} frames, expected at most {_MOST_ROWS} on a sheet (--video draws all)")
+    return frames
 
 
 def _looks(looker: Looker, frames: Frames, boxes: np.ndarray, chosen: list[int], drawn: list[Seen]) -> Iterator[Seen]:

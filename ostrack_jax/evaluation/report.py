@@ -140,7 +140,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     """Print the table of sequences with the overall scores below, the speed, and what failed and why."""
     keys = [key for key in HEADINGS if key in report["scores"]]
     table = Table(
-        title=f"{report['tracker']} on {report['benchmark']}", title_justify="left", box=SIMPLE_HEAD, padding=0
+        title=escape(f"{report['tracker']} on {report['benchmark']}"), title_justify="left", box=SIMPLE_HEAD, padding=0
     )
     table.add_column("sequence", overflow="fold")
     for heading in ("frames", *(HEADINGS[key] for key in keys), "frames/s"):

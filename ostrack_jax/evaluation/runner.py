@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ostrack_jax.datasets.lazy import LazySequences
@@ -70,7 +71,7 @@ class Meter:
 
     def says(self, what: str) -> None:
         """What is at work: a sequence's name, or how many there are."""
-        self.progress.update(self._task, description=what)
+        self.progress.update(self._task, description=escape(what))
 
     def ended(self) -> None:
         """One more sequence."""

@@ -103,7 +103,7 @@ def check(archive: Path, wanted: Wanted, sequences: LazySequences) -> int:
 
     Raises:
       UserError: another list of files, another number of lines, a first box that is not the sequence's, a box that is
-        not finite or has a negative side.
+        not finite or has a negative side, seconds that are none.
     """
     frames = 0
     with zipfile.ZipFile(archive) as file:
@@ -126,6 +126,8 @@ def check(archive: Path, wanted: Wanted, sequences: LazySequences) -> int:
                     )
                 if what == "boxes":
                     _check_boxes(table, sequence.boxes_xywh[0], 1.0 if wanted.whole_pixels else 1e-3, entry)
+                elif not (table >= 0).all():
+                    raise UserError(f"{entry}: expected seconds of at least 0, found {table[~(table >= 0)][0]:g}")
             frames += len(sequence)
     return frames
 
@@ -152,7 +154,7 @@ def _text(what: str, result: Result, wanted: Wanted) -> str:
     if what == "times":  # a column for each run, as the GOT-10k toolkit records them
         return results.lines(np.repeat(result.times_s[:, None], wanted.runs, axis=1), "%.8f")
     if wanted.whole_pixels:
-        return results.lines(np.trunc(result.boxes_xywh), "%d")
+        return results.lines(np.trunc(result.boxes_xywh) + 0.0, "%.0f")  # no -0
     return results.lines(result.boxes_xywh, "%.4f")
 
 

@@ -138,6 +138,21 @@ def test_what_a_server_would_refuse_is_told_here(tmp_path, capsys, spoil, say):
     refused(tmp_path, capsys, "got10k", say=(f"{names[1]}_001.txt", *say))
 
 
+@pytest.mark.parametrize(
+    ("server", "words"), [("got10k", ()), ("got10k", ("--whole_pixels",)), ("trackingnet", ("--whole_pixels",))]
+)
+def test_unknown_boxes_and_seconds_are_told(tmp_path, capsys, server, words):
+    names, good, form = make(tmp_path, server), result(), {"got10k": "got10k", "trackingnet": "otb"}[server]
+    unknown = good.boxes_xywh * [[1], [np.nan], [1]]
+    results.write(tmp_path / "results", names[1], form, Result(unknown, good.times_s, good.scores))
+    refused(tmp_path, capsys, server, *words, say=("line 2: [nan, nan, nan, nan] is no box",))
+    for seconds in (np.nan, -1.0):
+        times = np.array([1, seconds, 1])
+        results.write(tmp_path / "results", names[1], form, Result(result(seed=1).boxes_xywh, times, good.scores))
+        if server == "got10k":  # the other server's archive has no times
+            refused(tmp_path, capsys, server, *words, say=("_time.txt: expected seconds of at least 0, found",))
+
+
 def test_mistakes_are_one_line(tmp_path, capsys):
     names = make(tmp_path, "got10k")
     refused(tmp_path, capsys, "got10", say=("unknown server 'got10'", "'got10k'"))

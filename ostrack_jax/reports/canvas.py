@@ -37,7 +37,15 @@ def matplotlib() -> Any:
         import matplotlib.ticker
     except ImportError as e:
         raise UserError("drawing curves needs matplotlib: pip install 'ostrack-jax[report]'") from e
+    matplotlib.rcParams["text.parse_math"] = False  # a name with two $ is a name, not a formula
     return matplotlib
+
+
+def words(text: str, most: int = 48) -> str:
+    """A name as a plot can show it: printable, short, and not hidden, as labels are that begin with an underscore."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in text[: most + 1])
+    plain = plain if len(plain) <= most else f"{plain[: most - 2]}.."
+    return f" {plain}" if plain.startswith("_") else plain
 
 
 def line(x: list[float], y: list[float], colour: str) -> Any:

@@ -19,6 +19,7 @@ from ostrack_jax.reports.comparisons import reports_of
 from ostrack_jax.reports.runs import flat, names, number_of
 
 _MOST_BYTES, _MOST_SEQUENCES, _MOST_TEXT = 32 << 20, 20_000, 400
+_LARGEST = 1e9  # of any number that a plot or table shows
 _OWN = (
     *("scores", "sequences", "curves", "attributes", "categories", "intervals", "failed", "config"),
     *("processes", "counts", "speed", "not_scored", "whole"),
@@ -121,6 +122,8 @@ def comparison_in(folder: Path) -> dict[str, Any] | None:
 
 def _reports(folder: Path) -> list[dict[str, Any]]:
     told = comparison_in(folder)
+    if told is not None and not reports_of(told):
+        raise UserError(f"{folder / COMPARISON_FILE} compares no trackers: expected what `ostrack compare` wrote")
     return reports_of(told) if told is not None else [_load(folder / REPORT_FILE, ("benchmark", "tracker"))]
 
 
@@ -150,7 +153,7 @@ def _read(folder: Path, name: str, report: dict[str, Any]) -> Evaluation:
         _groups(report, "attributes"),
         _groups(report, "categories"),
         {key: (ends[0], ends[1]) for key, v in _known(report, "intervals", MEANING) if (ends := _several(v, 2))},
-        number_of(_dict(report, "speed").get("fps")),
+        _fps(_dict(report, "speed").get("fps")),
         {key[:_MOST_TEXT]: str(reason)[:_MOST_TEXT] for key, reason in _dict(report, "failed").items()},
         _text(report, "not_scored"),
         int(number_of(report.get("whole")) or 0) or None,
@@ -190,9 +193,15 @@ def _known(report: Mapping[str, Any], key: str, wanted: Mapping[str, Any]) -> li
 
 
 def _numbers(row: Any, wanted: Any) -> Numbers:
-    """The finite numbers of a row under known names."""
+    """The finite numbers of a row under known names, none absurdly large."""
     found = {key: number_of(value) for key, value in row.items() if key in wanted} if isinstance(row, dict) else {}
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in found.items() if value is not None and abs(value) <= _LARGEST}
+
+
+def _fps(value: Any) -> float | None:
+    """Frames a second, where they are any."""
+    number = number_of(value)
+    return number if number is not None and 1 / _LARGEST <= number <= _LARGEST else None
 
 
 def _groups(report: Mapping[str, Any], key: str) -> dict[str, Numbers]:
@@ -204,4 +213,5 @@ def _groups(report: Mapping[str, Any], key: str) -> dict[str, Numbers]:
 def _several(values: Any, length: int) -> list[float]:
     """So many finite numbers; empty where they are not."""
     numbers = [number_of(value) for value in values] if isinstance(values, list) and len(values) == length else []
-    return [] if None in numbers else [value for value in numbers if value is not None]
+    known = [value for value in numbers if value is not None and abs(value) <= _LARGEST]
+    return known if len(known) == len(numbers) else []

@@ -22,7 +22,7 @@ TITLES = {
     "precision": "Precision",
     "norm_precision": "Normalised precision",
 }
-MOST_BARS = 200
+MOST_BARS, _MOST_ANGLES = 200, 24
 _SIZE = (5.0, 3.4)
 Point = tuple[str, float, float, bool]  # name, frames a second, score in percent, measured here
 
@@ -46,7 +46,7 @@ def curve(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes:
     for one in group:
         if key in one.curves:
             number = one.scores.get(axis.score)
-            label = one.name if number is None else f"{one.name}  {100 * number:.1f}"
+            label = canvas.words(one.name) + ("" if number is None else f"  {100 * number:.1f}")
             axes.plot(axis.thresholds, one.curves[key], color=colours[one.name], linewidth=1.8, label=label)
     canvas.dress(axes, TITLES[key], axis.label, theme)
     axes.set_ylim(0, 1)
@@ -79,9 +79,9 @@ def bars(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes:
         if len(group) == 1:
             axes.barh(at, values, color=colours[one.name], height=0.7)
         else:
-            axes.plot(values, at, "o", color=colours[one.name], markersize=6, label=one.name)
+            axes.plot(values, at, "o", color=colours[one.name], markersize=6, label=canvas.words(one.name))
     canvas.dress(axes, f"{HEADINGS[key]} of each sequence", "percent", theme)
-    axes.set_yticks(range(len(shown)), [name[:28] for name in shown], fontsize=8)
+    axes.set_yticks(range(len(shown)), [canvas.words(name, 28) for name in shown], fontsize=8)
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.set_xlim(0, 100)
     if len(group) > 1:
@@ -90,22 +90,23 @@ def bars(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes:
 
 
 def radar(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes | None:
-    """The score over the sequences of each attribute; None where fewer than three attributes have any."""
-    names = sorted({name for one in group for name, row in one.attributes.items() if key in row})
-    if len(names) < 3:
+    """The score by attribute, of very many attributes the most common ones; None where fewer than three have any."""
+    counts = {name: int(row.get("sequences", 0)) for one in group for name, row in one.attributes.items() if key in row}
+    if len(counts) < 3:
         return None
-    counts = {name: int(one.attributes[name].get("sequences", 0)) for one in group for name in one.attributes}
+    names = sorted(sorted(counts, key=lambda name: (-counts[name], name))[:_MOST_ANGLES])
     angles = np.linspace(0, 2 * math.pi, len(names), endpoint=False)
     figure = canvas.figure((_SIZE[0], 4.6), theme)
     axes: Any = figure.add_subplot(projection="polar")
     for one in group:
         values = [100 * one.attributes.get(name, {}).get(key, float("nan")) for name in names]
         closed = [*values, values[0]], [*angles, angles[0]]
-        axes.plot(closed[1], closed[0], color=colours_of(group)[one.name], linewidth=1.8, label=one.name)
+        label = canvas.words(one.name)
+        axes.plot(closed[1], closed[0], color=colours_of(group)[one.name], linewidth=1.8, label=label)
         axes.fill(angles, values, color=colours_of(group)[one.name], alpha=0.08)
     canvas.dress(axes, "", "", theme)
     axes.set_title(f"{HEADINGS[key]} by attribute (sequences)", color=theme.words, fontsize=12, loc="left", pad=22)
-    axes.set_xticks(angles, [f"{name[:22]} ({counts.get(name, 0)})" for name in names], fontsize=8)
+    axes.set_xticks(angles, [f"{canvas.words(name, 22)} ({counts[name]})" for name in names], fontsize=8)
     axes.set_ylim(0, 100)
     axes.set_yticks([20, 40, 60, 80], ["20", "40", "60", "80"], fontsize=7)
     axes.spines["polar"].set_color(theme.grid)
@@ -121,7 +122,7 @@ def speed(points: Sequence[Point], score: str, theme: Theme) -> bytes:
     for i, (name, fps, percent, here) in enumerate(points):
         colour = COLOURS[i % len(COLOURS)]
         style = {"color": colour, "markerfacecolor": colour if here else theme.ground, "markersize": 9}
-        label = name if here else f"{name} (paper)"
+        label = canvas.words(name) + ("" if here else " (paper)")
         axes.plot([fps], [percent], "o" if here else "D", linestyle="", label=label, **style)
     canvas.dress(axes, f"{score} over speed", "frames a second (logarithmic)", theme)
     axes.set_xscale("log")
@@ -141,7 +142,7 @@ def over_time(overlaps: Float[np.ndarray, " t"], scores: Float[np.ndarray, " t"]
     axes.plot(overlaps, color=COLOURS[0], linewidth=1.5, label="overlap")
     if np.isfinite(scores).any():
         axes.plot(scores, color=COLOURS[1], linewidth=1.2, label="score")
-    canvas.dress(axes, title, "frame", theme)
+    canvas.dress(axes, canvas.words(title, 80), "frame", theme)
     axes.set_ylim(0, 1.02)
     axes.set_xlim(0, max(len(overlaps) - 1, 1))
     axes.legend(frameon=False, labelcolor=theme.words, fontsize=8, ncols=2, loc="lower left")

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.sequence import Sequence
-from ostrack_jax.drawing import WORDS_COLOUR, Picture, draw_label
+from ostrack_jax.drawing import WORDS_COLOUR, Picture, draw_label, has_area
 from ostrack_jax.evaluation import measures, results
 from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.results import Result
@@ -84,7 +84,8 @@ def show(
         drawn = strip([_frame(sequence, result, t, float(overlaps[t])) for t in at])
         stages = None
         if looker is not None and looker.config.model.eliminate_at and len(at) > 2:
-            stages = sheets.elimination([_look(looker, sequence, result, t) for t in (at[len(at) // 3], at[-1])])
+            seen = [t for t in (at[len(at) // 3], at[-1]) if has_area(result.boxes_xywh[t - 1])]
+            stages = sheets.elimination([_look(looker, sequence, result, t) for t in seen]) if seen else None
         yield Shown(name, rank, number, drawn, stages, overlaps, result.scores[:length])
 
 

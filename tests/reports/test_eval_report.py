@@ -120,6 +120,28 @@ def test_a_comparison_is_reported_too(place, monkeypatch):
     assert "net" in page.texts
 
 
+def test_any_name_can_be_drawn(tmp_path, monkeypatch):
+    """Names of formulas to be typeset, of labels to be hidden, without end, with letters that no font has."""
+    monkeypatch.setattr(canvas, "DPI", 50)
+    names = ["a$x_{$b", "_hidden", "n" * 300, "[/x]\x1b[31m\n\x00"]
+    numbers = {"success_auc": 0.5}
+    for i, name in enumerate(names):
+        told = {"benchmark": "otb", "tracker": name, "scores": numbers, "curves": {"success": [0.5] * 21}}
+        told |= {"sequences": dict.fromkeys(names, numbers), "speed": {"fps": 9.0 + i}, "failed": {name: name}}
+        told["attributes"] = {f"{name} {k}": {**numbers, "sequences": k} for name in names for k in range(7)}
+        (tmp_path / str(i)).mkdir()
+        (tmp_path / str(i) / "report.json").write_text(json.dumps(told))
+    assert main(["report", "eval", *(str(tmp_path / str(i)) for i in range(len(names)))]) == 0
+    assert (tmp_path / "0/report/otb_attributes.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("_a", " _a"), ("a\x00\nb", "a  b"), ("abcdefgh", "abcd.."), ("abcdef", "abcdef"), ("", "")]
+)
+def test_words_of_a_plot(text, shown):
+    assert canvas.words(text, 6) == shown
+
+
 def test_what_a_person_can_get_wrong(place, capsys):
     def said(*words):
         assert main(["report", "eval", *map(str, words)]) == 2

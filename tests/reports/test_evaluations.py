@@ -65,6 +65,15 @@ def test_of_a_hostile_file_only_known_finite_numbers_are_taken(folder):
     assert len(one.tracker) == 400
 
 
+def test_numbers_beyond_reason_are_not_drawn(folder):
+    far = {"scores": {"success_auc": 1e300, "precision": 0.5}, "curves": {"success": [-1e300] * 21}}
+    (one,) = read_evaluations([folder(**far, speed={"fps": 1e-300}, intervals={"success_auc": [-1e308, 1e308]})])
+    assert (one.scores, one.curves, one.intervals, one.fps) == ({"precision": 0.5}, {}, {}, None)
+    for fps, told in ((-5, None), (0, None), (1e300, None), (25, 25.0)):
+        (one,) = read_evaluations([folder(f"at {fps}", speed={"fps": fps})])
+        assert one.fps == told
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"benchmark": 1, "tracker": "x"}', "[" * 100_000])
 def test_what_is_no_report_is_told(folder, text):
     place = folder()
@@ -143,6 +152,9 @@ def test_a_comparison_from_elsewhere_is_read_with_care(tmp_path):
     ((_, pairs),) = tables_of(comparison_in(tmp_path))
     assert pairs.rows == [["-", "-", "AO", "-", "-", "-", "-", "-"]]
     assert reports_of({"trackers": []}) == []
+    (tmp_path / "comparison.json").write_text(json.dumps(compared(trackers={})))
+    with pytest.raises(UserError, match=r"comparison\.json compares no trackers"):
+        read_evaluations([tmp_path])
 
 
 def test_results_that_are_not_one_shot_are_marked(folder):

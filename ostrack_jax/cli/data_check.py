@@ -1,9 +1,10 @@
 """Is a folder what its reader expects? Looks at every sequence, and says what would mend each thing that is wrong.
 
 NAME is a reader (got10k, lasot, trackingnet, coco, vid, otb, folder, ...) or a benchmark (got10k_val, nfs30, uav20l,
-vot2022, ...), DIR its folder, looked up as in training where it is left out. Of each sequence the annotation is read
-and the first and last picture are decoded (of COCO's single pictures it is seen whether they are there). Ends with
-status 1 where something is wrong.
+vot2022, ...), DIR its folder, looked up as in training where it is left out. What is both is the reader: the
+benchmarks lasot and trackingnet are its --part test. Of each sequence the annotation is read and the first and last
+picture are decoded (of COCO's single pictures it is seen whether they are there). Ends with status 1 where something is
+wrong.
 
 Example:
   ostrack data check got10k /data/got10k --part train --split vot_train

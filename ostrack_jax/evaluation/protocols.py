@@ -94,8 +94,8 @@ class Protocol:
 
     @property
     def sequences(self) -> int | None:
-        """How many sequences the whole benchmark has; None where any number is right."""
-        return None if self.name == "otb" else official(self.reader, self.part)
+        """How many sequences the whole benchmark has; None where any number is right, as in one of one's own."""
+        return official(self.reader, self.part) if self.name in PROTOCOLS and self.name != "otb" else None
 
     @property
     def not_scored(self) -> str:

@@ -30,7 +30,7 @@ def check(workspace: Path, name: str) -> None:
     Raises:
       UserError: ``name`` is none the toolkit takes, or is taken; ``workspace`` is a file; `vot-trax` is not installed.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == configparser.DEFAULTSECT:
         raise UserError(f"--name {name!r}: expected letters, digits, - and _, as the VOT toolkit does")
     if workspace.exists() and not workspace.is_dir():
         raise UserError(f"{workspace} is a file: expected the folder of a VOT workspace")
@@ -75,9 +75,11 @@ def _sections(path: Path) -> list[str]:
     """The names of a file's entries; none where there is no file."""
     if not path.is_file():
         return []
-    parser = configparser.ConfigParser()
+    text, parser = read_text(path), configparser.ConfigParser()
+    if "\ufffd" in text:
+        raise UserError(f"{path} is not UTF-8 text: other entries could not be kept as they are")
     try:
-        parser.read_string(read_text(path))
+        parser.read_string(text)
     except configparser.Error as e:
         raise UserError(f"cannot read {path}: {' '.join(str(e).split())}") from e
     return parser.sections()

@@ -109,12 +109,23 @@ def test_it_is_shown_in_percent(told):
     comparison_view.show(told, Console(file=out, width=140))
     text = out.getvalue()
     assert "otb100, 3 sequences" in text
-    assert f"{100 * told['trackers']['good']['scores']['success_auc']:.1f} [" in text
+    low, high = told["trackers"]["good"]["intervals"]["success_auc"]
+    assert f"{100 * low:.1f}..{100 * high:.1f}" in text
     assert "good, poor" in text
     assert "fast motion" in text
     assert "note: 3 of the benchmark's 100 sequences" in text
     assert "1 sequences left out, not all have them: Walking (poor)" in text
     assert "Refused: sequence Biker" in text
+
+
+def test_names_and_numbers_are_whole_on_a_narrow_terminal(told):
+    out = io.StringIO()
+    comparison_view.show(told, Console(file=out, width=80))
+    for name in ("good", "poor"):
+        row = next(line for line in out.getvalue().splitlines() if line.strip().startswith(name))
+        numbers = [told["trackers"][name]["scores"][key] for key in told["keys"]]
+        assert row.split()[1:-1] == [f"{100 * number:.1f}" for number in numbers]
+    assert "…" not in out.getvalue()
 
 
 def test_a_result_of_another_length_is_told(folders):

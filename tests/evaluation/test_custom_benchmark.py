@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -40,6 +41,11 @@ def test_the_pages_code_runs(mine, capsys):
 def test_it_takes_the_lines_that_it_says():
     lines = [line for line in CODE.splitlines() if line.strip() and not re.match(r"(from|import) ", line)]
     assert len(lines) <= 12
+
+
+def test_the_rules_of_a_benchmark_do_not_bring_its_number_of_sequences():
+    assert protocols.find("lasot").sequences == 280
+    assert dataclasses.replace(protocols.find("lasot"), name="mine").sequences is None
 
 
 def test_the_pages_folder_is_read(tmp_path):

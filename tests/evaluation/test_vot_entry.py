@@ -75,6 +75,7 @@ def test_the_words_choose_the_same_tracker_from_elsewhere(tmp_path, monkeypatch)
     ("words", "say"),
     [
         (["--tracker", "still", "--name", "a b"], "letters, digits"),
+        (["--tracker", "still", "--name", "DEFAULT"], "letters, digits"),  # whose lines hold for every entry
         (["--tracker", "still", "--name", "taken"], "[taken] already"),
         (["--tracker", "stil"], "did you mean 'still'"),
         ([], "neither"),
@@ -90,6 +91,9 @@ def test_mistakes_are_one_line_and_write_nothing(tmp_path, capsys, words, say):
 
 
 def test_a_broken_file_a_file_for_a_folder_and_a_missing_package(tmp_path, monkeypatch):
+    (tmp_path / "trackers.ini").write_bytes("[a]\nlabel = é\n".encode("latin-1"))  # would not survive
+    with pytest.raises(UserError, match="is not UTF-8"):
+        vot_entry.check(tmp_path, "b")
     (tmp_path / "trackers.ini").write_text("no section\n")
     with pytest.raises(UserError, match="cannot read"):
         vot_entry.check(tmp_path, "a")

@@ -40,6 +40,7 @@ class ModelConfig:
     patch: int = 16  # pixels
     mlp_ratio: int = 4
     layer_scale: float = 0.0  # initial factor of each residual branch, learnt per channel (DINOv2: 1e-5); 0: none
+    init_std: float = 0.02  # standard deviation of the backbone's fresh weights
     pretraining_size: int = 224  # pixels; the picture's side that the carried class token's positions are for
     head_channels: int = 256  # of the head's first convolution; halved at each next
     template_size: int = 128  # pixels

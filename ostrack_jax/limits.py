@@ -109,6 +109,8 @@ def _check_model(model: ModelConfig) -> None:
         )
     if model.relative_positions and model.eliminate_at:
         raise UserError("config.model.relative_positions: expected no elimination (eliminate_at=(), keep_ratio=())")
+    if not 0 < model.init_std <= 1:
+        raise UserError(f"config.model.init_std: {model.init_std} must lie in (0, 1]")
     if not 0 <= model.drop_path < 1:
         raise UserError(f"config.model.drop_path: {model.drop_path} must lie in [0, 1)")
     for key, value, choices in (

@@ -116,6 +116,7 @@ def test_one_value_stands_for_a_tuple_of_one(small):
         ("model.keep_ratio=0.7,1.2", ("config.model.keep_ratio", "(0, 1]")),
         ("model.eliminate_at=6,3", ("config.model.eliminate_at", "rise")),
         ("model.eliminate_at=3,12", ("config.model.eliminate_at", "below 12")),
+        ("model.init_std=0", ("config.model.init_std", "(0, 1]")),
         ("model.drop_path=1", ("config.model.drop_path", "[0, 1)")),
         ("model.template_rows=ctr_points", ("config.model.template_rows", "'ctr_point'")),
         ("model.dtype=float16", ("config.model.dtype", "bfloat16")),

@@ -10,7 +10,8 @@ from ostrack_jax.models.precision import wide
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-truncated_normal = nnx.initializers.truncated_normal(stddev=0.02)
+DRAWN_STD = 0.02  # of the release's fresh backbone
+truncated_normal = nnx.initializers.truncated_normal(stddev=DRAWN_STD)
 
 
 def normalise(image: UInt8[Array, "b h w 3"], dtype: jnp.dtype) -> Float[Array, "b h w 3"]:

@@ -14,6 +14,7 @@ from jaxtyping import PRNGKeyArray
 
 from ostrack_jax.config import ModelConfig
 from ostrack_jax.errors import UserError
+from ostrack_jax.models.embed import DRAWN_STD
 from ostrack_jax.models.ostrack import OSTrack
 
 
@@ -49,9 +50,15 @@ def trained_names(config: ModelConfig) -> frozenset[str]:
 
 
 def initial_weights(config: ModelConfig, seed: int) -> dict[str, np.ndarray]:
-    """Weights before any training: truncated normal 0.02 in the backbone, Xavier uniform in the head."""
-    state = _initialiser(config)(jax.random.key(seed))
-    return {name: np.asarray(leaf) for name, leaf in flat(state).items()}
+    """Weights before any training.
+
+    Truncated normal of ``config.init_std`` in the backbone (cut at two of these), Xavier uniform in the head.
+    """
+    weights = {name: np.asarray(leaf) for name, leaf in flat(_initialiser(config)(jax.random.key(seed))).items()}
+    factor = np.float32(config.init_std / DRAWN_STD)
+    # Of the backbone, what has one axis is not drawn but 0 or 1, or an identity embedding, which stays as published.
+    drawn = {name for name, value in weights.items() if name.startswith("backbone.") and value.ndim > 1}
+    return {name: value * factor if name in drawn else value for name, value in weights.items()}
 
 
 @functools.lru_cache

@@ -67,10 +67,7 @@ class Tracker:
           UserError: the frame is no RGB picture of bytes, or a box has no area or is not finite.
         """
         _check_frame(frame)
-        boxes = np.asarray(box_xywh, np.float64)
-        boxes = boxes[None] if boxes.ndim == 1 else boxes
-        if boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise UserError(f"a box has four numbers x, y, w, h: found {box_xywh!r}")
+        boxes = _check_boxes(box_xywh)
         if not 1 <= len(boxes) <= self.targets:
             raise UserError(f"{len(boxes)} boxes for a tracker of {self.targets}: make it with targets={len(boxes)}")
         self._boxes_xywh.clear()
@@ -97,14 +94,23 @@ class Tracker:
         tracks = self.move()
         return [tracks[slot] for slot in self._boxes_xywh]
 
-    def start(self, slot: int, frame: Frame, box_xywh: Float[np.ndarray, " 4"]) -> None:
-        """Start a target in ``slot``, whatever was there, with its box in ``frame``; raises as `init`."""
+    def start(self, slot: int, frame: Frame, box_xywh: Sequence[Any] | Float[np.ndarray, " 4"]) -> None:
+        """Start a target in ``slot``, whatever was there, with its box in ``frame``.
+
+        Raises:
+          UserError: as `init`; or there is no such slot.
+        """
+        if not 0 <= slot < self.targets:
+            raise UserError(f"slot {slot} of a tracker of {self.targets}: expected 0 to {self.targets - 1}")
         _check_frame(frame)
-        model = self.config.model
-        crop = square_crop(frame, box_xywh, model.template_factor, model.template_size)
-        inside = box_to_crop(box_xywh, box_xywh, crop.resize_factor, model.template_size)
+        boxes = _check_boxes(box_xywh)
+        if len(boxes) != 1:
+            raise UserError(f"{len(boxes)} boxes for one slot: expected one")
+        box, model = boxes[0], self.config.model
+        crop = square_crop(frame, box, model.template_factor, model.template_size)
+        inside = box_to_crop(box, box, crop.resize_factor, model.template_size)
         self.network.place(slot, crop.image, inside)
-        self._boxes_xywh[slot] = box_xywh.copy()
+        self._boxes_xywh[slot] = box
         self._looked.pop(slot, None)
 
     def look(self, slot: int, frame: Frame) -> None:
@@ -112,8 +118,11 @@ class Tracker:
 
         Raises:
           UserError: the frame is no RGB picture of bytes.
+          RuntimeError: there was no `start` of this slot.
         """
         _check_frame(frame)
+        if slot not in self._boxes_xywh:
+            raise RuntimeError(f"Tracker.look before Tracker.start: there is no target in slot {slot} yet")
         model = self.config.model
         crop = square_crop(frame, self._boxes_xywh[slot], model.search_factor, model.search_size)
         self._searches[slot] = crop.image
@@ -129,6 +138,17 @@ class Tracker:
             box_xywh = self._boxes_xywh[slot] = clip_xywh(found, height, width, self.config.track.margin)
             tracks[slot] = Track(box_xywh.copy(), float(scores[slot]))
         return tracks
+
+
+def _check_boxes(box_xywh: Any) -> Float[np.ndarray, "n 4"]:
+    """A copy of one box, or of several, as an array."""
+    try:
+        boxes = np.array(box_xywh, np.float64, ndmin=2)
+    except (ValueError, TypeError):  # texts, rows of different lengths
+        boxes = np.zeros((0, 0))
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise UserError(f"a box has four numbers x, y, w, h: found {box_xywh!r}")
+    return boxes
 
 
 def _check_frame(frame: Any) -> None:

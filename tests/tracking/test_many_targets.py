@@ -96,6 +96,22 @@ def test_too_many_boxes(three, small_config, small_weights, videos):
         Tracker(small_config, small_weights, targets=0)
 
 
+def test_slots_and_boxes_that_are_none(three, videos):
+    frame = videos[0].frames[0]
+    three.init(frame, (5, 5, 20, 20))
+    three.start(2, frame, (5, 5, 20, 20))  # a tuple of whole numbers, as a user has them
+    for slot in (3, -1):
+        with pytest.raises(UserError, match=f"slot {slot} of a tracker of 3: expected 0 to 2"):
+            three.start(slot, frame, (5, 5, 20, 20))
+    with pytest.raises(RuntimeError, match="there is no target in slot 1 yet"):
+        three.look(1, frame)
+    with pytest.raises(UserError, match="2 boxes for one slot"):
+        three.start(1, frame, [(5, 5, 20, 20)] * 2)
+    for box in ((5, 5, 20), [(1, 2, 3, 4), (1, 2)], np.zeros((1, 1, 4))):
+        with pytest.raises(UserError, match="a box has four numbers"):
+            three.init(frame, box)
+
+
 def test_which_trackers_take_many(three):
     class Single:
         def init(self, frame, box_xywh): ...

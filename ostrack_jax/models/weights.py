@@ -56,7 +56,7 @@ def initial_weights(config: ModelConfig, seed: int) -> dict[str, np.ndarray]:
     """
     weights = {name: np.asarray(leaf) for name, leaf in flat(_initialiser(config)(jax.random.key(seed))).items()}
     factor = np.float32(config.init_std / DRAWN_STD)
-    # Of the backbone, what has one axis is not drawn but 0 or 1, or an identity embedding, which stays as published.
+    # Of the backbone, what has one axis is constant, or an identity embedding, which stays as published.
     drawn = {name for name, value in weights.items() if name.startswith("backbone.") and value.ndim > 1}
     return {name: value * factor if name in drawn else value for name, value in weights.items()}
 

@@ -16,9 +16,7 @@ from ostrack_jax.config import Config, to_dict
 from ostrack_jax.drawing import Picture
 from ostrack_jax.errors import UserError
 from ostrack_jax.training.board import Board
-from ostrack_jax.training.events import LOG_FILE as LOG_FILE
-from ostrack_jax.training.events import PICTURES as PICTURES
-from ostrack_jax.training.events import read as read
+from ostrack_jax.training.events import LOG_FILE, PICTURES
 
 TENSORBOARD, WANDB_ID = "tensorboard", "wandb_id.txt"
 

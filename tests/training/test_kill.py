@@ -20,7 +20,7 @@ from ostrack_jax import checkpoint
 from ostrack_jax.checkpoint import BEST, STEPS, TrainCheckpoints
 from ostrack_jax.config import freeze, to_dict
 from ostrack_jax.errors import UserError
-from ostrack_jax.training import logs
+from ostrack_jax.training import events
 from ostrack_jax.training.loop import train
 
 PROGRAM = """
@@ -72,7 +72,7 @@ class Runs:
 
     def lines(self):
         """How many lines its log has."""
-        path = self.workdir / logs.LOG_FILE
+        path = self.workdir / events.LOG_FILE
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
     def go(self, until=None, later=0.0, number=None):
@@ -95,7 +95,7 @@ def losses(workdir):
     """Losses and gradient norms by step, of training and validation, as text that shows every bit."""
     return [
         (event["kind"], event["step"], event["loss"].hex(), event.get("grad_norm", 0.0).hex())
-        for event in logs.read(workdir)
+        for event in events.read(workdir)
         if event["kind"] != "run"
     ]
 
@@ -112,7 +112,7 @@ def test_killed_at_random_and_told_to_end_the_losses_are_those_of_an_undisturbed
             assert status == 128 + signal.SIGTERM, told
             assert seconds < 30  # on a machine that does much else; alone about one
             assert "stopped by SIGTERM" in told
-            step = int(logs.read(runs.workdir, "train")[-1]["step"])
+            step = int(events.read(runs.workdir, "train")[-1]["step"])
             assert TrainCheckpoints(runs.workdir / STEPS).steps()[-1] == step
         else:
             assert status == -signal.SIGKILL, told
@@ -129,7 +129,7 @@ def test_killed_at_random_and_told_to_end_the_losses_are_those_of_an_undisturbed
 
 
 def test_the_best_is_that_of_the_best_validation(config, undisturbed):
-    best = max(logs.read(undisturbed, "validation"), key=lambda event: event["iou"])
+    best = max(events.read(undisturbed, "validation"), key=lambda event: event["iou"])
     steps = TrainCheckpoints(undisturbed / BEST)
     assert steps.steps() == [best["step"]]
     about = steps.about(best["step"])

@@ -14,7 +14,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.training import logs
+from ostrack_jax.training import events, logs
 
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 
@@ -31,11 +31,12 @@ def _board(workdir):
 
 def test_a_line_cut_short_is_dropped_on_resume(tmp_path):
     lines = [json.dumps({"kind": "train", "step": step, "loss": 1.0}) for step in (1, 2, 3)]
-    (tmp_path / logs.LOG_FILE).write_text("\n".join(lines) + '\n{"kind": "tr')
-    assert [event["step"] for event in logs.read(tmp_path)] == [1, 2, 3]
+    (tmp_path / events.LOG_FILE).write_text("\n".join(lines) + '\n{"kind": "tr')
+    assert [event["step"] for event in events.read(tmp_path)] == [1, 2, 3]
     with logs.Log(tmp_path, 2) as log:
         log.write("train", 3, {"loss": 0.5})
-    assert [(event["step"], event["loss"]) for event in logs.read(tmp_path, "train")] == [(1, 1.0), (2, 1.0), (3, 0.5)]
+    told = [(event["step"], event["loss"]) for event in events.read(tmp_path, "train")]
+    assert told == [(1, 1.0), (2, 1.0), (3, 0.5)]
 
 
 def test_json_lines_tensorboard_and_pictures_say_the_same(tmp_path):
@@ -44,7 +45,7 @@ def test_json_lines_tensorboard_and_pictures_say_the_same(tmp_path):
         log.write("train", 10, {"loss": 1.5, "iou": 0.25})
         log.write("validation", 10, {"loss": 2.5})
         path = log.picture("epoch_0001", 10, PICTURE)
-    run, train, validation = logs.read(tmp_path)
+    run, train, validation = events.read(tmp_path)
     assert run == {"kind": "run", "step": 0, "versions": {"jax": "1"}}
     assert train == {"kind": "train", "step": 10, "loss": 1.5, "iou": 0.25}
     assert validation == {"kind": "validation", "step": 10, "loss": 2.5}
@@ -72,9 +73,9 @@ def test_json_lines_tensorboard_and_pictures_say_the_same(tmp_path):
 )
 def test_a_log_that_is_none_is_told_in_one_line(tmp_path, content, said):
     if content is not None:
-        (tmp_path / logs.LOG_FILE).write_bytes(content)
+        (tmp_path / events.LOG_FILE).write_bytes(content)
     with pytest.raises(UserError, match=said) as e:
-        logs.read(tmp_path)
+        events.read(tmp_path)
     assert "\n" not in str(e.value)
 
 

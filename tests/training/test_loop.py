@@ -12,7 +12,7 @@ from rich.console import Console
 from ostrack_jax import checkpoint
 from ostrack_jax.errors import UserError
 from ostrack_jax.tracking.tracker import Tracker
-from ostrack_jax.training import logs
+from ostrack_jax.training import events, logs
 from ostrack_jax.training.loop import train
 
 
@@ -55,7 +55,7 @@ def test_two_and_two_steps_equal_four(trained, run_config, tmp_path):
     assert "from step 2 of" in told
     resumed, straight = (checkpoint.load_weights(path)[1] for path in (tmp_path, whole))
     assert checkpoint.sha256(resumed) == checkpoint.sha256(straight)
-    losses = [[event["loss"] for event in logs.read(path, "train")] for path in (tmp_path, whole)]
+    losses = [[event["loss"] for event in events.read(path, "train")] for path in (tmp_path, whole)]
     assert losses[0] == losses[1]
     assert len(losses[0]) == 4
 
@@ -64,17 +64,17 @@ def test_what_a_run_leaves(trained):
     config, workdir, numbers, told = trained
     assert {"loss", "iou", "giou", "l1", "focal", "pairs_per_second", "wait"} <= numbers.keys()
     assert checkpoint.load_config(workdir) == config
-    assert [event["epoch"] for event in logs.read(workdir, "validation")] == [1, 2]
+    assert [event["epoch"] for event in events.read(workdir, "validation")] == [1, 2]
     assert list((workdir / logs.TENSORBOARD).glob("events*"))
-    run, *_ = logs.read(workdir)
+    run, *_ = events.read(workdir)
     assert (run["kind"], run["step"]) == ("run", 0)
     assert run["versions"]["numpy"] == np.__version__
-    for event in logs.read(workdir, "train"):
+    for event in events.read(workdir, "train"):
         assert event["lr_backbone"] == event["lr"] * config.train.backbone_lr_scale > 0
         assert event["keep_ratio"] == 0.7
         assert 0 <= event["wait"] <= 1
         assert "mfu" not in event  # nobody knows this device's peak
-    assert [path.name for path in (workdir / logs.PICTURES).iterdir()] == ["epoch_0002.png"]
+    assert [path.name for path in (workdir / events.PICTURES).iterdir()] == ["epoch_0002.png"]
     assert "epoch 2/2" in told
     assert "pairs/s" in told
     stored, weights = checkpoint.load_weights(workdir / checkpoint.STEPS / "2")
@@ -84,9 +84,9 @@ def test_what_a_run_leaves(trained):
 
 def test_a_finished_run_is_left_as_it_is(trained):
     config, workdir, numbers, _ = trained
-    before = (workdir / logs.LOG_FILE).read_text()
+    before = (workdir / events.LOG_FILE).read_text()
     assert _train(config, workdir)[0] == numbers
-    assert (workdir / logs.LOG_FILE).read_text() == before
+    assert (workdir / events.LOG_FILE).read_text() == before
 
 
 def test_the_tracker_of_a_run(trained):

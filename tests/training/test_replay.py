@@ -16,7 +16,7 @@ from ostrack_jax import checkpoint
 from ostrack_jax.cli.main import main
 from ostrack_jax.errors import UserError
 from ostrack_jax.models.weights import trained_names
-from ostrack_jax.training import causes, feed, logs
+from ostrack_jax.training import causes, events, feed
 from ostrack_jax.training.loop import train
 from ostrack_jax.training.mesh import make_mesh
 from ostrack_jax.training.replay import run_again
@@ -59,7 +59,7 @@ def test_the_run_stops_and_names_step_and_element(stopped):
     assert told.startswith(f"step {STEP}: loss or gradient not finite: batch elements {ELEMENT} (boxes); gradients of ")
     assert f"ostrack train --replay {workdir}/replay_{STEP}.safetensors" in told
     assert "\n" not in told
-    assert [event["step"] for event in logs.read(workdir, "train")] == [1, 2]
+    assert [event["step"] for event in events.read(workdir, "train")] == [1, 2]
     assert checkpoint.TrainCheckpoints(workdir / checkpoint.STEPS).steps()[-1] == STEP - 1
 
 
@@ -81,7 +81,7 @@ def test_it_is_not_finite_again(stopped, capsys):
 def test_repaired_it_gives_what_the_run_would_have_given(stopped, config, tmp_path):
     """Bit for bit: state, batch and randomness in the file are those of the run."""
     train(config, tmp_path, console=Console(file=io.StringIO()))
-    expected = logs.read(tmp_path, "train")[STEP - 1]
+    expected = events.read(tmp_path, "train")[STEP - 1]
     path = stopped[0] / f"replay_{STEP}.safetensors"
     with safe_open(path, framework="numpy") as f:
         metadata, arrays = f.metadata(), {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118

@@ -269,3 +269,9 @@ assert main(["--help"]) == 0
 print("LOADED", *({"jax", "numpy", "cv2", "ml_collections"} & set(sys.modules)))
 """
     assert run(code).splitlines()[-1].strip() == "LOADED"
+
+
+def test_no_two_test_files_have_one_name():
+    """They would be one module, and the second would not be collected."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

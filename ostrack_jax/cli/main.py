@@ -25,7 +25,7 @@ COMMANDS = {
     "convert": "turn published weights into a checkpoint of this project, and back",
     "track": "follow one object through a video or a folder of pictures",
     "visualize": "draw what the network sees of one sequence: elimination, attention, discriminative regions",
-    "demo": "train a tiny tracker on made-up sequences, score it, write a video: three minutes, no download",
+    "demo": "train a tiny tracker on made-up sequences, score it, write a video: four minutes, no download",
     "doctor": "check versions, devices, disk and data sets, and that the network computes what it should",
 }
 GROUPS = ("convert", "data", "report")  # commands that have commands of their own

@@ -55,9 +55,18 @@ class TrainCheckpoints:
         if write:
             with self._writing():
                 directory.mkdir(parents=True, exist_ok=True)
-        handlers: dict[str, Any] = {name: ocp.StandardCheckpointHandler() for name in (*WEIGHTS, "rest")}
-        handlers[_ABOUT] = ocp.JsonCheckpointHandler()
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep or None, create=False, cleanup_tmp_directories=write)
+        # Processes meet by name: without one of its own, a save here would wait for another folder's of the same step.
+        processes = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=directory.name)
+        handlers: dict[str, Any] = {
+            name: ocp.StandardCheckpointHandler(multiprocessing_options=processes) for name in (*WEIGHTS, "rest")
+        }
+        handlers[_ABOUT] = ocp.JsonCheckpointHandler(multiprocessing_options=processes)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep or None,
+            create=False,
+            cleanup_tmp_directories=write,
+            multiprocessing_options=processes,
+        )
         self._manager: ocp.CheckpointManager | None = None
         if directory.is_dir():
             with self._writing():

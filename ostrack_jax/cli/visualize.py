@@ -106,6 +106,8 @@ def _open(flags: absl_flags.FlagValues, name: str) -> tuple[Frames, np.ndarray]:
 
     folder = None if flags.data_dir is None else Path(flags.data_dir)
     (sequence,) = protocols.find(flags.benchmark).open(folder).select([name])
+    if not np.isfinite(sequence.boxes_xywh[0]).all():
+        raise UserError(f"{name}: {flags.benchmark} tells no box for its first frame: expected a sequence with one")
     return sequence.frames, sequence.boxes_xywh
 
 

@@ -67,6 +67,8 @@ def test_a_sequence_of_a_benchmark_has_its_true_boxes(visualize, tmp_path):
     assert (picture == (60, 170, 255)).all(-1).sum() > 100
     _, _, err = visualize(*place, sequence="frmes")
     assert "did you mean 'frames'" in err
+    (tmp_path / "frames" / "groundtruth.txt").write_text("nan,nan,nan,nan\n" + lines[lines.index("\n") + 1 :])
+    assert "frames: folder tells no box for its first frame" in visualize(*place, sequence="frames")[2]
 
 
 def test_mistakes_are_one_line(visualize):

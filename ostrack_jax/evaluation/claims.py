@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 FOLDER = ".claims"
 PATIENCE = 120.0  # seconds; network disks may show a file's time up to a minute late
@@ -62,7 +63,8 @@ class Claims:
         self._ended.set()
         if self._beating is not None:
             self._beating.join()
-        self.clear(self._owned)
+        for name, number in list(self._owned.items()):
+            self._give_back(name, number)
 
     def take(self, name: str) -> bool:
         """Whether ``name`` is now this process's; False where another has it and lives."""
@@ -95,18 +97,28 @@ class Claims:
             return None
 
     def clear(self, names: Iterable[str]) -> None:
-        """Remove every claim of ``names``: of this process, or of sequences whose results are there."""
-        for name in list(names):
+        """Remove every claim and failure of ``names``, sequences whose results are there."""
+        for name in names:
             number = 0
             while (path := self._path(name, number)).exists():
                 path.unlink(missing_ok=True)
                 number += 1
+            self._failure(name).unlink(missing_ok=True)
             self._owned.pop(name, None)
 
-    def forget_failures(self, names: Iterable[str]) -> None:
-        """Remove what was said of ``names``."""
-        for name in names:
-            self._failure(name).unlink(missing_ok=True)
+    def _give_back(self, name: str, number: int) -> None:
+        """Remove the claims of ``name`` up to this process's own, unless another has taken it over meanwhile."""
+        del self._owned[name]
+        if self._path(name, number + 1).exists() or not self._is_own(self._path(name, number)):
+            return
+        for each in range(number + 1):  # upwards: whoever begins at the first has not ours after it for long
+            self._path(name, each).unlink(missing_ok=True)
+
+    def _is_own(self, path: Path) -> bool:
+        try:
+            return _owner(path.read_text(encoding="utf-8")).get("process") == self.process
+        except FileNotFoundError:  # its result is there, and another process has cleared it
+            return False
 
     def _path(self, name: str, number: int) -> Path:
         return self._folder / f"{name}.{number}"
@@ -121,11 +133,7 @@ class Claims:
                 text, sign = file.read(), os.fstat(file.fileno()).st_mtime_ns
         except FileNotFoundError:
             return False  # given back just now: to be taken at the next try
-        try:
-            owner = json.loads(text)
-        except ValueError:  # not written yet, or never
-            owner = None
-        told = owner if isinstance(owner, dict) else {}
+        told = _owner(text)
         here = told.get("machine") == machine() and Path("/proc/self").exists()
         if here and not Path(f"/proc/{told.get('pid')}").exists():
             return True
@@ -142,3 +150,12 @@ class Claims:
                     os.utime(self._path(name, number))
                 except OSError:  # removed, its result being there; or a disk that is away for a while
                     continue
+
+
+def _owner(text: str) -> dict[str, Any]:
+    """What a claim says of its owner; nothing where it is not written yet, or is none."""
+    try:
+        owner = json.loads(text)
+    except ValueError:
+        return {}
+    return owner if isinstance(owner, dict) else {}

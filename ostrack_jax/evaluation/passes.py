@@ -22,9 +22,9 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.results import Result
 from ostrack_jax.tracking.track import ManyTracker
 
-# What a sequence can fail by: unreadable pictures, boxes no tracker can start on, a device out of memory. Other
-# errors are mistakes of the program and stop it.
-FAILURES = (UserError, cv2.error, ValueError, OSError, RuntimeError)
+# What a sequence can fail by: unreadable pictures, boxes no tracker can start on, no memory on the device (a
+# RuntimeError) or on the host. Other errors are mistakes of the program and stop it.
+FAILURES = (UserError, cv2.error, ValueError, OSError, RuntimeError, MemoryError)
 _DECODERS = 4  # threads for one sequence of pictures, where there are cores for them
 
 
@@ -70,9 +70,10 @@ class Passes:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Where Ctrl-C left threads at their frames: a generator that runs in another thread cannot be closed.
+        self._pool.shutdown(wait=True, cancel_futures=True)
         for slot in list(self._passes):
             self._leave(slot)
-        self._pool.shutdown()
 
     def __len__(self) -> int:
         """How many sequences are on their way."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def pack(wanted: Wanted, folder: Path, sequences: LazySequences, output: Path) -
         listed = ", ".join(missing[:_LISTED]) + (", ..." if len(missing) > _LISTED else "")
         raise UserError(f"{folder} lacks results of {len(missing)} of {len(sequences)} sequences: {listed}")
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.{os.getpid()}")
+    temporary = output.with_name(f".{output.name}.{secrets.token_hex(8)}")
     try:
         _write(temporary, wanted, folder, sequences)
         frames = check(temporary, wanted, sequences)

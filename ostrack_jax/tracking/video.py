@@ -6,6 +6,7 @@ Needs no display. Small frames are enlarged and lines grow with the picture, so 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -79,7 +80,7 @@ def write_video(path: Path, pictures: Iterable[Picture], rate: float = 30.0) -> 
     if not 0.1 <= rate <= 1000:
         raise UserError(f"cannot write {path} at {rate} frames a second: expected 0.1 to 1000")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         count = _encode(temporary, pictures, rate)
         if not count:

@@ -104,6 +104,32 @@ def test_a_claim_that_is_none_is_waited_for(tmp_path, text):
         assert not claims.take("a")
 
 
+def test_who_was_taken_over_from_leaves_the_others_claim(tmp_path):
+    with Claims(tmp_path) as stopped:
+        assert stopped.take("a")
+        foreign(tmp_path, "a", 1)  # by one that saw no sign of life for long
+    assert {path.name for path in (tmp_path / FOLDER).iterdir()} == {"a.0", "a.1"}
+    with Claims(tmp_path) as third:
+        assert not third.take("a")
+
+
+def test_who_was_taken_over_from_leaves_a_claim_made_since(tmp_path):
+    with Claims(tmp_path) as stopped:
+        assert stopped.take("a")
+        (tmp_path / FOLDER / "a.0").unlink()  # whoever took over has given it back
+        foreign(tmp_path, "a")
+    assert [path.name for path in (tmp_path / FOLDER).iterdir()] == ["a.0"]
+
+
+def test_nothing_is_left_of_what_is_done(tmp_path):
+    with Claims(tmp_path) as claims:
+        assert claims.take("a")
+        foreign(tmp_path, "a", 1)
+        claims.fail("a", "cannot read 3.jpg")
+        claims.clear(["a", "b"])
+        assert list((tmp_path / FOLDER).iterdir()) == []
+
+
 def test_failures_are_told_to_those_at_work_and_forgotten_by_the_next_run(tmp_path):
     with Claims(tmp_path) as one, Claims(tmp_path) as beside:
         time.sleep(0.02)

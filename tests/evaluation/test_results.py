@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -83,6 +84,29 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         results.write_text(path, "three\n")
     assert path.read_text() == "two\n"
     assert files_below(tmp_path) == ["a/b.txt"]
+
+
+def test_processes_of_one_number_write_one_file_at_once(tmp_path, monkeypatch):
+    """Containers and machines on one disk count their processes alike."""
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    texts, barrier, failed = [str(i) * 100_000 for i in range(4)], threading.Barrier(4), []
+
+    def write(text):
+        barrier.wait()
+        for _ in range(20):
+            try:
+                results.write_text(tmp_path / "a.txt", text)
+            except OSError as e:
+                failed.append(e)
+
+    threads = [threading.Thread(target=write, args=(text,)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert (tmp_path / "a.txt").read_text() in texts
+    assert files_below(tmp_path) == ["a.txt"]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", "a\\b", "/etc/passwd", "a\0b"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import threading
 import time
 
@@ -105,7 +106,7 @@ def test_a_sequence_that_cannot_be_opened_fails_alone(evaluate, oracle, sequence
     assert "line 3" in outcomes[0].reason
 
 
-@pytest.mark.parametrize("error", [ValueError("a"), OSError("b"), RuntimeError("c\nd")])
+@pytest.mark.parametrize("error", [ValueError("a"), OSError("b"), RuntimeError("c\nd"), MemoryError("9 GiB")])
 def test_what_a_tracker_can_fail_by(evaluate, oracle, sequence, listed, error):
     class Fails(oracle):
         def update(self, frame):
@@ -259,6 +260,30 @@ def test_many_sequences_at_once(tmp_path, evaluate, oracle, oracles, sequence, l
     for one, other in zip(found, alone, strict=True):
         np.testing.assert_array_equal(one.result.boxes_xywh, other.result.boxes_xywh)
         np.testing.assert_array_equal(one.result.scores, other.result.scores)
+
+
+def test_an_interrupt_ends_it_though_threads_wait_for_pictures(tmp_path, evaluate, oracles, sequence, listed):
+    import dataclasses
+
+    class Slow:
+        def __init__(self, frames):
+            self.frames = frames
+
+        def __len__(self):
+            return len(self.frames)
+
+        def __getitem__(self, index):
+            time.sleep(1.0 if index else 0.0)
+            return self.frames[index]
+
+    three = (dataclasses.replace(one, frames=Slow(one.frames)) for one in (sequence(name, 4) for name in "abc"))
+    main = threading.main_thread().ident
+    timer = threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(oracles(), listed(*three))
+    timer.join()
+    assert list((tmp_path / "out/.claims").iterdir()) == []
 
 
 def test_one_of_many_fails_alone(evaluate, oracles, sequence, listed):

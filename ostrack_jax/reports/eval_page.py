@@ -120,7 +120,10 @@ def write(
         report.table(table)
     report.heading("Made with")
     for benchmark, group in groups.items():
-        report.table(eval_tables.facts(group), f"{benchmark}: versions, hardware, weights, commands")
+        made = eval_tables.makers(group)
+        if made.rows:
+            report.table(made, f"{benchmark}: the processes that made the results")
+        report.table(eval_tables.facts(group), f"{benchmark}: weights and settings; the process that wrote the report")
         for one in group:
             if one.config:
                 report.table(Table(["setting", "value"], list(map(list, flat(one.config))), []), f"{one.name}: config")

@@ -6,6 +6,7 @@ The HTML page and the Markdown file show these tables; scores are in percent the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ostrack_jax.evaluation import expected
@@ -78,8 +79,16 @@ def shares(group: Sequence[Evaluation], what: str) -> Table:
     return Table([what, "sequences", *(f"{one.name}: {HEADINGS.get(one.main, '')}" for one in group)], rows, [])
 
 
+def makers(group: Sequence[Evaluation]) -> Table:
+    """A row for each process that made results: when, where, with what."""
+    heading = ["tracker", "sequences", "started", "host", "hardware", "commit", "jax", "command"]
+    each = [(one.name, maker) for one in group for maker in one.makers]
+    rows = [[name, str(m.sequences), m.started, m.host, m.hardware, m.commit, m.jax, m.command] for name, m in each]
+    return Table(heading, rows, ["ours"] * len(rows))
+
+
 def facts(group: Sequence[Evaluation]) -> Table:
-    """What each was made with: versions, hardware, commit, weights, command."""
+    """Weights and settings, and of the process that wrote each report versions, hardware, commit, command."""
     keys = list(dict.fromkeys(key for one in group for key in one.facts))
     rows = [[key, *(one.facts.get(key, "-") for one in group)] for key in keys]
     return Table(["", *(one.name for one in group)], rows, ["ours"] * len(rows))
@@ -103,7 +112,7 @@ def as_json(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
             **{"scores": one.scores, "intervals": one.intervals, "curves": one.curves},
             **{"attributes": one.attributes, "categories": one.categories},
             **{"sequences": one.sequences, "fps": one.fps, "failed": one.failed, "note": one.note},
-            **{"made_with": one.facts, "config": one.config},
+            **{"makers": [asdict(maker) for maker in one.makers], "made_with": one.facts, "config": one.config},
         }
         for one in evaluations
     ]

@@ -16,6 +16,7 @@ from ostrack_jax.evaluation.comparison import COMPARISON_FILE
 from ostrack_jax.evaluation.metrics import CURVES, MEANING
 from ostrack_jax.evaluation.report import REPORT_FILE
 from ostrack_jax.reports.comparisons import reports_of
+from ostrack_jax.reports.makers import Maker, makers_of
 from ostrack_jax.reports.runs import flat, names, number_of
 
 _MOST_BYTES, _MOST_SEQUENCES, _MOST_TEXT = 32 << 20, 20_000, 400
@@ -45,7 +46,9 @@ class Evaluation:
       failed: reasons by sequence; ``not_scored``: why there are no scores, else empty.
       whole: how many sequences the benchmark has, None where any number is right.
       config: the tracker's whole config, None where it has none.
-      facts: all else that the report says, as text by dotted name.
+      makers: the processes that made the results, as far as the report tells.
+      facts: all else that the report says, as text by dotted name: versions, hardware, commit and command there are
+        those of the process that wrote it.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Evaluation:
     not_scored: str
     whole: int | None
     config: dict[str, Any] | None
+    makers: list[Maker]
     facts: dict[str, str]
 
     @property
@@ -158,6 +162,7 @@ def _read(folder: Path, name: str, report: dict[str, Any]) -> Evaluation:
         _text(report, "not_scored"),
         int(number_of(report.get("whole")) or 0) or None,
         config if isinstance(config, dict) else None,
+        makers_of(report.get("processes")),
         dict(flat({key: value for key, value in report.items() if key not in _OWN})),
     )
 

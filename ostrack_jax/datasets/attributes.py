@@ -66,7 +66,7 @@ def by_files(sequences: LazySequences, folder: Path, reader: str) -> LazySequenc
     columns = COLUMNS[reader]
     entries = [Path(entry.name) for entry in list_folder(folder) if entry.is_file()]
     files = ByName([(path.stem, folder / path) for path in entries if path.suffix.lower() == ".txt"])
-    found = {name: files.find(name) for name in sequences.names}
+    found = {name: files.find(name, reader) for name in sequences.names}
     if not any(found.values()):
         raise UserError(f"no attributes of these sequences in {folder}: expected NAME.txt, {len(columns)} times 0 or 1")
 

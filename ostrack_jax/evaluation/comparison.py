@@ -60,12 +60,12 @@ class Entry:
 
     def add(self, protocol: Protocol, sequence: Sequence) -> None:
         """Read the result of ``sequence``, which must be there."""
-        boxes = self.results.read(sequence.name)
+        boxes = self.results.read(sequence.name, protocol.reader)
         assert boxes is not None, sequence.name
         if len(boxes) != len(sequence):
             self.lengths[sequence.name] = [len(boxes), len(sequence)]
         self.answers.append(protocol.answer(sequence, boxes))
-        times = self.results.read_times(sequence.name)
+        times = self.results.read_times(sequence.name, protocol.reader)
         if times is not None and len(times) > 1:  # the first frame starts the tracker
             self.frames, self.seconds = self.frames + len(times) - 1, self.seconds + float(times[1:].sum())
 
@@ -92,7 +92,7 @@ def compare(
     if protocol.not_scored:
         raise UserError(f"{protocol.name} is {protocol.not_scored}")
     conventions.choose(list(other_rules))  # a wrong name is told before the work
-    left_out = _left_out(sequences, trackers)
+    left_out = _left_out(protocol.reader, sequences, trackers)
     shared = [i for i, name in enumerate(sequences.names) if name not in left_out]
     if not shared:
         raise UserError(
@@ -137,9 +137,10 @@ def write(folder: Path, told: Mapping[str, Any]) -> Path:
     return path
 
 
-def _left_out(sequences: LazySequences, trackers: list[RawResults]) -> dict[str, list[str]]:
+def _left_out(reader: str, sequences: LazySequences, trackers: list[RawResults]) -> dict[str, list[str]]:
     lacking = {
-        name: [tracker.name for tracker in trackers if tracker.boxes.find(name) is None] for name in sequences.names
+        name: [tracker.name for tracker in trackers if tracker.boxes.find(name, reader) is None]
+        for name in sequences.names
     }
     return {name: missing for name, missing in lacking.items() if missing}
 

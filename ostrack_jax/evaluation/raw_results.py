@@ -5,6 +5,9 @@ Understood are this project's own folders and, parted by commas, tabs or blanks,
 - pytracking's: NAME.txt, perhaps in a folder of the set, NAME_time.txt beside it;
 - OTB's and the LaSOT toolkit's: NAME.txt, times perhaps in times/NAME_time.txt;
 - GOT-10k's: NAME/NAME_001.txt (of several runs the first), NAME/NAME_time.txt.
+
+A sequence's own name may end as those of files beside it do (`lap_time`, `video_002`): what such a file is says whether
+there are boxes by the name without that end.
 """
 
 from __future__ import annotations
@@ -19,13 +22,13 @@ import numpy as np
 from jaxtyping import Float
 
 from ostrack_jax.datasets.annotations import FARTHEST, read_boxes, read_text
-from ostrack_jax.datasets.matching import ByName
+from ostrack_jax.datasets.matching import ByName, part_prefix
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.results import read_json
 from ostrack_jax.evaluation.runner import RUN_FILE
 
 # Ends of the names of files that lie beside the boxes and are none.
-BESIDE = re.compile(r"_(times?|scores?|confidences?|conf|all_boxes|all_scores|object_presence_scores|00[2-9])$")
+BESIDE = re.compile(r"_(times?|scores?|confidences?|conf|all_boxes|all_scores|object_presence_scores)$")
 _DEEPEST = 3  # folders below the one that was given
 _MOST_FILES = 200_000
 
@@ -47,23 +50,27 @@ class RawResults:
     times: ByName[Path]
     benchmark: str = ""
 
-    def read(self, sequence: str) -> Float[np.ndarray, "t 4"] | None:
+    def read(self, sequence: str, reader: str = "") -> Float[np.ndarray, "t 4"] | None:
         """The boxes answered for ``sequence`` (x,y,w,h in pixels), as they are; None where there are none.
+
+        ``reader``: of its set, which tells its files from those of others beside them; see `ByName.find`.
 
         Raises:
           UserError: two files fit, or the file holds no boxes.
         """
-        path = self.boxes.find(sequence)
+        path = self.boxes.find(sequence, reader)
         return None if path is None else read_boxes(path)
 
-    def read_times(self, sequence: str) -> Float[np.ndarray, " t"] | None:
+    def read_times(self, sequence: str, reader: str = "") -> Float[np.ndarray, " t"] | None:
         """Seconds a frame, those that are positive (of several runs the first); None without a file.
+
+        ``reader`` as in `read`. Times of another set than the boxes are none.
 
         Raises:
           UserError: two files fit, or a line holds no number.
         """
-        path = self.times.find(sequence)
-        if path is None:
+        path, boxes = self.times.find(sequence, reader), self.boxes.find(sequence, reader)
+        if path is None or boxes is None or part_prefix(path.stem)[0] != part_prefix(boxes.stem)[0]:
             return None
         words = [re.split(r"[,;\s]+", line.strip())[0] for line in read_text(path).splitlines() if line.strip()]
         try:
@@ -85,22 +92,39 @@ def open_results(word: str) -> RawResults:
     folder = Path(place)
     if not place or not folder.is_dir():
         raise UserError(f"no folder of results {place!r}: expected FOLDER or NAME=FOLDER")
-    boxes, times = [], []
-    for path in _text_files(folder):
-        stem = path.stem
-        if re.search(r"_times?$", stem):
-            times.append((re.sub(r"_times?$", "", stem), path))
-        elif not BESIDE.search(stem):
-            boxes.append((_sequence_name(path), path))
+    boxes, times = _boxes_and_times(folder)
     if not boxes:
         raise UserError(f"no results in {folder}: expected NAME.txt or NAME/NAME_001.txt, x,y,width,height a line")
     name = name or folder.resolve().name
     return RawResults(name, folder, ByName(boxes), ByName(times), _benchmark(folder))
 
 
-def _sequence_name(path: Path) -> str:
-    """NAME of NAME/NAME_001.txt, and of NAME.txt."""
-    return path.parent.name if path.stem == f"{path.parent.name}_001" else path.stem
+def _boxes_and_times(folder: Path) -> tuple[list[tuple[str, Path]], list[tuple[str, Path]]]:
+    """The files of boxes and those of seconds, each with its sequence's name."""
+    boxes: list[tuple[str, Path]] = []
+    times: list[tuple[str, Path]] = []
+    unclear: list[tuple[str, Path]] = []
+    for path in _text_files(folder):
+        run = _run(path, folder)
+        if run is None:
+            (unclear if BESIDE.search(path.stem) else boxes).append((path.stem, path))
+        elif run == 1:
+            boxes.append((path.parent.name, path))
+    named = {name.casefold() for name, _ in boxes}
+    for stem, path in sorted(unclear, key=lambda item: len(item[0])):  # `a_time` before `a_time_time`
+        name = BESIDE.sub("", stem)
+        if name.casefold() not in named:
+            named.add(stem.casefold())
+            boxes.append((stem, path))
+        elif re.search(r"_times?$", stem):
+            times.append((name, path))
+    return boxes, times
+
+
+def _run(path: Path, folder: Path) -> int | None:
+    """Which run over its sequence NAME/NAME_001.txt is the boxes of; None for a file of another form."""
+    found = re.fullmatch(rf"{re.escape(path.parent.name)}_(\d{{3}})", path.stem)
+    return int(found[1]) if found and path.parent != folder else None
 
 
 def _text_files(folder: Path) -> Iterator[Path]:

@@ -40,3 +40,31 @@ def test_the_strictest_reading_wins():
 def test_two_that_fit_are_told():
     with pytest.raises(UserError, match="two fit sequence car1: Car1 and CAR1"):
         found("car1", "Car1", "CAR1")
+
+
+SHARED = ("Dog", "nfs_dog", "Car2", "uav_car2", "Basketball", "tpl_Basketball", "uav_bike1")
+
+
+def test_sets_in_one_folder_are_told_apart_by_the_prefix():
+    items = ByName([(word, word) for word in SHARED])
+    own = {("otb", "Dog"): "Dog", ("otb", "Car2"): "Car2", ("otb", "Basketball"): "Basketball"}
+    own |= {("nfs", "dog"): "nfs_dog", ("uav", "car2"): "uav_car2", ("tc128", "Basketball"): "tpl_Basketball"}
+    for (reader, name), file in own.items():
+        assert items.find(name, reader) == file
+    assert items.find("nfs_dog", "nfs") == "nfs_dog"
+
+
+def test_a_set_never_gets_anothers_file():
+    items = ByName([(word, word) for word in SHARED])
+    assert items.find("Bike1", "otb") is None
+    assert items.find("Car2", "tc128") is None  # there is OTB's, and others of TC-128 have their prefix
+    assert items.find("bike1", "nfs") is None
+    assert items.find("bike1", "lasot") == "uav_bike1"  # names of a set that is not among those
+    prefixed = ByName([("nfs_dog", 1)])
+    assert prefixed.find("dog", "uav") is None
+    assert ByName([("Dog", 1)]).find("nfs_dog", "nfs") == 1  # a folder of this set alone
+
+
+def test_two_of_a_set_that_fit_are_told():
+    with pytest.raises(UserError, match="two fit sequence car2: uav_Car2 and UAV-CAR2"):
+        ByName([(word, word) for word in ("uav_Car2", "UAV-CAR2", "car2")]).find("car2", "uav")

@@ -140,6 +140,23 @@ def test_a_result_of_another_length_is_told(folders):
     assert "1 results of another length: Biker (4 for 10 frames)" in out.getvalue()
 
 
+def test_each_set_of_a_shared_folder_is_scored_by_its_own_files(tmp_path):
+    """One folder of results of four sets, as they are published: right for one set is wrong for all others."""
+    own = {"otb100": ("Dog", "Car2", "Basketball"), "nfs30": ("dog",), "uav123": ("car2",), "tc128": ("Basketball",)}
+    prefixes = {"otb100": "", "nfs30": "nfs_", "uav123": "uav_", "tc128": "tpl_"}
+    for i, (benchmark, names) in enumerate(own.items()):
+        for name in names:
+            for place in (tmp_path / benchmark / f"{name}.txt", tmp_path / "raw" / f"{prefixes[benchmark]}{name}.txt"):
+                place.parent.mkdir(exist_ok=True)
+                place.write_text(f"{50 + 40 * i},50,20,20\n" * 5)
+    for benchmark, names in own.items():
+        told = comparison.compare(
+            protocols.find(benchmark), open_boxes_only(tmp_path / benchmark), [open_results(str(tmp_path / "raw"))]
+        )
+        assert list(told["sequences"]) == sorted(names)
+        assert told["trackers"]["raw"]["scores"]["precision"] == 1, benchmark
+
+
 def test_lasot_without_its_lists_is_told(folders):
     told = comparison.compare(
         protocols.find("lasot"), open_boxes_only(folders / "truth"), [open_results(str(folders / "good"))]

@@ -49,6 +49,38 @@ def test_every_form_is_read(tmp_path, form):
     assert found.read_times("car-2") is None
 
 
+@pytest.mark.parametrize("form", ["otb", "got10k"])
+def test_names_that_end_as_other_files_do(tmp_path, form):
+    names = ("video_001", "video_002", "video_009", "lap_time", "final_score", "best_conf")
+    for i, name in enumerate(names):
+        results.write(tmp_path, name, form, Result(BOXES + i, np.array([9, i + 1.0]), np.ones(2)))
+    found = open_results(str(tmp_path))
+    for i, name in enumerate(names):
+        np.testing.assert_array_equal(found.read(name), BOXES + i)
+        np.testing.assert_array_equal(found.read_times(name), [9, i + 1])
+    assert found.read("lap") is None
+    assert found.read("lap_time_time") is None
+
+
+def test_results_in_a_folder_named_as_they_are_no_runs(tmp_path):
+    for i in (1, 2):
+        write(tmp_path / f"video/video_00{i}.txt", boxes=BOXES + i)
+    found = open_results(str(tmp_path / "video"))
+    np.testing.assert_array_equal(found.read("video_002"), BOXES + 2)
+    assert open_results(str(tmp_path)).read("video_002") is None  # GOT-10k's second run over `video`
+    np.testing.assert_array_equal(open_results(str(tmp_path)).read("video"), BOXES + 1)
+
+
+def test_times_of_another_set_are_none(tmp_path):
+    write(tmp_path / "Car2.txt")
+    seconds(tmp_path / "Car2_time.txt")
+    write(tmp_path / "uav_car2.txt", boxes=BOXES + 1)
+    found = open_results(str(tmp_path))
+    np.testing.assert_array_equal(found.read("car2", "uav"), BOXES + 1)
+    assert found.read_times("car2", "uav") is None
+    np.testing.assert_array_equal(found.read_times("Car2", "otb"), [9, 0.5])
+
+
 def test_trackers_have_names(tmp_path):
     write(tmp_path / "a=b/car-1.txt")
     assert open_results(f"mine={tmp_path}/a=b").name == "mine"

@@ -2,7 +2,7 @@
 
 RESULTS is a folder that `ostrack eval` wrote for the benchmark's test part; it is read only. The archive is opened
 again and compared with the data set: every sequence, its number of frames, its first box, boxes that are boxes. Only
-then it gets its name, and a file that is there is never replaced.
+then it gets its name, and a file that is there is never replaced. For got10k it says whether the weights are one-shot.
 
 Example:
   ostrack submit got10k results/got10k_test --data_dir /data/got10k --output got10k.zip
@@ -11,7 +11,9 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from absl import flags as absl_flags
 
@@ -31,13 +33,25 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Pack, check, say what is in it."""
-    from ostrack_jax.evaluation import submission
+    from ostrack_jax.evaluation import processes, submission
 
     server = arguments[0]
     benchmark = submission.find(server)
     runs = submission.RUNS[server] if flags.runs is None else flags.runs
     wanted = submission.Wanted(benchmark, runs, flags.whole_pixels)
+    records = processes.read_all(Path(arguments[1]))
     sequences = benchmark.open(None if flags.data_dir is None else Path(flags.data_dir))
     frames = submission.pack(wanted, Path(arguments[1]), sequences, Path(flags.output))
     each = f", {runs} runs each" if runs > 1 else ""
     print(f"{flags.output}: {len(sequences)} sequences{each}, {frames} frames; opened again, as {server} wants it")
+    if server == "got10k":
+        print(training_of(records))
+
+
+def training_of(records: Iterable[Mapping[str, Any]]) -> str:
+    """What the weights were trained on that made results, by GOT-10k's rule, from the processes' records."""
+    from ostrack_jax.reports.evaluations import not_one_shot
+
+    configs = [record.get("config") for record in records if "done" in record["sequences"].values()]
+    notes = dict.fromkeys(not_one_shot(config if isinstance(config, dict) else None) for config in configs or [None])
+    return "; ".join(note or "one-shot: trained on got10k alone" for note in notes)

@@ -24,7 +24,7 @@ class Chosen:
     Attributes:
       tracker: to be started on a frame.
       made_by: what its answers follow from, as JSON can hold it: `tracker`, and hashes of its weights or files.
-      config: the whole config, where it has one.
+      config: the whole config, where it has one; its `data` is what the weights were trained on.
       compile_seconds: what its executables took, where it has some.
     """
 
@@ -86,7 +86,8 @@ def of_checkpoint(path: Path, config: Config | None = None, targets: int = 1) ->
     stored, weights = load_weights(path)
     config = stored if config is None else config
     tracker = Tracker(config, weights, targets)
-    whole = to_dict(config)
+    # What the weights were trained on is the checkpoint's to say, whatever config they are run by.
+    whole = {**to_dict(config), "data": to_dict(stored)["data"]}
     # Of a config, what training alone reads says nothing about the answers.
     made_by = {"weights_sha256": sha256(weights), "model": whole["model"], "track": whole["track"]}
     return Chosen(tracker, {"tracker": config.name, **made_by}, whole, tracker.compile_seconds)

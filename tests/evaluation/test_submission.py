@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 
 import layouts
@@ -80,6 +81,26 @@ def test_three_runs_for_got10k(tmp_path, capsys):
         times = np.loadtxt(io.StringIO(found[f"{name}/{name}_time.txt"]), delimiter=",")
         np.testing.assert_allclose(times, np.repeat(result().times_s[:, None], 3, axis=1), atol=1e-8)
     assert snapshot(tmp_path / "results") == before
+
+
+@pytest.mark.parametrize(
+    ("records", "say"),
+    [
+        ([], "one-shot or not: training sets unknown"),
+        ([(("got10k",), "done")], "one-shot: trained on got10k alone"),
+        ([(("got10k", "lasot"), "done")], "NOT ONE-SHOT: trained on got10k, lasot"),
+        ([(("got10k",), "done"), (("lasot",), "failed")], "one-shot: trained on got10k alone"),
+        ([(None, "done")], "one-shot or not: training sets unknown"),
+    ],
+)
+def test_it_says_what_the_weights_were_trained_on(tmp_path, capsys, records, say):
+    make(tmp_path, "got10k")
+    for i, (sets, state) in enumerate(records):
+        data = {name: {"reader": name, "use": "train"} for name in sets or ()}
+        told = {"process": str(i), "started": "now", "sequences": {"a": state}, "config": sets and {"data": data}}
+        results.write_text(tmp_path / f"results/processes/{i}.json", json.dumps(told))
+    assert submit(tmp_path, "got10k") == 0
+    assert capsys.readouterr().out.splitlines()[1] == say
 
 
 def test_the_got10k_toolkit_reads_the_archive(tmp_path):

@@ -1,0 +1,43 @@
+"""The tracker of the flags: what is kept of its weights. No network is compiled here."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from ostrack_jax import config as configs
+from ostrack_jax.checkpoint import load_weights
+from ostrack_jax.cli import trackers
+from ostrack_jax.config import DataConfig
+from ostrack_jax.reports.evaluations import not_one_shot, trained_on
+
+
+class NotCompiled:
+    def __init__(self, config, weights, targets):
+        self.config, self.compile_seconds = config, 0.0
+
+
+@pytest.fixture
+def given(monkeypatch, small_weights):
+    """A config of one's own for `small_weights`, said to train on GOT-10k alone."""
+    monkeypatch.setattr(trackers, "keep_compiled", lambda: None)
+    monkeypatch.setattr("ostrack_jax.tracking.tracker.Tracker", NotCompiled)
+    stored, _ = load_weights(small_weights[0])
+    data = {"got10k": DataConfig(reader="got10k"), "val": DataConfig(reader="lasot", use="validation")}
+    return dataclasses.replace(stored, name="mine", data=data)
+
+
+def test_weights_keep_what_they_were_trained_on(tmp_path, given, small_weights):
+    from ostrack_jax.checkpoint import save_weights
+
+    stored, weights = load_weights(small_weights[0])
+    data = {name: DataConfig(reader=name) for name in ("lasot", "got10k")}
+    save_weights(tmp_path, weights, dataclasses.replace(stored, data=data))
+    chosen = trackers.of_checkpoint(tmp_path, given)
+    assert chosen.config is not None
+    assert chosen.config["name"] == chosen.made_by["tracker"] == "mine"
+    assert chosen.config["data"] == configs.to_dict(dataclasses.replace(stored, data=data))["data"]
+    assert trained_on(chosen.config) == ["got10k", "lasot"]
+    assert not_one_shot(chosen.config) == "NOT ONE-SHOT: trained on got10k, lasot"
+    assert trained_on(trackers.of_checkpoint(tmp_path).config) == ["got10k", "lasot"]

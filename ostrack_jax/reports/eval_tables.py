@@ -44,7 +44,8 @@ def headline(group: Sequence[Evaluation]) -> Table:
         rows.append([one.name, OURS, *scores, _interval(one), fps, str(len(one.sequences)), _against(one), one.note])
         marks.append("ours")
     for entry in expected.of_benchmark(benchmark):
-        scores = [f"{entry.scores[benchmark][key]:.1f}" if key in entry.scores[benchmark] else "-" for key in keys]
+        figures = entry.scores[benchmark]
+        scores = [f"{figures[key]:.1f} ± {entry.tolerance:.1f}" if key in figures else "-" for key in keys]
         theirs = entry.by == expected.PAPER
         whose = THEIRS if theirs else "expected of the config"
         speed = f"{entry.fps:.1f} *" if entry.fps is not None else "-"
@@ -137,7 +138,9 @@ def _interval(one: Evaluation) -> str:
 
 
 def _against(one: Evaluation) -> str:
-    """The main score beside what the config should reach; empty where nothing is stated."""
-    if not one.main or (one.whole and one.whole != len(one.sequences)):
+    """Each score beside what the config should reach; empty where nothing is stated."""
+    if one.whole and one.whole != len(one.sequences):
         return ""  # a part of the benchmark says nothing about the figure
-    return expected.verdict(one.tracker, one.benchmark, one.main, 100 * one.scores[one.main])
+    scores = {key: 100 * one.scores[key] for key in HEADINGS if key in one.scores}
+    verdicts = {key: expected.verdict(one.tracker, one.benchmark, key, score) for key, score in scores.items()}
+    return "; ".join(f"{HEADINGS[key]} {verdict}" for key, verdict in verdicts.items() if verdict)

@@ -97,4 +97,5 @@ def numbers(shown: Table) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    return cell == "-" or cell.removesuffix(" *").lstrip("+-").replace(".", "", 1).isdecimal()
+    parts = cell.removesuffix(" *").split(" ± ")  # a figure, perhaps with its tolerance
+    return cell == "-" or all(part.lstrip("+-").replace(".", "", 1).isdecimal() for part in parts)

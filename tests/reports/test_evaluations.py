@@ -11,6 +11,7 @@ from ostrack_jax.evaluation import expected
 from ostrack_jax.reports import eval_tables
 from ostrack_jax.reports.comparisons import reports_of, tables_of
 from ostrack_jax.reports.evaluations import comparison_in, read_evaluations, trained_on
+from ostrack_jax.reports.markup import numbers
 
 CONFIG = "vitb_256_mae_ce_32x4_ep300"
 
@@ -93,9 +94,12 @@ def test_the_papers_row_stands_beside_ours(folder):
     assert table.marks == ["ours", "theirs", "theirs"]
     assert (ours["whose"], ours["AUC"], ours["P_norm"]) == ("measured here", "68.5", "-")
     assert ours["AUC, 95 % interval"] == "60.0 to 72.0"
-    assert ours["expected"] == "as expected (69.1 ± 1.0)"
-    assert (small["tracker"], small["whose"], small["AUC"], small["P_norm"]) == (CONFIG, "the paper's", "69.1", "78.7")
-    assert large["AUC"] == "71.1"
+    assert ours["expected"] == "AUC as expected (69.1 ± 1.0); P 5.2 below (75.2 ± 1.0)"
+    assert (small["tracker"], small["whose"]) == (CONFIG, "the paper's")
+    assert (small["AUC"], small["P"], small["P_norm"]) == ("69.1 ± 1.0", "75.2 ± 1.0", "78.7 ± 1.0")
+    assert large["AUC"] == "71.1 ± 1.0"
+    columns = numbers(table).split("</tr>")[0].split("<th")
+    assert ["class=number" in column for column in columns[1:5]] == [False, False, True, True]
     score, points = eval_tables.speeds(read_evaluations([folder("again")]))
     assert score == "AUC"
     assert points[0] == (CONFIG, 33.0, pytest.approx(68.5), True)

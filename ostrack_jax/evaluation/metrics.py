@@ -25,7 +25,7 @@ MEANING = {
     "op75": "success at overlap 0.75",
     "precision": "share of frames with a centre error of at most 20 pixels",
     "norm_precision": "share of frames with a centre error of at most 0.2 of the target's size",
-    "miou": "mean overlap of the frames whose target is there",
+    "miou": "mean overlap; what a frame without target counts is said by the rules",
 }
 # the same at the head of a table, in the order of columns
 HEADINGS = {

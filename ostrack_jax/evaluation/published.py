@@ -38,7 +38,8 @@ class Rules:
         a curve can pass 1 (the analysis's `exclude_invalid_frames`).
       unknown_truth: NaN in the ground truth is a target that is not there, not an error.
       short: a result that ends early is filled up with zeros; else it is an error.
-      miou: give the mean overlap of the frames whose target is there as well.
+      miou: give the mean overlap as well; ``miou_absent``: whether a frame without target counts there with an overlap
+        of 1 or of 0; None: the mean is of the frames whose target is there.
       pooled: all frames of all sequences are one pool, in place of the mean over sequences.
     """
 
@@ -50,6 +51,7 @@ class Rules:
     unknown_truth: bool = False
     short: bool = True
     miou: bool = False
+    miou_absent: bool | None = None
     pooled: bool = False
 
 
@@ -77,7 +79,7 @@ def tc128_scores(answers: Iterable[Answered]) -> Scores:
 def lasot_scores(answers: Iterable[Answered]) -> Scores:
     """The published analysis on LaSOT: frames absent by its list are misses; a result that ends early is an error.
 
-    A frame that the list has and whose box has no size remains a hit of normalised precision.
+    A frame that the list calls present but whose box has no size remains a hit of normalised precision.
     """
     return score(answers, Rules(listed_norm_precision=False, short=False))
 
@@ -168,7 +170,8 @@ def _row(answer: Answered, rules: Rules) -> Row:
         "norm_precision": float(curves["norm_precision"][measures.NORM_PRECISION_AT]),
     }
     if rules.miou:
-        numbers["miou"] = float(overlaps.mean()) if len(overlaps) else float("nan")
+        counted = overlaps if rules.miou_absent is None else np.append(overlaps, np.full(gone, rules.miou_absent))
+        numbers["miou"] = float(counted.mean()) if len(counted) else float("nan")
     return Row(numbers, curves, weight=float(frames) if rules.pooled else 1.0)
 
 

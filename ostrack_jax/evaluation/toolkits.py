@@ -46,10 +46,11 @@ def got10k_scores(answers: Iterable[Answered]) -> Scores:
 
 
 def otb_scores(answers: Iterable[Answered]) -> Scores:
-    """Success AUC and precision as `ExperimentOTB.report`: all frames, nothing clipped, the mean over sequences.
+    """Success AUC and precision as `ExperimentOTB.report`: nothing clipped, the mean over sequences.
 
-    The first frame counts with the box it started with; AUC is the mean of the success curve at 21 thresholds (strictly
-    above), precision the share with a centre error of at most 20 pixels.
+    All frames of the OTB benchmarks count, of others those that `Answered.counted` allows; the first, where it counts,
+    with the box it started with. AUC is the mean of the success curve at 21 thresholds (strictly above), precision
+    the share with a centre error of at most 20 pixels.
 
     Raises:
       UserError: a result of another length than the truth (the toolkit stops there too).

@@ -1,8 +1,9 @@
 """What if: the same results by rules that other papers use. Enters: `Answered`s of a run. Leaves: `Scores`.
 
 Six conventions of this project's own, the published analysis but for two choices that change a benchmark's numbers:
-what a frame without target counts for all three curves (a miss, a hit, or not at all), and whether the mean is over
-sequences or over all frames in one pool. None is a benchmark's official score.
+what a frame without target counts for all three curves and the mean overlap (a miss, whose overlap is 0; a hit, whose
+overlap is 1; or not at all), and whether the mean is over sequences or over all frames in one pool. None is a
+benchmark's official score.
 """
 
 from __future__ import annotations
@@ -44,7 +45,14 @@ def absent_left_out_pooled(answers: Iterable[Answered]) -> Scores:
 
 
 def _rules(hit: bool, left_out: bool = False, pooled: bool = False) -> Rules:
-    """The same verdict for every curve; a truth that is not annotated is a target that is not there."""
+    """The same verdict for every number; a truth that is not annotated is a target that is not there."""
     return Rules(
-        success=hit, precision=hit, norm_precision=hit, left_out=left_out, unknown_truth=True, miou=True, pooled=pooled
+        success=hit,
+        precision=hit,
+        norm_precision=hit,
+        left_out=left_out,
+        unknown_truth=True,
+        miou=True,
+        miou_absent=None if left_out else hit,
+        pooled=pooled,
     )

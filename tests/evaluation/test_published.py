@@ -110,6 +110,28 @@ def test_the_release_and_its_what_ifs_for_absent_frames():
     assert precisions(variants.absent_left_out) == [0.7143, 0.7143, 0.7143]
 
 
+def test_mean_overlap_obeys_the_same_rule_for_absent_frames():
+    """The same ten frames, whose overlap is 1 or 0; and four frames of which two are wrong and none is absent."""
+    present = np.ones(10, bool)
+    present[2:5] = False
+    ten, four = moving(present=present), moving(4, "four")
+
+    def mious(*conventions):
+        return [round(convention([ten]).overall["miou"], 4) for convention in conventions]
+
+    assert mious(variants.absent_missed, variants.absent_hit, variants.absent_left_out) == [0.5, 0.8, 0.7143]
+    assert mious(published.itb_scores) == [0.7143]
+    pooled = (variants.absent_missed_pooled, variants.absent_hit_pooled, variants.absent_left_out_pooled)
+    for convention, right, frames in zip(pooled, (5, 8, 5), (10, 10, 7), strict=True):
+        scores = convention([ten, four])
+        assert scores.overall["miou"] == pytest.approx((right + 2) / (frames + 4))
+        assert scores.mean(["a"])["miou"] == pytest.approx(right / frames)
+    gone = moving(5, "gone", present=np.zeros(5, bool))
+    assert variants.absent_missed([gone]).overall["miou"] == 0
+    assert variants.absent_hit([gone]).overall["miou"] == 1
+    assert np.isnan(variants.absent_left_out([gone]).overall["miou"])
+
+
 def test_pooled_frames_weigh_long_sequences_more():
     short = moving(4, "short")
     present = np.arange(20) >= 10

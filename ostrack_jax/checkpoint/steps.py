@@ -9,6 +9,8 @@ under another name, then renamed: a step is whole or not there.
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import logging
 import os
 import re
@@ -16,18 +18,19 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 
 from ostrack_jax.checkpoint.marks import differing, marks
 from ostrack_jax.errors import UserError
 
 STEPS, BEST, ASIDE = "checkpoints", "best", "broken"  # folders of a workdir
 WEIGHTS = ("params", "buffers", "ema")
-_ABOUT, _MARKS = "about", "marks"
+_ABOUT, _MARKS, _SEAL = "about", "marks", "sha256"
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -40,6 +43,14 @@ class BrokenStepError(UserError):
 def is_step(path: Path) -> bool:
     """Whether a folder is one step's."""
     return path.name.isdigit() and (path / _ABOUT).is_dir()
+
+
+class _Manager(ocp.CheckpointManager):
+    """Orbax's, which leaves JAX's count of wishes to stop to the loop: two that count by it tell it different steps."""
+
+    def reached_preemption(self, step: int) -> bool:
+        del step
+        return False
 
 
 class TrainCheckpoints:
@@ -70,7 +81,7 @@ class TrainCheckpoints:
         self._manager: ocp.CheckpointManager | None = None
         if directory.is_dir():
             with self._writing():
-                self._manager = ocp.CheckpointManager(directory.absolute(), item_handlers=handlers, options=options)
+                self._manager = _Manager(directory.absolute(), item_handlers=handlers, options=options)
 
     def steps(self) -> list[int]:
         """All finished steps, rising."""
@@ -89,7 +100,8 @@ class TrainCheckpoints:
         """
         assert self._manager is not None
         arguments: dict[str, Any] = {name: ocp.args.StandardSave(item) for name, item in items.items()}
-        arguments[_ABOUT] = ocp.args.JsonSave({**about, _MARKS: marks(dict(items))})
+        told = {**about, _MARKS: marks(dict(items))}
+        arguments[_ABOUT] = ocp.args.JsonSave({**told, _SEAL: _seal(told)})
         with self._writing():
             self._manager.save(step, args=ocp.args.Composite(**arguments))
 
@@ -106,8 +118,11 @@ class TrainCheckpoints:
             self.wait()
 
     def about(self, step: int) -> dict[str, Any]:
-        """What `save` was told of a step."""
-        return self._read(step, {_ABOUT: ocp.args.JsonRestore()})[_ABOUT]
+        """What `save` was told of a step. Raises `BrokenStepError` where it cannot be read, or says something else."""
+        told = dict(self._read(step, {_ABOUT: ocp.args.JsonRestore()})[_ABOUT])
+        if told.pop(_SEAL, None) != _seal(told):
+            raise BrokenStepError(f"{self.directory}/{step}: not what was written: {_ABOUT}")
+        return told
 
     def restore(self, step: int, items: Mapping[str, Any]) -> dict[str, Any]:
         """Read a step onto the shapes, types and shardings of the abstract ``items``.
@@ -139,16 +154,23 @@ class TrainCheckpoints:
     def newest_whole(self, read: Callable[[int], T]) -> tuple[int, T]:
         """The newest step that ``read`` can read, and what it gave; broken ones are passed over with a warning.
 
+        Of several hosts all take the same, which all can read.
+
         Raises:
           BrokenStepError: there is none.
         """
         broken: list[BrokenStepError] = []
-        for step in reversed(self.steps()):
+        for step in reversed(_of_the_first(self.steps())):
+            found: T | None = None
+            reason = None
             try:
-                return step, read(step)
+                found = read(step)
             except BrokenStepError as e:
-                broken.append(e)
-                _log.warning("warning: passed over: %s", e)
+                reason = e
+            if _by_all(reason is None):
+                return step, cast(T, found)
+            broken.append(reason or BrokenStepError(f"{self.directory}/{step}: another process cannot read it"))
+            _log.warning("warning: passed over: %s", broken[-1])
         raise BrokenStepError(f"no whole checkpoint in {self.directory}: {broken[0] if broken else 'it holds none'}")
 
     def put_aside(self, after: int) -> None:
@@ -164,6 +186,7 @@ class TrainCheckpoints:
                     aside = aside.with_name(aside.name + "-again")
                 os.replace(self.directory / str(step), aside)
                 _log.warning("warning: moved %s to %s", self.directory / str(step), aside)
+        _by_all(True)  # none looks before they are moved
         self._manager.reload()
 
     def close(self) -> None:
@@ -192,6 +215,25 @@ class TrainCheckpoints:
             there = sorted(int(path.name) for path in self.directory.glob("[0-9]*") if is_step(path))
             last = f"the newest whole one there is step {there[-1]}" if there else "there is none yet"
             raise UserError(f"cannot write checkpoints to {self.directory}: {_reason(e)}; {last}") from e
+
+
+def _seal(told: Mapping[str, Any]) -> str:
+    """The SHA-256 of what a step's ``about`` says."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _by_all(done: bool) -> bool:
+    """Whether all hosts say ``done``; none goes on before."""
+    return done if jax.process_count() == 1 else bool(np.all(multihost_utils.process_allgather(np.array(done))))
+
+
+def _of_the_first(steps: list[int]) -> list[int]:
+    """The first host's ``steps``: another may see what lies on a shared disk later."""
+    if jax.process_count() == 1:
+        return steps
+    count = int(multihost_utils.broadcast_one_to_all(np.int32(len(steps))))
+    mine = np.resize(np.array(steps or [0], np.int32), max(count, 1))  # as long as the first's, whatever is in it
+    return multihost_utils.broadcast_one_to_all(mine).tolist()[:count]
 
 
 def _reason(error: Exception) -> str:

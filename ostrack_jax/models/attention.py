@@ -87,8 +87,7 @@ def attention_rows(
     bias: Float[Array, "m r l"] | None = None,
 ) -> Float[Array, "b m r l"]:
     """The post-softmax attention of some query rows over all keys, in float32 whatever the inputs."""
-    q, k = q.astype(wide(q.dtype)), k.astype(wide(k.dtype))
-    logits = jnp.einsum("bmrd,bmld->bmrl", q * q.shape[-1] ** -0.5, k)
+    logits = jnp.einsum("bmrd,bmld->bmrl", q, k, preferred_element_type=wide(q.dtype)) * q.shape[-1] ** -0.5
     return jax.nn.softmax(_within(logits if bias is None else logits + bias, length), axis=-1)
 
 

@@ -6,6 +6,8 @@ who is there; without those a process is alone, and nothing is done.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import secrets
@@ -22,6 +24,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from ostrack_jax.config import Config, to_dict
 from ostrack_jax.errors import UserError
 
 TIMEOUT = 300  # seconds
@@ -90,17 +93,39 @@ def check_shared(folder: Path) -> None:
     if jax.process_count() == 1:
         return
     token = int(multihost_utils.broadcast_one_to_all(np.int32(secrets.randbelow(2**31))))
-    sign = folder / f".hosts_{token}"
+    sign, reason = folder / f".hosts_{token}", ""
     if first():
-        folder.mkdir(parents=True, exist_ok=True)
-        sign.touch()
-    multihost_utils.sync_global_devices("the sign is there")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            sign.touch()
+        except OSError as e:
+            reason = f": {e.strerror or e}"
+    if not multihost_utils.broadcast_one_to_all(np.array(not reason)):  # the sign is there, or never will be
+        raise UserError(f"--workdir {folder}: process 0 cannot write there{reason}")
     seen = multihost_utils.process_allgather(np.array(_appears(sign)))
     if first():
         sign.unlink()
     if not np.all(seen):
         blind = ", ".join(map(str, np.flatnonzero(~np.asarray(seen))))
         raise UserError(f"--workdir {folder}: not seen by process {blind}; it must lie on a disk that all hosts share")
+
+
+def check_same(config: Config) -> None:
+    """Raise one `UserError` in all processes where one has another config: they would wait for each other for ever.
+
+    What only this machine knows may differ: where data lie, and how many loader processes read them.
+    """
+    if jax.process_count() == 1:
+        return
+    values = to_dict(config)
+    del values["train"]["workers"]
+    for data in values["data"].values():
+        del data["dir"]
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()
+    each = np.asarray(multihost_utils.process_allgather(np.frombuffer(digest, np.uint8)))
+    others = np.flatnonzero((each != each[0]).any(axis=1))
+    if len(others):
+        raise UserError(f"process {', '.join(map(str, others))} has another config than process 0: give all the same")
 
 
 def _appears(path: Path, patience: float = 10.0) -> bool:

@@ -19,7 +19,7 @@ from ostrack_jax import environment
 from ostrack_jax.checkpoint import save_config
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
-from ostrack_jax.pipeline.loader import batches, open_sources
+from ostrack_jax.pipeline.loader import batches, open_sources, steps_per_epoch
 from ostrack_jax.training import hosts, logs
 from ostrack_jax.training.console import validates
 from ostrack_jax.training.feed import Feed
@@ -42,7 +42,11 @@ def train(config: Config, workdir: Path, init: Path | None = None, console: Cons
     console = console or Console(quiet=not hosts.first())
     mesh = make_mesh(config)
     hosts.check_shared(workdir)
+    hosts.check_same(config)
     sources = open_sources(config, "train")
+    if config.train.validate_every:  # a folder that is missing is told now, not after the first epochs
+        steps_per_epoch(config, "validation")
+        open_sources(config, "validation")
     try:
         with Stop() as stop, Saving(config, workdir) as saving:
             begin = start(config, workdir, init, mesh, saving, console)
@@ -59,6 +63,13 @@ def train(config: Config, workdir: Path, init: Path | None = None, console: Cons
     except OSError as e:
         what = f"{e.filename or workdir}: {e.strerror or e}"
         raise UserError(f"{what}; the same command goes on from the last checkpoint") from e
+    except jax.errors.JaxRuntimeError as e:
+        if "RESOURCE_EXHAUSTED" not in str(e):
+            raise
+        raise UserError(
+            f"a batch of {config.train.batch} does not fit into the memory of {mesh.size} device(s): try "
+            "--config.model.remat=True, then --config.train.accumulate=2, 4 .. (docs/scale.md)"
+        ) from e
 
 
 def epochs(run: Run, begin: Start, feed: Feed, log: logs.Log) -> dict[str, float]:

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
 from ostrack_jax.config import Config
-from ostrack_jax.errors import Stopped
+from ostrack_jax.errors import Stopped, UserError
 from ostrack_jax.pipeline.loader import batches, steps_per_epoch
 from ostrack_jax.training import hosts, logs, pictures, replay
 from ostrack_jax.training.console import Display, summary
@@ -50,6 +50,7 @@ class Run:
             "pictures": pictures.make_look(config, mesh),
         }
         self._compiled: dict[tuple[str, tuple[int, ...], bool], Callable[..., Any]] = {}
+        self._counts: dict[tuple[int, ...], jax.Array] = {}
         self._recent: deque[tuple[int, dict[str, jax.Array]]] = deque(maxlen=3)  # steps under way or just done
 
     def epoch(self, state: State, step: int, epoch: int, feed: Feed, log: logs.Log) -> State:
@@ -68,12 +69,13 @@ class Run:
                     step += 1
                     self._recent.append((step, batch))
                     reading.finished(meter.add(step, metrics))
-                    asked = self.stop.requested()
-                    if asked or (step < end and step % train.log_every == 0 and self.saving.due()):
+                    if self.stop.requested():
+                        reading.finished(meter.finish())
+                        self.saving.save_now(state, step)
+                        raise self.stop.stopped(f"at step {step}, saved")
+                    if step < end and step % train.log_every == 0 and self.saving.due():
                         reading.finished(meter.finish())
                         self.saving.save(state, step)
-                    if asked:
-                        raise self.stop.stopped(f"at step {step}, saved")
                     with meter.waiting():
                         feed.prepare()
                 reading.finished(meter.finish())
@@ -98,18 +100,25 @@ class Run:
             feed = Feed(data, self.mesh)
             with meter.uncounted():
                 feed.prepare()
-            for done in range(1, steps + 1):
-                batch = feed.take()
-                with meter.uncounted():
-                    run = self._executable("validation", state, step, batch, kept)
-                meter.add(done, run(state, batch))
-                show(done)
-                if self.stop.requested():
-                    self.saving.save(state, step)
-                    raise self.stop.stopped(f"within the validation after step {step}, saved")
-                with meter.waiting():
-                    feed.prepare()
-            meter.finish()
+            try:
+                for done in range(1, steps + 1):
+                    batch = feed.take()
+                    with meter.uncounted():
+                        run = self._executable("validation", state, step, batch, kept)
+                    meter.add(done, run(state, batch))
+                    show(done)
+                    if self.stop.requested():
+                        self.saving.save_now(state, step)
+                        raise self.stop.stopped(f"within the validation after step {step}, saved")
+                    with meter.waiting():
+                        feed.prepare()
+                meter.finish()
+            except NotFiniteError as e:
+                self.saving.save_now(state, step)
+                pairs = f"{(e.step - 1) * train.batch} to {e.step * train.batch - 1}"
+                raise UserError(
+                    f"the validation after step {step}: loss not finite for one of its pairs {pairs}; the step is saved"
+                ) from e
             numbers = meter.read()
         log.write("validation", step, numbers | {"epoch": epoch})
         self.display.tell(summary("  validation", numbers))
@@ -131,7 +140,7 @@ class Run:
 
         A wish to stop that comes meanwhile is heard: ``state``, of ``step``, is saved.
         """
-        valid = None if kept.valid is None else replicated(kept.valid, self.mesh)
+        valid = None if kept.valid is None else self._placed(kept.valid)
         key = name, kept.sizes, valid is None
         if key not in self._compiled:
             at_most = "" if valid is None else "at most "
@@ -142,11 +151,17 @@ class Run:
                 try:
                     self._compiled[key] = self.stop.during(lowered.compile)
                 except Stopped:
-                    self.saving.save(state, step)
+                    self.saving.save_now(state, step)
                     raise
             self.display.tell(f"compiled {what} in {time.perf_counter() - began:.1f} s")
         compiled = self._compiled[key]
         return lambda state, batch: compiled(state, batch, valid)
+
+    def _placed(self, counts: tuple[int, ...]) -> jax.Array:
+        """``counts`` on the devices: put there once, as several hosts wait for one another to do so."""
+        if counts not in self._counts:
+            self._counts[counts] = replicated(counts, self.mesh)
+        return self._counts[counts]
 
 
 class Reading:

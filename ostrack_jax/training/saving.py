@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,11 @@ class Saving:
             self.newest.save(step, items_of(state), self._about(step))
         self._last = time.monotonic()
 
+    def save_now(self, state: State, step: int) -> None:
+        """`save`, and wait until it is written: before a run says that it was."""
+        self.save(state, step)
+        self.newest.wait()
+
     def save_if_best(self, state: State, step: int, validation: Mapping[str, float]) -> None:
         """Write ``state`` to the best where ``validation``, made of it, says so."""
         self.best.wait()
@@ -92,8 +98,9 @@ class Saving:
     def __exit__(self, kind: object, error: object, _: object) -> None:
         """Wait until all is written; where the run already ends by an error, that one is told first."""
         try:
-            self.newest.close()
-            self.best.close()
+            with ExitStack() as both:
+                both.callback(self.best.close)
+                both.callback(self.newest.close)
         except UserError as e:
             if error is None:
                 raise

@@ -6,6 +6,7 @@ The workdir's newest whole checkpoint, else the given weights, else fresh ones b
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,7 +86,8 @@ def _resume(config: Config, workdir: Path, mesh: Mesh, saving: Saving, console: 
 def _check_same_run(config: Config, workdir: Path, about: Mapping[str, Any]) -> None:
     """What may not change within a run: the network, and which pairs are whose step's."""
     before = freeze(about["config"])
-    if before.model != config.model:
+    how = {name: getattr(config.model, name) for name in ("remat", "attention")}  # the same numbers, another way
+    if replace(before.model, **how) != config.model:
         raise UserError(f"{workdir} holds checkpoints of another model: use another workdir (and --init {workdir})")
     for name in ("seed", "batch", "freeze"):
         old, new = getattr(before.train, name), getattr(config.train, name)

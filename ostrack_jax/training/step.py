@@ -170,7 +170,7 @@ def make_step(config: Config, mesh: Mesh) -> Callable[..., tuple[State, dict[str
 
 
 def make_validation(config: Config) -> Callable[..., dict[str, Array]]:
-    """The jitted ``validate(state, batch, valid, kept=...)``: the losses of `weights_of` the state, nothing changed."""
+    """The jitted ``validate(state, batch, valid, kept=...)``: losses of `weights_of` the state, and ``finite``."""
     graph = structure(config.model)[0]
 
     def validate(
@@ -180,6 +180,7 @@ def make_validation(config: Config) -> Callable[..., dict[str, Array]]:
         crops = batch["template"], batch["search"], batch["template_box"]
         prediction = model(*crops, kept_counts=kept, valid_counts=valid)
         group = bn_group(config, len(batch["search"]))
-        return losses(prediction, batch["search_box"], config.train, group)._asdict()
+        out = losses(prediction, batch["search_box"], config.train, group)
+        return out._asdict() | {"finite": jnp.isfinite(out.loss)}
 
     return jax.jit(validate, static_argnames="kept")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -21,12 +22,14 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Stop:
     """Notes the first SIGTERM or Ctrl-C while it is open (``with``); a second Ctrl-C interrupts as ever.
 
-    Of several hosts that train together, JAX's own watch over SIGTERM tells all of them to stop at the same step.
+    Of several hosts that train together, JAX's own watch over SIGTERM tells all of them to stop at the same step; there
+    a Ctrl-C is passed on as SIGTERM, and what is being compiled is waited for.
     """
 
     def __init__(self) -> None:
         self._number: int | None = None
         self._asked = 0
+        self._passed_on = False
         self._before: dict[int, Any] = {}
 
     def requested(self) -> bool:
@@ -57,10 +60,17 @@ class Stop:
             raise KeyboardInterrupt
         self._number = number
 
+    def _pass_on(self, *_: object) -> None:
+        if self._passed_on:
+            raise KeyboardInterrupt
+        self._passed_on = True
+        os.kill(os.getpid(), signal.SIGTERM)  # JAX's, which all hosts hear of
+
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
-            watched = _SIGNALS if jax.process_count() == 1 else ()
-            self._before = {number: signal.signal(number, self._note) for number in watched}
+            alone = {number: self._note for number in _SIGNALS}
+            handlers = alone if jax.process_count() == 1 else {signal.SIGINT: self._pass_on}
+            self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import subprocess
@@ -113,6 +114,18 @@ def test_values_that_are_not_those_written_are_broken(run, items):
     old.rename(new)
     with pytest.raises(BrokenStepError, match=r"not what was written: params/.*and \d+ more"):
         checkpoint.load_weights(run / STEPS / "2")
+
+
+@pytest.mark.parametrize("change", [lambda told: told.pop("config"), lambda told: told["config"].update(name="other")])
+def test_a_changed_word_about_a_step_is_seen(run, items, change):
+    file = run / STEPS / "2" / "about" / "metadata"
+    told = json.loads(file.read_text())
+    change(told)
+    file.write_text(json.dumps(told))
+    steps = TrainCheckpoints(run / STEPS)
+    assert steps.newest_whole(steps.about)[0] == 1
+    with pytest.raises(BrokenStepError, match="2: not what was written: about"):
+        steps.about(2)
 
 
 def test_steps_passed_over_are_put_aside(run, items, about):

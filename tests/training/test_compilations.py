@@ -19,8 +19,8 @@ EVENT = "/jax/core/compile/backend_compile_duration"
 def test_a_run_compiles_at_most_eight_steps(small_config, tmp_path, monkeypatch):
     options = {"width": 96, "height": 72, "frames": 24, "sequences": 6}
     data = {name: dataclasses.replace(part, options=options) for name, part in small_config.data.items()}
-    settings = {"batch": 4, "bn_group": 0, "pairs_per_epoch": 8, "epochs": 20, "validate_every": 0, "picture_every": 0}
-    settings |= {"keep_from_epoch": 2, "keep_until_epoch": 18, "save_every": 5, "log_every": 1}
+    settings = {"batch": 4, "bn_group": 0, "pairs_per_epoch": 8, "epochs": 20, "validate_every": 1, "picture_every": 10}
+    settings |= {"keep_from_epoch": 2, "keep_until_epoch": 18, "save_every": 1, "log_every": 1, "validation_pairs": 4}
     config = dataclasses.replace(small_config, data=data, train=dataclasses.replace(small_config.train, **settings))
     told: list[str] = []
 
@@ -42,8 +42,11 @@ def test_a_run_compiles_at_most_eight_steps(small_config, tmp_path, monkeypatch)
     wanted = len({(k.sizes, k.valid is None) for k in kept})
     assert len({k.exact for k in kept}) > wanted  # so it is worth something
     assert wanted <= 8
-    assert told.count("jit(step)") == wanted
+    assert told.count("jit(step)") == told.count("jit(validate)") == wanted
+    assert told.count("jit(look)") == 1
     first = next(i for i, line in enumerate(told) if line.startswith("epoch 2/"))
-    others = [line for line in told[first:] if not line.startswith(("epoch ", "jit(step)"))]
+    others = [
+        line for line in told[first:] if not line.startswith(("epoch ", "jit(step)", "jit(validate)", "jit(look)"))
+    ]
     assert not others, "compiled in the midst of a run"
     assert sum(line.startswith("epoch ") and "kept" in line for line in told) == 20

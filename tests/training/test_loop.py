@@ -5,15 +5,22 @@ from __future__ import annotations
 import dataclasses
 import io
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
 
 from ostrack_jax import checkpoint
+from ostrack_jax.checkpoint import TrainCheckpoints
+from ostrack_jax.config import DataConfig
 from ostrack_jax.errors import UserError
 from ostrack_jax.tracking.tracker import Tracker
 from ostrack_jax.training import events, logs
+from ostrack_jax.training import run as training_run
 from ostrack_jax.training.loop import train
+from ostrack_jax.training.run import Run
+from ostrack_jax.training.stop import Stop
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +113,47 @@ def test_given_weights_are_where_it_starts(trained, run_config, tmp_path):
     assert f"from {workdir}" in told
     given, after = (checkpoint.load_weights(path)[1] for path in (workdir, tmp_path))
     np.testing.assert_array_equal(given["backbone.blocks.0.mlp.fc1.kernel"], after["backbone.blocks.0.mlp.fc1.kernel"])
+
+
+def test_a_validation_set_that_is_missing_is_told_at_once(run_config, tmp_path):
+    nowhere = DataConfig(reader="got10k", dir=str(tmp_path / "nowhere"), use="validation")
+    train_set = {name: data for name, data in run_config.data.items() if data.use == "train"}
+    late = dataclasses.replace(run_config.train, epochs=99, validate_every=99)
+    with pytest.raises(UserError, match="nowhere"):
+        _train(dataclasses.replace(run_config, data=train_set | {"val": nowhere}, train=late), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_does_not_fit_into_memory_is_told(run_config, tmp_path, monkeypatch):
+    def full(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes")
+
+    monkeypatch.setattr(Run, "_executable", full)
+    with pytest.raises(UserError, match=r"batch of 4 does not fit .*model\.remat=True"):
+        _train(run_config, tmp_path)
+
+
+def test_a_wish_to_stop_on_a_full_disk_does_not_say_saved(run_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(Stop, "requested", lambda stop: True)
+
+    def fail(saving):
+        raise UserError("cannot write checkpoints")
+
+    monkeypatch.setattr(TrainCheckpoints, "wait", fail)
+    with pytest.raises(UserError, match="cannot write checkpoints"):
+        _train(run_config, tmp_path)
+
+
+def test_a_validation_that_is_not_finite_names_its_pairs_and_is_saved(run_config, tmp_path, monkeypatch):
+    def broken(config):
+        return jax.jit(
+            lambda state, batch, valid, kept: {"loss": state.step * jnp.nan, "finite": False}, static_argnames="kept"
+        )
+
+    monkeypatch.setattr(training_run, "make_validation", broken)
+    with pytest.raises(UserError, match="validation after step 2: loss not finite for one of its pairs 0 to 3"):
+        _train(run_config, tmp_path)
+    assert checkpoint.TrainCheckpoints(tmp_path / checkpoint.STEPS).steps() == [2]
 
 
 def test_another_model_in_the_same_folder_is_refused(trained, run_config):

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from test_hosts import free_port
 
+from ostrack_jax.checkpoint import STEPS, TrainCheckpoints
+
 ROOT = Path(__file__).parents[2]
 OPTIONS = {
     **{"model.width": 32, "model.depth": 1, "model.heads": 2, "model.patch": 8, "model.head_channels": 16},
     **{"model.eliminate_at": "(0,)", "model.keep_ratio": "(0.7,)", "train.schedule": "step"},
     **{"train.batch": 8, "train.bn_group": 4, "train.pairs_per_epoch": 24, "train.validation_pairs": 16},
+    **{"train.keep_from_epoch": 0, "train.keep_until_epoch": 3},
     **{"train.warmup_epochs": 0, "train.log_every": 1, "train.picture_every": 0, "train.validate_every": 1},
 }
 
@@ -73,6 +79,37 @@ def test_two_processes_train_as_one_with_two_devices(tmp_path):
     logs = [path for path in two.rglob("*") if "log.jsonl" in path.name or "tfevents" in path.name]
     assert len(logs) == 3  # one of lines; one of TensorBoard for each start
     assert sorted(path.name for path in (two / "pictures").iterdir()) == ["epoch_0002.png"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_one_that_is_told_to_stop_stops_both(tmp_path, number):
+    meet = ["--coordinator", f"localhost:{free_port()}", "--processes", "2"]
+    often = ["--config.train.picture_every=0", "--config.train.validate_every=0", "--config.train.save_every=1"]
+    started = [start(tmp_path, 999, *meet, *often, "--process", str(i)) for i in range(2)]
+    try:
+        end = time.monotonic() + 120
+        while not len(TrainCheckpoints(tmp_path / STEPS).steps()) and time.monotonic() < end:
+            time.sleep(0.05)
+        started[1].send_signal(number)
+        printed = [process.communicate(timeout=120)[0] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [128 + signal.SIGTERM] * 2, "\n".join(printed)[-4000:]
+    step = re.findall(r"stopped by SIGTERM at step (\d+), saved", "".join(printed))
+    assert len(step) == 2
+    assert step[0] == step[1]
+    assert TrainCheckpoints(tmp_path / STEPS).steps()[-1] == int(step[0])
+
+
+@pytest.mark.slow
+def test_another_config_ends_both_with_a_line(tmp_path):
+    meet = ["--coordinator", f"localhost:{free_port()}", "--processes", "2"]
+    started = [start(tmp_path, 1 + i, *meet, "--process", str(i)) for i in range(2)]
+    printed = [process.communicate(timeout=300)[0] for process in started]
+    assert [process.returncode for process in started] == [2, 2]
+    assert all("process 1 has another config than process 0" in text for text in printed)
 
 
 @pytest.mark.slow

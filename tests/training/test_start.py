@@ -64,6 +64,14 @@ def test_a_checkpoint_is_gone_on_with(small_config, small_weights, saved):
     assert checkpoint.TrainCheckpoints(workdir / checkpoint.BEST).steps() == [5]
 
 
+def test_a_run_goes_on_with_less_memory(small_config, saved):
+    workdir, state = saved
+    less = dataclasses.replace(small_config, model=dataclasses.replace(small_config.model, remat=True, attention="xla"))
+    found, told = begin(less, workdir)
+    assert "config.model.remat False -> True" in told
+    assert digest(weights_of(found.state)) == digest(weights_of(state))
+
+
 def test_an_average_may_begin_later_and_end_again(small_config, small_weights, saved):
     workdir, state = saved
     averaged = dataclasses.replace(small_config, train=dataclasses.replace(small_config.train, ema=0.9))

@@ -3,8 +3,9 @@
 NAME is a reader (got10k, lasot, trackingnet, coco, vid, otb, folder, ...) or a benchmark (got10k_val, nfs30, uav20l,
 vot2022, ...), DIR its folder, looked up as in training where it is left out. What is both is the reader: the
 benchmarks lasot and trackingnet are its --part test. Of each sequence the annotation is read and the first and last
-picture are decoded (of COCO's single pictures it is seen whether they are there). Ends with status 1 where something is
-wrong.
+picture are decoded (of COCO's single pictures it is seen whether they are there). In all parts but train, and in sets
+without parts, the first frame needs a box (of a folder of one's own, which may be for training, it is noted). Ends
+with status 1 where something is wrong.
 
 Example:
   ostrack data check got10k /data/got10k --part train --split vot_train
@@ -27,7 +28,7 @@ from ostrack_jax.errors import UserError
 if TYPE_CHECKING:
     from ostrack_jax.config import DataConfig
     from ostrack_jax.doctor.check import Checked
-    from ostrack_jax.doctor.finding import Finding
+    from ostrack_jax.doctor.finding import Finding, Verdict
 
 ARGUMENTS = ("NAME", "[DIR]")
 
@@ -56,7 +57,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     if sequences is None:
         return 1
     total, told = Checked(), _Told(flags.most)
-    for name, finding in check_sequences(sequences, data.part, decode, total):
+    for name, finding in check_sequences(sequences, _unstarted(flags, data), decode, total):
         told.say(name, finding)
     _sum_up(f"{arguments[0]} in {data.dir}", total)
     if flags.samples is not None:
@@ -70,13 +71,18 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
 def _named(flags: absl_flags.FlagValues, name: str, folder: str = "") -> DataConfig:
     """The data of a reader, or else of a benchmark, with the folder that is given or looked up."""
     from ostrack_jax.config import DataConfig
+    from ostrack_jax.datasets.packed import is_packed
     from ostrack_jax.datasets.paths import find_folder
-    from ostrack_jax.datasets.readers import READERS
+    from ostrack_jax.datasets.readers import READERS, knows_parts
     from ostrack_jax.errors import unknown
     from ostrack_jax.evaluation.protocols import PROTOCOLS
 
     if name in READERS:
-        return DataConfig(reader=name, dir=str(find_folder(name, folder)), part=flags.part, split=flags.split)
+        place, part = find_folder(name, folder), flags.part
+        whole = name in PROTOCOLS and not knows_parts(name) and not flags["part"].present
+        if whole and not (is_packed(place) or is_packed(place / part)):  # packed sets are for training
+            part = PROTOCOLS[name].part
+        return DataConfig(reader=name, dir=str(place), part=part, split=flags.split)
     if name not in PROTOCOLS:
         raise unknown("reader or benchmark", name, {*READERS, *PROTOCOLS})
     protocol = PROTOCOLS[name]
@@ -85,28 +91,36 @@ def _named(flags: absl_flags.FlagValues, name: str, folder: str = "") -> DataCon
     return protocol.data(find_folder(protocol.reader, folder))
 
 
+def _unstarted(flags: absl_flags.FlagValues, data: DataConfig) -> Verdict:
+    """What a sequence is whose first frame has no box."""
+    if data.part == "train":
+        return "ok"
+    return "note" if data.reader == "folder" and not flags["part"].present else "wrong"
+
+
 class _Told:
     """Prints findings of sequences up to a number, each fix with the first that needs it."""
 
     def __init__(self, most: int) -> None:
-        self._most, self._count = most, 0
+        self._most, self._count, self._wrong = most, 0, 0
         self._fixes: Counter[str] = Counter()
 
     def say(self, name: str, finding: Finding) -> None:
         """Print one, or count it."""
         self._count += 1
+        self._wrong += finding.verdict == "wrong"
         first = finding.fix not in self._fixes
         self._fixes[finding.fix] += 1
         if not self._most or self._count <= self._most or first:
             _say(finding, f"{name}: ", first)
 
     def end(self) -> int:
-        """Say how many of each kind there were, where not all were printed; their number."""
+        """Say how many of each kind there were, where not all were printed; the number of those that are wrong."""
         if self._most and self._count > self._most:
             print(f"{self._count} flaws, not all printed (--most 0 prints them); by their fix:")
             for fix, count in self._fixes.most_common():
                 print(f"  {count:7,}  {fix or 'other'}")
-        return self._count
+        return self._wrong
 
 
 def _say(finding: Finding, before: str, with_fix: bool = True) -> None:

@@ -21,7 +21,7 @@ from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.published import official
 from ostrack_jax.datasets.readers import open_dataset
 from ostrack_jax.datasets.sequence import Sequence
-from ostrack_jax.doctor.finding import Finding
+from ostrack_jax.doctor.finding import Finding, Verdict
 from ostrack_jax.doctor.layouts import find_archives, why_not
 from ostrack_jax.errors import UnknownNameError, UserError
 
@@ -97,13 +97,13 @@ def _whole(data: DataConfig, folder: Path, count: int) -> list[Finding]:
 
 
 def check_sequences(
-    sequences: LazySequences, part: str, decode: int | None, total: Checked
+    sequences: LazySequences, unstarted: Verdict, decode: int | None, total: Checked
 ) -> Iterator[tuple[str, Finding]]:
     """Look at every sequence, several at a time, a bar on a terminal; yields (sequence, what is wrong) in order.
 
     Args:
       sequences: opened.
-      part: of the set; in all but train, the first frame needs a box.
+      unstarted: what a sequence is whose first frame has no box: wrong where trackers start there, ok in training.
       decode: pictures of each sequence to decode, evenly spaced, first and last among them; None: these two, and of
         single pictures only whether they are there.
       total: the counts go there.
@@ -112,7 +112,7 @@ def check_sequences(
     runs = [range(start, min(start + size, len(sequences))) for start in range(0, len(sequences), size)]
 
     def look(run: range) -> list[tuple[str, list[Finding], Checked]]:
-        return [(sequences.names[i], *check_sequence(sequences, i, part, decode)) for i in run]
+        return [(sequences.names[i], *check_sequence(sequences, i, unstarted, decode)) for i in run]
 
     for looks in each(runs, look, "checking"):
         for name, findings, counted in looks:
@@ -122,7 +122,7 @@ def check_sequences(
 
 
 def check_sequence(
-    sequences: LazySequences, index: int, part: str = "train", decode: int | None = None
+    sequences: LazySequences, index: int, unstarted: Verdict = "ok", decode: int | None = None
 ) -> tuple[list[Finding], Checked]:
     """What is wrong with one sequence, and its counts; see `check_sequences`."""
     counted = Checked(sequences=1)
@@ -132,18 +132,18 @@ def check_sequence(
         counted.never = int(not counted.visible)
         counted.missing.update(sequence.missing)
         findings = [Finding("wrong", flaw, _fix(flaw)) for flaw in sequence.flaws]
-        findings += _first_box(sequence, part)
+        findings += _first_box(sequence, unstarted)
         findings += _pictures(sequence, decode, counted)
     except (UserError, OSError) as e:
         findings = [Finding("wrong", str(e), _fix(str(e)))]
     return findings, counted
 
 
-def _first_box(sequence: Sequence, part: str) -> list[Finding]:
-    if part == "train" or sequence.is_picture or valid(sequence.boxes_xywh[:1]).all():
+def _first_box(sequence: Sequence, unstarted: Verdict) -> list[Finding]:
+    if unstarted == "ok" or sequence.is_picture or valid(sequence.boxes_xywh[:1]).all():
         return []
     box = ",".join(f"{number:g}" for number in sequence.boxes_xywh[0])
-    return [Finding("wrong", f"the first frame has no box ({box})", "a tracker starts there: correct the annotation")]
+    return [Finding(unstarted, f"the first frame has no box ({box})", "a tracker starts there: correct the annotation")]
 
 
 def _pictures(sequence: Sequence, decode: int | None, counted: Checked) -> list[Finding]:

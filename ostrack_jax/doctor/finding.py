@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Verdict = Literal["ok", "note", "wrong"]
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -16,6 +18,6 @@ class Finding:
       fix: what would mend it, empty where there is nothing to mend.
     """
 
-    verdict: Literal["ok", "note", "wrong"]
+    verdict: Verdict
     text: str
     fix: str = ""

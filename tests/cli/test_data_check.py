@@ -174,6 +174,36 @@ def test_a_first_frame_without_a_box_matters_where_trackers_start(tmp_path, chec
     assert "a: the first frame has no box (0,0,0,0)" in out
 
 
+FIRST_BOXES = {
+    "lasot_ext": "atv/atv-1/groundtruth.txt",
+    "tnl2k": "Cat_video_01-Done/groundtruth.txt",
+    "tc128": "Ball_ce2/ball_ce2_gt.txt",
+    "itb": "Cartoon/mouse/groundtruth.txt",
+    "otb": "Girl/groundtruth_rect.txt",
+    "folder": "mine/boxes.txt",
+}
+
+
+@pytest.mark.parametrize("name", FIRST_BOXES)
+def test_sets_without_parts_are_benchmarks_whose_first_boxes_matter(tmp_path, check, name):
+    folder = layouts.BENCHMARKS[name](tmp_path / "set")
+    (folder / FIRST_BOXES[name]).write_text("0,0,0,0\n" + layouts.BOX * 2)
+    status, out = check(name, folder)
+    verdict, ending = ("note ", "all is well\n") if name == "folder" else ("WRONG", "1 thing is WRONG, see above\n")
+    assert any(line.startswith(verdict) and "the first frame has no box (0,0,0,0)" in line for line in out.splitlines())
+    assert out.endswith(ending)
+    assert status == (0 if name == "folder" else 1)
+    assert "first frame" not in check(name, folder, "--part", "train")[1]
+    assert check(name, folder, "--part", "test")[0] == 1
+
+
+def test_a_packed_set_is_for_training_whose_first_boxes_do_not_matter(tmp_path, check):
+    folder = layouts.otb(tmp_path / "set")
+    (folder / FIRST_BOXES["otb"]).write_text("0,0,0,0\n" + layouts.BOX * 2)
+    assert main(["data", "prepare", "otb", str(folder), "--output", str(tmp_path / "packed")]) == 0
+    assert check("otb", tmp_path / "packed")[0] == 0
+
+
 def test_a_missing_picture_of_coco_is_told_without_decoding(tmp_path, check):
     layouts.coco(tmp_path, images=300, annotations=1)
     (tmp_path / "train2017/000000000007.jpg").unlink()

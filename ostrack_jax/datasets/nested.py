@@ -7,7 +7,8 @@ Each sequence is a folder with `groundtruth.txt`; it lies in the set's folder, o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ostrack_jax.datasets.annotations import read_annotation, valid
@@ -18,14 +19,34 @@ from ostrack_jax.errors import UserError
 
 BOXES = "groundtruth.txt"
 
+_log = logging.getLogger(__name__)
+
 
 def open_tnl2k(folder: Path) -> LazySequences:
     """Every sequence of TNL2K (700 for testing) in ``folder`` or in the folders it holds, by name.
 
+    Archives of the training sequences (`TNL2K_train_subset_p1`) beside those of the benchmark are left out, with a
+    warning. ``folder`` itself may be one of them.
+
     Raises:
-      UserError: there is none, or two of a name.
+      UserError: there is none, none but training archives, or two of a name.
     """
-    return _open(folder, "TNL2K", _read, "NAME/imgs/00001.jpg .. and NAME/groundtruth.txt, or folders of such")
+    places = list(sequences_below(folder))
+    training = {place.parent for place in places if place.parent != folder and _is_training(place.parent.name)}
+    kept = [place for place in places if place.parent not in training]
+    if training:
+        named = ", ".join(sorted(place.name for place in training))
+        if not kept:
+            raise UserError(
+                f"{folder} holds TNL2K's training sequences alone ({named}): expected those for testing, "
+                "TNL2K_test_subset; to train on one of these folders, give it itself"
+            )
+        _log.warning("TNL2K in %s: the training sequences in %s are left out", folder, named)
+    return _open(folder, kept, "TNL2K", _read, "NAME/imgs/00001.jpg .. and NAME/groundtruth.txt, or folders of such")
+
+
+def _is_training(archive: str) -> bool:
+    return "train" in archive.lower() and "test" not in archive.lower()
 
 
 def open_itb(folder: Path) -> LazySequences:
@@ -34,12 +55,15 @@ def open_itb(folder: Path) -> LazySequences:
     Raises:
       UserError: there is none, or two of a name.
     """
-    return _open(folder, "ITB", _read_scene, "SCENARIO/NAME/00001.jpg .. and SCENARIO/NAME/groundtruth.txt")
+    shape = "SCENARIO/NAME/00001.jpg .. and SCENARIO/NAME/groundtruth.txt"
+    return _open(folder, sequences_below(folder), "ITB", _read_scene, shape)
 
 
-def _open(folder: Path, what: str, read: Callable[[str, Path], Sequence], shape: str) -> LazySequences:
+def _open(
+    folder: Path, places: Iterable[Path], what: str, read: Callable[[str, Path], Sequence], shape: str
+) -> LazySequences:
     keys: dict[str, Path] = {}
-    for place in sequences_below(folder):
+    for place in places:
         if place.name in keys:
             raise UserError(f"two sequences named {place.name} in {folder}: {keys[place.name]} and {place}")
         keys[place.name] = place

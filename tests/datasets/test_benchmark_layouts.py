@@ -161,6 +161,25 @@ def test_tnl2k_side_by_side_and_in_folders_of_its_archives(tmp_path):
         open_tnl2k(tmp_path / "a/imgs")
 
 
+def test_tnl2ks_training_archives_are_no_part_of_the_benchmark(tmp_path, caplog):
+    layouts.tnl2k(tmp_path, ("a", "Train_video_01-Done"), "TNL2K_test_subset_p1")
+    layouts.tnl2k(tmp_path, ("b",), "TNL2K_test_subset_p2")
+    assert open_tnl2k(tmp_path).names == ("Train_video_01-Done", "a", "b")
+    assert not caplog.text
+    layouts.tnl2k(tmp_path, ("c",), "TNL2K_train_subset_p1")
+    layouts.tnl2k(tmp_path, ("d",), "TNL2K_train_subset_p2")
+    assert open_tnl2k(tmp_path).names == ("Train_video_01-Done", "a", "b")
+    told = "the training sequences in TNL2K_train_subset_p1, TNL2K_train_subset_p2 are left out"
+    assert caplog.text.count(told) == 1
+    for part in ("p1", "p2"):
+        shutil.rmtree(tmp_path / f"TNL2K_test_subset_{part}")
+    with pytest.raises(UserError, match=r"training sequences alone \(TNL2K_train_subset_p1, TNL2K_train_subset_p2\)"):
+        open_tnl2k(tmp_path)
+    assert open_tnl2k(tmp_path / "TNL2K_train_subset_p1").names == ("c",)
+    layouts.tnl2k(tmp_path, ("train_station",))
+    assert open_tnl2k(tmp_path).names == ("train_station",)  # a sequence beside its archives, whatever it is called
+
+
 def test_itb_by_scenario(tmp_path):
     layouts.itb(tmp_path)
     layouts.pictures(tmp_path / "Human/runner/frames")

@@ -81,6 +81,8 @@ def _shown(flags: absl_flags.FlagValues, evaluations: list[Evaluation]) -> dict[
         raise UserError(f"--checkpoint {flags.checkpoint}: no DIR holds results of these weights")
     drawn: dict[str, list[Shown]] = {}
     ours = [one for one in evaluations if comparison_in(one.folder) is None]  # whose result files lie there
+    for folder in dict.fromkeys(one.folder for one in evaluations if one not in ours):
+        print(f"{folder} compares results that lie elsewhere: to draw sequences, give the trackers' own folders too")
     for one in track(ours, "sequences", transient=True):
         same = seen is not None and one.config is not None and seen[0] == one.facts.get("weights_sha256")
         looker = Looker(freeze(one.config or {}), seen[1]) if seen is not None and same else None

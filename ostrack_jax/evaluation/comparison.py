@@ -7,7 +7,8 @@ Keys of the comparison (numbers are shares in 0..1 with the keys of `metrics.MEA
   trackers that lack it;
 - `trackers`: by name, in the order of the headline number: `folder`, `scores`, `intervals`, `curves`, `attributes`,
   `categories` (see `summary`), `sequences` (by name, its numbers), `fps` (frames a second by the time files, null
-  without), `lengths` (by name [found, expected], results of another length than the truth);
+  without), `lengths` (by name [found, expected], results of another length than the truth), and of a folder of
+  `ostrack eval` with its report `weights_sha256`, `config` and `processes` as there;
 - `thresholds`: what the curves run over, see `summary.thresholds`;
 - `pairs`: `a`, `b`, `key`, `difference` (a less b), `interval` of it, sequences `won`, `lost`, `tied` by a;
 - `conventions`: the same results by other rules: by name, `meaning` and `trackers` (by name, `scores` or `refused`);
@@ -38,6 +39,7 @@ from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.raw_results import RawResults
 
 COMPARISON_FILE = "comparison.json"
+_MADE_WITH = ("weights_sha256", "config", "processes")  # taken from the folder's own report
 # The number that trackers are ordered by, the first of these that there is.
 HEADLINES = ("ao", "success_auc")
 
@@ -170,7 +172,15 @@ def _told(entry: Entry, scores: Scores) -> dict[str, Any]:
         "sequences": scores.sequences,
         "fps": entry.frames / entry.seconds if entry.seconds > 0 else None,
         "lengths": entry.lengths,
+        **_made_with(entry.results),
     }
+
+
+def _made_with(found: RawResults) -> dict[str, Any]:
+    """What made the results, by the report in their folder; nothing where they are others'."""
+    path = found.folder / report.REPORT_FILE
+    told = results.read_json(path) if found.benchmark and path.is_file() else {}
+    return {key: told[key] for key in _MADE_WITH if told.get(key) is not None}
 
 
 def _pairs(scores: dict[str, Scores], keys: list[str]) -> list[dict[str, Any]]:

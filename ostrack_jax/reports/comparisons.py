@@ -36,7 +36,7 @@ def tables_of(told: Mapping[str, Any]) -> list[tuple[str, Table]]:
     tables = [
         ("What keeps these numbers from being the benchmark's own", Table([""], notes, [])),
         ("Pairs: the first less the second, in points, with the interval of 95 % of draws", _pairs(told)),
-        ("The same results by other rules", _other_rules(told)),
+        ("The same results by other rules", other_rules(told.get("conventions"))),
     ]
     return [(title, table) for title, table in tables if table.rows]
 
@@ -56,8 +56,8 @@ def _pairs(told: Mapping[str, Any]) -> Table:
     return Table(heading, rows, [])
 
 
-def _other_rules(told: Mapping[str, Any]) -> Table:
-    rules = told.get("conventions")
+def other_rules(rules: Any) -> Table:
+    """A row for each rule and tracker, of `conventions` as a comparison has them: what it gives, or why it refuses."""
     rows, keys = [], list(HEADINGS)
     for name, rule in islice(rules.items() if isinstance(rules, dict) else (), _MOST_ROWS):
         trackers = rule.get("trackers") if isinstance(rule, dict) else None
@@ -65,7 +65,9 @@ def _other_rules(told: Mapping[str, Any]) -> Table:
             scores = found.get("scores") if isinstance(found, dict) else None
             numbers = [number_of(scores.get(key)) if isinstance(scores, dict) else None for key in keys]
             cells = ["-" if number is None else f"{100 * number:.1f}" for number in numbers]
-            rows.append([_text(name), _text(tracker), *cells, _text(rule.get("meaning"))])
+            refused = found.get("refused") if isinstance(found, dict) else None
+            why = f" Refused: {_text(refused)}" if refused else ""
+            rows.append([_text(name), _text(tracker), *cells, _text(rule.get("meaning")) + why])
     heading = ["rules", "tracker", *HEADINGS.values(), "what they do"]
     known = [i for i in range(len(heading)) if any(row[i] != "-" for row in rows)]
     return Table([heading[i] for i in known], [[row[i] for i in known] for row in rows], [])

@@ -109,6 +109,7 @@ def write(
             report.words(_SPEED)
         _plots(report, benchmark, group)
         folded = {f"By {what}": eval_tables.shares(group, what) for what in ("attributes", "categories")}
+        folded["The same results by other rules"] = eval_tables.by_other_rules(group)
         for summary, table in {"Every sequence, in numbers": eval_tables.single(group), **folded}.items():
             if table.rows:
                 report.table(table, summary)

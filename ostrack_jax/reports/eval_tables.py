@@ -12,10 +12,12 @@ from typing import Any
 from ostrack_jax.evaluation import expected
 from ostrack_jax.evaluation.metrics import MEANING
 from ostrack_jax.evaluation.report import HEADINGS
+from ostrack_jax.reports.comparisons import other_rules
 from ostrack_jax.reports.evaluations import Evaluation
 from ostrack_jax.reports.markup import Table
 from ostrack_jax.reports.plots import Point
 
+_SHORT = 12  # letters of a commit in a table
 OURS, THEIRS = "measured here", "the paper's"
 
 
@@ -80,11 +82,28 @@ def shares(group: Sequence[Evaluation], what: str) -> Table:
     return Table([what, "sequences", *(f"{one.name}: {HEADINGS.get(one.main, '')}" for one in group)], rows, [])
 
 
+def by_other_rules(group: Sequence[Evaluation]) -> Table:
+    """The same results by other conventions; a row for each and each tracker that was asked for it."""
+    rules: dict[str, Any] = {}
+    for one in group:
+        for name, found in one.rules.items():
+            if isinstance(found, dict):
+                rule = rules.setdefault(name, {"meaning": found.get("meaning"), "trackers": {}})
+                rule["trackers"][one.name] = found
+    return other_rules(rules)
+
+
 def makers(group: Sequence[Evaluation]) -> Table:
     """A row for each process that made results: when, where, with what."""
-    heading = ["tracker", "sequences", "started", "host", "hardware", "commit", "jax", "command"]
-    each = [(one.name, maker) for one in group for maker in one.makers]
-    rows = [[name, str(m.sequences), m.started, m.host, m.hardware, m.commit, m.jax, m.command] for name, m in each]
+    heading = ["tracker", "sequences", "started (UTC)", "host", "hardware", "commit", "jax", "command"]
+    rows = [
+        [
+            *(one.name, str(maker.sequences), maker.started.removesuffix("+00:00"), maker.host, maker.hardware),
+            *(_short(maker.commit), maker.jax, maker.command),
+        ]
+        for one in group
+        for maker in one.makers
+    ]
     return Table(heading, rows, ["ours"] * len(rows))
 
 
@@ -144,3 +163,8 @@ def _against(one: Evaluation) -> str:
     scores = {key: 100 * one.scores[key] for key in HEADINGS if key in one.scores}
     verdicts = {key: expected.verdict(one.tracker, one.benchmark, key, score) for key, score in scores.items()}
     return "; ".join(f"{HEADINGS[key]} {verdict}" for key, verdict in verdicts.items() if verdict)
+
+
+def _short(commit: str) -> str:
+    """The first letters of a commit, which are enough to find it, and whether files differed."""
+    return commit[:_SHORT] + ("-dirty" if commit.endswith("-dirty") and len(commit) > _SHORT else "")

@@ -23,7 +23,7 @@ _MOST_BYTES, _MOST_SEQUENCES, _MOST_TEXT = 32 << 20, 20_000, 400
 _LARGEST = 1e9  # of any number that a plot or table shows
 _OWN = (
     *("scores", "sequences", "curves", "attributes", "categories", "intervals", "failed", "config"),
-    *("processes", "counts", "speed", "not_scored", "whole"),
+    *("processes", "counts", "speed", "not_scored", "whole", "conventions"),
 )
 MAIN = ("ao", "success_auc")  # the number that sequences are ordered by, the first that there is
 
@@ -46,6 +46,7 @@ class Evaluation:
       failed: reasons by sequence; ``not_scored``: why there are no scores, else empty.
       whole: how many sequences the benchmark has, None where any number is right.
       config: the tracker's whole config, None where it has none.
+      rules: the same results by other conventions, as the report has them; to be read with care.
       makers: the processes that made the results, as far as the report tells.
       facts: all else that the report says, as text by dotted name: versions, hardware, commit and command there are
         those of the process that wrote it.
@@ -66,6 +67,7 @@ class Evaluation:
     not_scored: str
     whole: int | None
     config: dict[str, Any] | None
+    rules: dict[str, Any]
     makers: list[Maker]
     facts: dict[str, str]
 
@@ -166,6 +168,7 @@ def _read(folder: Path, name: str, report: dict[str, Any]) -> Evaluation:
         _text(report, "not_scored"),
         int(number_of(report.get("whole")) or 0) or None,
         config if isinstance(config, dict) else None,
+        _dict(report, "conventions"),
         makers_of(report.get("processes")),
         dict(flat({key: value for key, value in report.items() if key not in _OWN})),
     )

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+_LONG = 60  # letters, above which a cell of a table of figures has several lines
 _STYLE = """
 :root { color-scheme: light dark; --ground: #ffffff; --words: #1f2328; --quiet: #59636e; --line: #d9dee3 }
 @media (prefers-color-scheme: dark) {
@@ -34,7 +35,8 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 .shown { display: grid; gap: .5rem; margin: 0 0 1.5rem; max-width: 60rem }
 .shown figure { min-width: 36rem }
 .figures td { white-space: nowrap; min-width: 0 }
-.figures td:last-child:not(.number) { white-space: normal; min-width: 14rem }
+.figures td.long, .figures td:last-child:not(.number) { white-space: normal; min-width: 14rem }
+.figures td.long { min-width: 22rem }
 tr.theirs td { color: var(--quiet); font-style: italic }
 h3 { font-size: 1rem; margin: 1.5rem 0 .5rem }
 details { margin: .5rem 0 } summary { cursor: pointer; font-weight: 600 } p.quiet { color: var(--quiet) }
@@ -86,7 +88,10 @@ def numbers(shown: Table) -> str:
     right = [bool(shown.rows) and all(_is_number(row[i]) for row in shown.rows) for i in range(len(shown.heading))]
 
     def cells(row: Sequence[str], tag: str) -> str:
-        classes = (" class=number" if at_right else "" for at_right in right)
+        classes = (
+            " class=number" if at_right else " class=long" if tag == "td" and len(cell) > _LONG else ""
+            for at_right, cell in zip(right, row, strict=True)
+        )
         return "".join(f"<{tag}{name}>{html.escape(cell)}</{tag}>" for cell, name in zip(row, classes, strict=True))
 
     lines = [f"<tr>{cells(shown.heading, 'th')}</tr>"]

@@ -15,6 +15,7 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import comparison, comparison_view, protocols
 from ostrack_jax.evaluation.metrics import CURVES
 from ostrack_jax.evaluation.raw_results import open_results
+from ostrack_jax.reports.evaluations import read_evaluations
 
 TOP = ("benchmark", "rules", "keys", "sequences", "left_out", "trackers", "thresholds", "pairs", "conventions", "notes")
 OF_A_TRACKER = ("folder", "scores", "intervals", "curves", "attributes", "categories", "sequences", "fps", "lengths")
@@ -51,6 +52,23 @@ def test_its_keys_are_those_that_are_documented(told):
         assert f"`{key}`" in comparison.__doc__, key
     assert all(tuple(tracker) == OF_A_TRACKER for tracker in told["trackers"].values())
     json.dumps(told, allow_nan=False)
+
+
+def test_what_made_the_results_is_told_of_our_own(folders):
+    processes = [{"process": "a", "hardware": {"cpu": "A"}, "finished_sequences": 3}]
+    made = {"weights_sha256": "ab", "config": {"name": "x"}, "processes": processes}
+    for name in ("good", "poor"):
+        (folders / name / "report.json").write_text(json.dumps({**made, "hardware": {"cpu": "B"}}))
+    (folders / "good/run.json").write_text('{"benchmark": "otb100"}')
+    trackers = [open_results(str(folders / name)) for name in ("poor", "good")]
+    told = comparison.compare(protocols.find("otb100"), open_boxes_only(folders / "truth"), trackers)
+    assert made.items() <= told["trackers"]["good"].items()
+    assert not made.keys() & told["trackers"]["poor"].keys(), "no word of this project's that it is its own"
+    comparison.write(folders / "out", told)
+    good, poor = read_evaluations([folders / "out"])
+    assert (good.config, good.facts["weights_sha256"]) == ({"name": "x"}, "ab")
+    assert [maker.hardware for maker in good.makers] == ["A"]
+    assert (poor.config, poor.makers) == (None, [])
 
 
 def test_trackers_are_scored_on_what_all_have_the_best_first(told):

@@ -109,12 +109,13 @@ def test_without_data_there_are_no_pictures(place, monkeypatch):
     assert (place / "still" / "report" / "report.html").is_file()
 
 
-def test_a_comparison_is_reported_too(place, monkeypatch):
+def test_a_comparison_is_reported_too(place, monkeypatch, capsys):
     monkeypatch.setattr(canvas, "DPI", 50)
     output = place / "compared"
     folders = [str(place / "still"), f"net={place / 'net'}"]
     assert main(["compare", *folders, "--data_dir", str(place / "otb"), "--output", str(output)]) == 0
     assert main(["report", "eval", str(output), "--data_dir", str(place / "otb")]) == 0
+    assert f"{output} compares results that lie elsewhere" in capsys.readouterr().out
     page = Page((output / "report" / "report.html").read_text())
     assert any(text.startswith("Pairs") for text in page.texts)
     assert "net" in page.texts

@@ -144,6 +144,30 @@ def test_a_comparison_is_several_evaluations_and_its_tables(folder, tmp_path):
     assert [each.name for each in read_evaluations([own, tmp_path / "both"])] == ["own", "both: one", "both: two"]
 
 
+def test_other_rules_of_an_evaluation_are_a_table(folder):
+    rules = {
+        "absent_hit": {"meaning": "what if", "scores": {"op50": 0.5}},
+        "pooled": {"meaning": "all frames", "refused": "no frame counts"},
+        "odd": 3,
+    }
+    evaluations = read_evaluations([folder(conventions=rules), folder("without", tracker="other")])
+    table = eval_tables.by_other_rules(evaluations)
+    assert table.heading == ["rules", "tracker", "OP50", "what they do"]
+    assert table.rows == [
+        ["absent_hit", CONFIG, "50.0", "what if"],
+        ["pooled", CONFIG, "-", "all frames Refused: no frame counts"],
+    ]
+    assert not any(key.startswith("conventions") for key in evaluations[0].facts)
+    assert eval_tables.by_other_rules(evaluations[1:]).rows == []
+
+
+def test_long_texts_of_a_table_have_several_lines():
+    text = numbers(eval_tables.Table(["a", "b"], [["x" * 61, "1.0"], ["y" * 60, "2.0"]], []))
+    assert f"<td class=long>{'x' * 61}</td>" in text
+    assert f"<td>{'y' * 60}</td>" in text
+    assert "<td class=number>1.0</td>" in text
+
+
 def test_a_comparison_from_elsewhere_is_read_with_care(tmp_path):
     odd = {
         "notes": 3,

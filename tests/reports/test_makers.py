@@ -14,7 +14,7 @@ TRACKED = {
     "process": "a-1",
     "host": "node7",
     "started": "2026-01-02T03:04:05+00:00",
-    "commit": "c0ffee",
+    "commit": "c0ffee" * 6 + "c0ff-dirty",
     "versions": {"jax": "0.11.0"},
     "hardware": {"cpu": "A", "cores": 4, "jax_devices": ["H"] * 2},
     "command": "ostrack eval --batch 8",
@@ -36,7 +36,16 @@ def test_the_machine_that_tracked_is_named(folder):
     (maker,) = evaluations[0].makers
     assert (maker.host, maker.hardware, maker.sequences) == ("node7", "A, 4 cores; 2 x H", 5)
     eval_page.write(folder / "out", evaluations, {})
-    cells = ["net", "5", TRACKED["started"], "node7", "A, 4 cores; 2 x H", "c0ffee", "0.11.0", TRACKED["command"]]
+    cells = [
+        "net",
+        "5",
+        "2026-01-02T03:04:05",
+        "node7",
+        "A, 4 cores; 2 x H",
+        "c0ffeec0ffee-dirty",
+        "0.11.0",
+        TRACKED["command"],
+    ]
     page, text = ((folder / "out" / name).read_text() for name in ("report.html", "report.md"))
     assert "".join(f"<td>{cell}</td>" for cell in cells) in page.replace(" class=number", "")
     assert f"| {' | '.join(cells)} |" in text

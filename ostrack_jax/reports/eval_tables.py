@@ -5,6 +5,7 @@ The HTML page and the Markdown file show these tables; scores are in percent the
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 from ostrack_jax.evaluation import expected
 from ostrack_jax.evaluation.metrics import MEANING
 from ostrack_jax.evaluation.report import HEADINGS
+from ostrack_jax.reports.canvas import COLOURS, words
 from ostrack_jax.reports.comparisons import other_rules
 from ostrack_jax.reports.evaluations import Evaluation
 from ostrack_jax.reports.markup import Table
-from ostrack_jax.reports.plots import Point
+from ostrack_jax.reports.plots import Point, colours_of, label_of
 
 _SHORT = 12  # letters of a commit in a table
 OURS, THEIRS = "measured here", "the paper's"
@@ -115,12 +117,24 @@ def facts(group: Sequence[Evaluation]) -> Table:
 
 
 def speeds(group: Sequence[Evaluation]) -> tuple[str, list[Point]]:
-    """The points of the speed plot and the score they show: the main one, the paper's models beside ours."""
+    """The points of the speed plot and the score they show: the main one, the paper's models beside ours.
+
+    Ours have the colours that they have in all plots, the paper's the next ones.
+    """
     key = next((one.main for one in group if one.main), "") or next(iter(keys_of(group)), "")
     benchmark = group[0].benchmark
-    ours = [(o.name, o.fps, 100 * o.scores[key], True) for o in group if o.fps and key in o.scores]
+    colours = colours_of(group)
+    ours = [
+        Point(label_of(one), one.fps, 100 * one.scores[key], colours[one.name], True)
+        for one in group
+        if one.fps and key in one.scores
+    ]
     entries = [entry for entry in expected.of_benchmark(benchmark) if entry.fps and key in entry.scores[benchmark]]
-    theirs = [(entry.config, entry.fps or 0.0, entry.scores[benchmark][key], False) for entry in entries]
+    more = itertools.islice(itertools.cycle(COLOURS), len(group), None)
+    theirs = [
+        Point(f"{words(entry.config)} (paper)", entry.fps or 0.0, entry.scores[benchmark][key], colour, False)
+        for entry, colour in zip(entries, more, strict=False)
+    ]
     return HEADINGS.get(key, ""), ours + theirs
 
 
@@ -158,7 +172,7 @@ def _interval(one: Evaluation) -> str:
 
 def _against(one: Evaluation) -> str:
     """Each score beside what the config should reach; empty where nothing is stated."""
-    if one.whole and one.whole != len(one.sequences):
+    if one.part:
         return ""  # a part of the benchmark says nothing about the figure
     scores = {key: 100 * one.scores[key] for key in HEADINGS if key in one.scores}
     verdicts = {key: expected.verdict(one.tracker, one.benchmark, key, score) for key, score in scores.items()}

@@ -77,13 +77,18 @@ class Evaluation:
         return next((key for key in MAIN if key in self.scores), "")
 
     @property
+    def part(self) -> str:
+        """`2 of 280` where these are not all of the benchmark's sequences; else empty."""
+        return f"{len(self.sequences)} of {self.whole}" if self.whole and len(self.sequences) != self.whole else ""
+
+    @property
     def note(self) -> str:
         """What a reader must know of the row: not one-shot, not public, not the whole benchmark, failed sequences."""
         notes = [self.not_scored.split(":")[0]] if self.not_scored else []
         if self.benchmark == "got10k_test":
             notes.append(not_one_shot(self.config))
-        if self.whole and len(self.sequences) != self.whole:
-            notes.append(f"{len(self.sequences)} of {self.whole} sequences")
+        if self.part:
+            notes.append(f"{self.part} sequences")
         if self.failed:
             notes.append(f"{len(self.failed)} failed")
         return "; ".join(filter(None, notes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -24,7 +24,21 @@ TITLES = {
 }
 MOST_BARS, _MOST_ANGLES = 200, 24
 _SIZE = (5.0, 3.4)
-Point = tuple[str, float, float, bool]  # name, frames a second, score in percent, measured here
+
+
+class Point(NamedTuple):
+    """A mark of the speed plot: score in percent over frames a second."""
+
+    label: str
+    fps: float
+    percent: float
+    colour: str
+    here: bool  # measured here, else the paper's
+
+
+def label_of(one: Evaluation) -> str:
+    """Its name in a legend; a part of a benchmark says so, as its numbers are not the benchmark's."""
+    return canvas.words(one.name) + (f" ({one.part})" if one.part else "")
 
 
 def colours_of(group: Sequence[Evaluation]) -> dict[str, str]:
@@ -46,7 +60,7 @@ def curve(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes:
     for one in group:
         if key in one.curves:
             number = one.scores.get(axis.score)
-            label = canvas.words(one.name) + ("" if number is None else f"  {100 * number:.1f}")
+            label = label_of(one) + ("" if number is None else f"  {100 * number:.1f}")
             axes.plot(axis.thresholds, one.curves[key], color=colours[one.name], linewidth=1.8, label=label)
     canvas.dress(axes, TITLES[key], axis.label, theme)
     axes.set_ylim(0, 1)
@@ -79,7 +93,7 @@ def bars(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes:
         if len(group) == 1:
             axes.barh(at, values, color=colours[one.name], height=0.7)
         else:
-            axes.plot(values, at, "o", color=colours[one.name], markersize=6, label=canvas.words(one.name))
+            axes.plot(values, at, "o", color=colours[one.name], markersize=6, label=label_of(one))
     canvas.dress(axes, f"{HEADINGS[key]} of each sequence", "percent", theme)
     axes.set_yticks(range(len(shown)), [canvas.words(name, 28) for name in shown], fontsize=8)
     axes.set_ylim(-0.6, len(shown) - 0.4)
@@ -101,8 +115,7 @@ def radar(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes | None:
     for one in group:
         values = [100 * one.attributes.get(name, {}).get(key, float("nan")) for name in names]
         closed = [*values, values[0]], [*angles, angles[0]]
-        label = canvas.words(one.name)
-        axes.plot(closed[1], closed[0], color=colours_of(group)[one.name], linewidth=1.8, label=label)
+        axes.plot(closed[1], closed[0], color=colours_of(group)[one.name], linewidth=1.8, label=label_of(one))
         axes.fill(angles, values, color=colours_of(group)[one.name], alpha=0.08)
     canvas.dress(axes, "", "", theme)
     axes.set_title(f"{HEADINGS[key]} by attribute (sequences)", color=theme.words, fontsize=12, loc="left", pad=22)
@@ -119,10 +132,8 @@ def speed(points: Sequence[Point], score: str, theme: Theme) -> bytes:
     """Score over frames a second as in the paper's figure 1: measured here filled, the paper's own hollow."""
     figure = canvas.figure((_SIZE[0], _SIZE[1] + 0.2 * len(points)), theme)
     axes = figure.add_subplot()
-    for i, (name, fps, percent, here) in enumerate(points):
-        colour = COLOURS[i % len(COLOURS)]
+    for label, fps, percent, colour, here in points:
         style = {"color": colour, "markerfacecolor": colour if here else theme.ground, "markersize": 9}
-        label = canvas.words(name) + ("" if here else " (paper)")
         axes.plot([fps], [percent], "o" if here else "D", linestyle="", label=label, **style)
     canvas.dress(axes, f"{score} over speed", "frames a second (logarithmic)", theme)
     axes.set_xscale("log")

@@ -8,7 +8,8 @@ import pytest
 
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import expected
-from ostrack_jax.reports import eval_tables
+from ostrack_jax.reports import canvas, eval_tables, plots
+from ostrack_jax.reports.canvas import COLOURS
 from ostrack_jax.reports.comparisons import reports_of, tables_of
 from ostrack_jax.reports.evaluations import comparison_in, read_evaluations, trained_on
 from ostrack_jax.reports.markup import numbers
@@ -102,8 +103,9 @@ def test_the_papers_row_stands_beside_ours(folder):
     assert ["class=number" in column for column in columns[1:5]] == [False, False, True, True]
     score, points = eval_tables.speeds(read_evaluations([folder("again")]))
     assert score == "AUC"
-    assert points[0] == (CONFIG, 33.0, pytest.approx(68.5), True)
-    assert [point[3] for point in points[1:]] == [False, False]
+    assert points[0] == (CONFIG, 33.0, pytest.approx(68.5), COLOURS[0], True)
+    assert [(point.here, point.colour) for point in points[1:]] == [(False, COLOURS[1]), (False, COLOURS[2])]
+    assert points[1].label == f"{CONFIG} (paper)"
 
 
 def test_a_part_of_a_benchmark_is_not_held_against_the_figure(folder):
@@ -111,6 +113,31 @@ def test_a_part_of_a_benchmark_is_not_held_against_the_figure(folder):
     table = eval_tables.headline([one])
     assert "expected" not in table.heading
     assert table.rows[0][table.heading.index("note")] == "2 of 280 sequences"
+
+
+def test_plots_say_of_a_part_that_it_is_one_and_keep_a_trackers_colour(folder, monkeypatch):
+    whole, untimed, part = {"whole": 2, "tracker": "a"}, {"speed": {}, "tracker": "b"}, {"whole": 280, "tracker": "c"}
+    group = read_evaluations([folder("1", **whole), folder("2", **untimed), folder("3", **part)])
+    _, points = eval_tables.speeds(group)
+    assert [(p.label, p.colour) for p in points if p.here] == [("a", COLOURS[0]), ("c (2 of 280)", COLOURS[2])]
+    figures = []
+    monkeypatch.setattr(canvas, "png", lambda drawn: figures.append(drawn) or b"")
+    plots.curve(group, "success", canvas.LIGHT)
+    plots.speed(points, "AUC", canvas.LIGHT)
+    plots.bars(group, "success_auc", canvas.LIGHT)
+    curve, speed, bars = (_legend(figure) for figure in figures)
+    labels = ("a  68.5", "b  68.5", "c (2 of 280)  68.5")
+    assert curve == dict(zip(labels, COLOURS, strict=False))
+    assert list(speed.items())[:2] == [("a", COLOURS[0]), ("c (2 of 280)", COLOURS[2])]
+    assert list(bars) == ["a", "b", "c (2 of 280)"]
+
+
+def _legend(figure):
+    """The colours of its marks by their labels."""
+    (axes,) = figure.axes
+    (legend,) = figure.legends or [axes.get_legend()]
+    labels = [text.get_text() for text in legend.get_texts()]
+    return {label: mark.get_color() for label, mark in zip(labels, axes.get_lines(), strict=True)}
 
 
 def compared(**changes):

@@ -68,5 +68,6 @@ def _read(name: str, path: Path) -> Sequence:
         found.boxes_xywh,
         present & valid(found.boxes_xywh),
         flaws=found.flaws,
+        missing=found.missing if found.labels else (),
         present=present if found.labels else None,
     )

@@ -12,7 +12,7 @@ Keys of the comparison (numbers are shares in 0..1 with the keys of `metrics.MEA
 - `thresholds`: what the curves run over, see `summary.thresholds`;
 - `pairs`: `a`, `b`, `key`, `difference` (a less b), `interval` of it, sequences `won`, `lost`, `tied` by a;
 - `conventions`: the same results by other rules: by name, `meaning` and `trackers` (by name, `scores` or `refused`);
-- `notes`: what keeps the numbers from being the benchmark's own, a line each;
+- `notes`: what keeps the numbers from being the benchmark's own, a line each (`summary.notes`);
 - `bootstrap`: `samples`, `seed`, `confidence`; `commit`, `versions`, `command`, `finished` (UTC).
 """
 
@@ -102,11 +102,10 @@ def compare(
             f"{', '.join(left_out[sequences.names[0]])}"
         )
     entries = [Entry(results) for results in trackers]
-    about, unlisted = {}, 0
+    about = {}
     for i in track(shared, "reading results", console=Console(stderr=True), transient=True):
         sequence = sequences[i]
         about[sequence.name] = _about(sequence)
-        unlisted += sequence.present is None
         for entry in entries:
             entry.add(protocol, sequence)
     scores = {entry.results.name: protocol.score(entry.answers) for entry in entries}
@@ -122,7 +121,7 @@ def compare(
         "thresholds": summary.thresholds(next(iter(scores.values()))),
         "pairs": _pairs({entry.results.name: scores[entry.results.name] for entry in entries}, keys),
         "conventions": _other_rules(entries, other_rules),
-        "notes": _notes(protocol, len(shared), unlisted),
+        "notes": summary.notes(protocol, entries[0].answers),
         "bootstrap": {"samples": intervals.SAMPLES, "seed": intervals.SEED, "confidence": intervals.CONFIDENCE},
         "commit": environment.commit(),
         "versions": environment.versions(),
@@ -153,15 +152,6 @@ def _about(sequence: Sequence) -> dict[str, Any]:
         "category": sequence.category,
         "attributes": list(sequence.attributes),
     }
-
-
-def _notes(protocol: Protocol, count: int, unlisted: int) -> list[str]:
-    notes = []
-    if protocol.sequences is not None and count != protocol.sequences:
-        notes.append(f"{count} of the benchmark's {protocol.sequences} sequences")
-    if protocol.reader in ("lasot", "lasot_ext") and unlisted:
-        notes.append(f"{unlisted} sequences without the lists of absent frames, which LaSOT's own numbers rest on")
-    return notes
 
 
 def _told(entry: Entry, scores: Scores) -> dict[str, Any]:

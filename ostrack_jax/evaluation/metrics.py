@@ -70,6 +70,7 @@ class Answered:
       size_wh: width and height of the frame in pixels; None where not known.
       present: what the set's own list says of each frame (see `Sequence.present`); None without such a list.
       category: the target's class, empty without; ``attributes``: what is hard about the sequence.
+      missing: label files of the set that the sequence has not (see `Sequence.missing`).
     """
 
     name: str
@@ -80,6 +81,7 @@ class Answered:
     present: Bool[np.ndarray, " t"] | None = None
     category: str = ""
     attributes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -121,6 +121,7 @@ class Protocol:
             present,
             sequence.category,
             sequence.attributes,
+            sequence.missing,
         )
 
     def score(self, answers: list[Answered]) -> Scores:

@@ -7,7 +7,8 @@ scores, `process` that tracked it); `intervals`, `curves`, `attributes`, `catego
 `failed`); `speed` (`fps`: frames a second of a process, in `update` alone, without pictures read, first frames and
 compiling; `first_frame_seconds`: the median of `init`; `compile_seconds`, null where nothing is compiled); `made_by`;
 `config` (null for baselines); `not_scored` (why there are no scores: the ground truth is not public; else empty);
-`whole` (sequences of the whole benchmark, null where any number is right); `weights_sha256`; `commit`; `versions`;
+`whole` (sequences of the whole benchmark, null where any number is right); `notes` (what keeps the numbers from being
+the benchmark's own, a line each: `summary.notes`); `weights_sha256`; `commit`; `versions`;
 `hardware`; `command`; `finished` (UTC): of the process that wrote the report; `processes`: all that made results here,
 in this run and before, as `evaluation.processes` keeps them, in place of their sequences how many they finished,
 without what is told above.
@@ -75,6 +76,7 @@ def build(
         "scores": scores.overall,
         "not_scored": protocol.not_scored,
         "whole": protocol.sequences,
+        "notes": summary.notes(protocol, answers),
         **summary.summarize(scores, answers),
         "conventions": summary.by_other_rules(other_rules, answers),
         "sequences": {
@@ -155,8 +157,8 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     console.print(table)
     if report["not_scored"]:
         console.print(report["not_scored"], soft_wrap=True)
-    if report["whole"] not in (None, len(report["sequences"])):
-        console.print(f"[yellow]{len(report['sequences'])} of the benchmark's {report['whole']} sequences[/yellow]")
+    for note in report["notes"]:
+        console.print(f"[yellow]note[/yellow]: {escape(note)}", soft_wrap=True)
     rules = {
         name: {"meaning": rule["meaning"], "trackers": {str(report["tracker"]): rule}}
         for name, rule in report["conventions"].items()

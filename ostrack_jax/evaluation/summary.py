@@ -5,6 +5,8 @@ Keys of `summarize`, all shares in 0..1 with the keys of `metrics.MEANING`:
 - `intervals`: of each overall number, [low, high] by bootstrap over sequences (`intervals`), null where there is none;
 - `curves`: by their keys of `metrics.CURVES`, one value for each threshold of it;
 - `attributes`, `categories`: by name, `sequences` (how many) and the numbers over those alone.
+
+`notes` says what keeps them from being the benchmark's own.
 """
 
 from __future__ import annotations
@@ -12,9 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ostrack_jax.datasets.lasot import LABELS
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import conventions, intervals
 from ostrack_jax.evaluation.metrics import CURVES, Answered, Scores
+from ostrack_jax.evaluation.protocols import Protocol
+
+# The files that say which frames the scores leave out or count as absent, by reader.
+_LISTS = {"got10k": ("cover.label",), "lasot": LABELS, "lasot_ext": LABELS}
 
 
 def summarize(scores: Scores, answers: list[Answered]) -> dict[str, Any]:
@@ -25,6 +32,19 @@ def summarize(scores: Scores, answers: list[Answered]) -> dict[str, Any]:
         "attributes": _table(scores, by_attribute(answers)),
         "categories": _table(scores, by_category(answers)),
     }
+
+
+def notes(protocol: Protocol, answers: list[Answered]) -> list[str]:
+    """What keeps these answers' scores from being the benchmark's own, a line each: sequences or lists that lack."""
+    told = []
+    if protocol.sequences is not None and len(answers) != protocol.sequences:
+        told.append(f"{len(answers)} of the benchmark's {protocol.sequences} sequences")
+    lists = _LISTS.get(protocol.reader, ())
+    unlisted = sum(answer.present is None or any(name in answer.missing for name in lists) for answer in answers)
+    if lists and unlisted and not protocol.not_scored:
+        named = f"all lists of absent frames ({', '.join(lists)})"
+        told.append(f"{unlisted} sequences without {named}, which the benchmark's own numbers rest on")
+    return told
 
 
 def by_attribute(answers: Iterable[Answered]) -> dict[str, list[str]]:

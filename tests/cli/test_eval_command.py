@@ -54,6 +54,37 @@ def test_every_benchmark_by_its_name(tmp_path, capsys, name):
         assert all(value > 0.95 for value in told["scores"].values()), told["scores"]
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "named"),
+    [
+        ("lasot", "cat/cat-1/out_of_view.txt", "full_occlusion.txt, out_of_view.txt"),
+        ("lasot_ext", "atv/atv-1/full_occlusion.txt", "full_occlusion.txt, out_of_view.txt"),
+        ("got10k_val", "val/a/cover.label", "cover.label"),
+    ],
+)
+def test_lists_of_absent_frames_that_lack_are_told(tmp_path, capsys, name, file, named):
+    def score(output):
+        words = ("--tracker", "still", "--benchmark", name, "--data_dir", str(folder), "--output", str(output))
+        assert main(["eval", *words]) == 0, capsys.readouterr().err
+        return capsys.readouterr().out, json.loads((output / "report.json").read_text())["notes"]
+
+    folder = tmp_path / "set"
+    if name == "got10k_val":
+        layouts.got10k(folder / "val", labels=True)
+    else:
+        layouts.BENCHMARKS[name](folder)
+    out, notes = score(tmp_path / "whole")
+    assert len(notes) == 1
+    assert f"note: {notes[0]}\n" in out
+    assert "of the benchmark's" in notes[0]
+    (folder / file).unlink()
+    out, (_, lacking) = score(tmp_path / "lacking")
+    assert lacking == (
+        f"1 sequences without all lists of absent frames ({named}), which the benchmark's own numbers rest on"
+    )
+    assert f"note: {lacking}\n" in out
+
+
 def one_line(done, *words):
     status, _, err = done
     assert status == 2, err

@@ -179,7 +179,7 @@ def test_lasot_without_its_lists_is_told(folders):
     told = comparison.compare(
         protocols.find("lasot"), open_boxes_only(folders / "truth"), [open_results(str(folders / "good"))]
     )
-    assert told["notes"][1].startswith("4 sequences without the lists of absent frames")
+    assert told["notes"][1].startswith("4 sequences without all lists of absent frames")
 
 
 def test_mistakes_are_told(folders, tmp_path):

@@ -18,8 +18,8 @@ from ostrack_jax.evaluation import processes, protocols, report, runner
 from ostrack_jax.evaluation.results import Result
 
 KEYS = [
-    *("benchmark", "tracker", "scores", "not_scored", "whole", "intervals", "curves", "attributes", "categories"),
-    "conventions",
+    *("benchmark", "tracker", "scores", "not_scored", "whole", "notes", "intervals", "curves", "attributes"),
+    *("categories", "conventions"),
     *("sequences", "failed", "counts", "speed", "made_by", "config", "weights_sha256", "commit", "versions"),
     *("hardware", "command", "finished", "processes"),
 ]

@@ -96,7 +96,7 @@ def _sequences(flags: absl_flags.FlagValues, protocol: Protocol) -> LazySequence
     if flags.truth is None:
         sequences = protocol.open(data_dir)
     else:
-        sequences = attributes.by_table(open_boxes_only(Path(flags.truth)), protocol.reader)
+        sequences = attributes.by_table(open_boxes_only(Path(flags.truth)), protocol.reader, protocol.part)
     if flags.attributes is not None:
         sequences = attributes.by_files(sequences, Path(flags.attributes), protocol.reader)
     sequences = sequences if flags.sequences is None else sequences.select(dict.fromkeys(flags.sequences))

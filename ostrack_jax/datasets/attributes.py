@@ -15,8 +15,9 @@ from ostrack_jax.datasets.annotations import read_labels
 from ostrack_jax.datasets.frames import list_folder
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.matching import ByName
-from ostrack_jax.datasets.published import ATTRIBUTES, Row, read_table
+from ostrack_jax.datasets.published import ATTRIBUTES, Row
 from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.datasets.tables import rows_of
 from ostrack_jax.errors import UserError
 
 # Columns of the attribute files, by reader.
@@ -27,16 +28,14 @@ COLUMNS = {
     "otb": ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR"),
     "uav": ("SV", "ARC", "LR", "FM", "FOC", "POC", "OV", "BC", "IV", "VC", "CM", "SOB"),
 }
-# Published tables with classes (and OTB's and NFS's attributes), by reader.
-TABLES = {"nfs": "nfs", "otb": "otb100", "uav": "uav123"}
 
 
-def by_table(sequences: LazySequences, reader: str) -> LazySequences:
-    """The same sequences with the class and the attributes that the published table of the set has, where it has one.
+def by_table(sequences: LazySequences, reader: str, part: str = "") -> LazySequences:
+    """The same sequences with the class and the attributes that the published table of the set's part has, if any.
 
     For sequences that a reader knows by their boxes alone; LaSOT's class is in the sequence's name.
     """
-    rows = ByName([(row.name, row) for row in read_table(TABLES[reader])] if reader in TABLES else [])
+    rows = ByName([(row.name, row) for row in rows_of(reader, part)])
 
     def build(sequence: Sequence, key: Row | None) -> Sequence:
         if key is not None:

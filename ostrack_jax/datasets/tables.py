@@ -1,4 +1,4 @@
-"""Sequences as a published table has them. Enters: names or rows, what lies on disk. Leaves: those that are there.
+"""Sequences as a published table has them. Enters: a set, what lies on disk. Leaves: rows that are there.
 
 Numbers in a table are those in the pictures' file names, whatever the number of digits.
 """
@@ -10,11 +10,29 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from ostrack_jax.datasets.published import Row, read_table
 from ostrack_jax.errors import UserError
+
+# The published table of a set, by reader.
+TABLES = {"nfs": "nfs", "otb": "otb100", "uav": "uav123"}
+# UAV20L's sequences: whole videos of UAV123.
+UAV20L = (
+    *("bike1", "bird1", "car1", "car3", "car6", "car8", "car9", "car16", "group1", "group2", "group3"),
+    *("person2", "person4", "person5", "person7", "person14", "person17", "person19", "person20", "uav1"),
+)
 
 _log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
+
+
+def rows_of(reader: str, part: str = "") -> list[Row]:
+    """The sequences of a reader's set, or of its ``part`` where that has others (uav20l); none without a table."""
+    rows = read_table(TABLES[reader]) if reader in TABLES else []
+    if part != "uav20l":
+        return rows
+    ends = {row.video: row for row in rows}  # the last piece of each
+    return [Row(name, name, 1, ends[name].last, ends[name].category) for name in UAV20L]
 
 
 def there(what: str, folder: Path, listed: Iterable[Item], is_there: Callable[[Item], bool], shape: str) -> list[Item]:

@@ -14,18 +14,14 @@ from ostrack_jax.datasets.annotations import read_annotation, valid
 from ostrack_jax.datasets.attributes import COLUMNS, read_flags
 from ostrack_jax.datasets.frames import PictureFrames, list_pictures
 from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.published import Row, read_table
+from ostrack_jax.datasets.published import Row
 from ostrack_jax.datasets.sequence import Sequence
-from ostrack_jax.datasets.tables import between, there
+from ostrack_jax.datasets.tables import between, rows_of, there
 from ostrack_jax.errors import unknown
 
 ANNOTATIONS = {"uav123": "anno/UAV123", "uav20l": "anno/UAV20L"}
 VIDEOS = "data_seq/UAV123"
 SHAPE = f"{VIDEOS}/bike1/000001.jpg .. and {ANNOTATIONS['uav123']}/bike1.txt"
-LONG = (
-    *("bike1", "bird1", "car1", "car3", "car6", "car8", "car9", "car16", "group1", "group2", "group3"),
-    *("person2", "person4", "person5", "person7", "person14", "person17", "person19", "person20", "uav1"),
-)
 
 
 def open_uav(folder: Path, part: str = "uav123") -> LazySequences:
@@ -45,17 +41,8 @@ def open_uav(folder: Path, part: str = "uav123") -> LazySequences:
     def is_there(row: Row) -> bool:
         return (root / VIDEOS / row.video).is_dir()
 
-    rows = there(part, folder, rows_of(part), is_there, SHAPE)
+    rows = there(part, folder, rows_of("uav", part), is_there, SHAPE)
     return LazySequences({row.name: row for row in rows}, functools.partial(_read, root, part))
-
-
-def rows_of(part: str) -> list[Row]:
-    """The table of a part."""
-    rows = read_table("uav123")
-    if part == "uav123":
-        return rows
-    ends = {row.video: row for row in rows}  # the last piece of each
-    return [Row(name, name, 1, ends[name].last, ends[name].category) for name in LONG]
 
 
 def _read(root: Path, part: str, name: str, row: Row) -> Sequence:

@@ -43,6 +43,16 @@ def test_two_trackers_against_truth_without_pictures(compare, folders):
     assert list(json.loads((folders / "out/comparison.json").read_text())["sequences"]) == ["Bird1"]
 
 
+def test_classes_are_those_of_the_benchmarks_part(compare, folders):
+    for tracker in ("truth", "a"):
+        (folders / tracker / "car16.txt").write_text("50,50,20,20\n" * 5)
+    words = ("a", "--truth", "truth", "--sequences", "car16")
+    assert compare("--benchmark", "uav20l", *words)[0] == 0
+    assert json.loads((folders / "out/comparison.json").read_text())["trackers"]["a"]["categories"]["car"]
+    assert compare("--benchmark", "uav123", *words)[0] == 0
+    assert json.loads((folders / "out/comparison.json").read_text())["trackers"]["a"]["categories"] == {}
+
+
 def test_the_benchmark_may_be_that_of_our_results(compare, folders):
     (folders / "a/run.json").write_text('{"benchmark": "otb100"}')
     assert compare("a", "b", "--truth", "truth")[0] == 0

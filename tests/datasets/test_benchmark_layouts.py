@@ -11,8 +11,9 @@ import pytest
 from ostrack_jax.datasets.lasot import open_lasot_ext
 from ostrack_jax.datasets.nested import open_itb, open_tnl2k
 from ostrack_jax.datasets.nfs import open_nfs
+from ostrack_jax.datasets.tables import rows_of
 from ostrack_jax.datasets.tc128 import open_tc128
-from ostrack_jax.datasets.uav import open_uav, rows_of
+from ostrack_jax.datasets.uav import open_uav
 from ostrack_jax.datasets.vot import open_vot
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.protocols import find
@@ -89,7 +90,7 @@ def test_uav123_cuts_a_video_into_sequences(tmp_path):
 
 
 def test_uav20l_has_the_published_totals():
-    rows = rows_of("uav20l")
+    rows = rows_of("uav", "uav20l")
     assert len(rows) == 20
     assert sum(row.last for row in rows) == 58_670  # the paper's
     assert {row.first for row in rows} == {1}

@@ -6,6 +6,7 @@ import pytest
 
 from ostrack_jax.datasets import attributes
 from ostrack_jax.datasets.boxes_only import open_boxes_only
+from ostrack_jax.datasets.tables import rows_of
 from ostrack_jax.errors import UserError
 
 
@@ -53,6 +54,20 @@ def test_the_published_table_tells_class_and_attributes(otb):
     assert "low resolution" in biker.attributes
     assert human.category == "person"
     assert (mine.category, mine.attributes) == ("", ())
+
+
+def test_each_part_of_uav_has_its_own_sequences(tmp_path):
+    names = sorted(row.name for row in rows_of("uav", "uav20l"))
+    assert len(names) == 20
+    for name in (*names, "car16_1"):
+        (tmp_path / f"{name}.txt").write_text("1,2,3,4\n")
+    classes = {one.name: one.category for one in attributes.by_table(open_boxes_only(tmp_path), "uav", "uav20l")}
+    assert classes["car16"] == classes["car3"] == "car"
+    assert (classes["group2"], classes["bird1"], classes["uav1"]) == ("person", "bird", "aircraft")
+    assert all(classes[name] for name in names)
+    assert classes["car16_1"] == ""  # of UAV123 alone
+    classes = {one.name: one.category for one in attributes.by_table(open_boxes_only(tmp_path), "uav", "uav123")}
+    assert (classes["car16_1"], classes["car16"]) == ("car", "")
 
 
 def test_files_of_zeros_and_ones(otb, tmp_path):

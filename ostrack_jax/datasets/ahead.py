@@ -6,17 +6,18 @@ Threads decode, since OpenCV and FFmpeg work beside Python. At most `ahead` fram
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from ostrack_jax.datasets.frames import Picture, StoredFrames
+from ostrack_jax.datasets.frames import OpenFrames, Picture, StoredFrames, close_frames
 from ostrack_jax.datasets.sequence import Frames
 
 AHEAD = 2
 
 
 def read_ahead(frames: Frames, workers: int = 1, ahead: int = AHEAD) -> Iterator[Picture]:
-    """Every frame in order; the first ones are begun at once. Close it (or use it up) to end its threads.
+    """Every frame in order; the first ones are begun at once. Close it (or use it up) to end its threads; it closes a
+    video's file.
 
     Args:
       frames: of one sequence. Pictures stored one by one are decoded by several threads; a video, whose frames follow
@@ -39,14 +40,18 @@ def read_ahead(frames: Frames, workers: int = 1, ahead: int = AHEAD) -> Iterator
 
     for _ in range(max(ahead, threads)):
         begin_next()
-    return _in_order(pool, waiting, begin_next)
+    return _in_order(frames, pool, waiting, begin_next)
 
 
-def _in_order(pool: ThreadPoolExecutor, waiting: deque[Future[Picture]], begin_next) -> Iterator[Picture]:
+def _in_order(
+    frames: Frames, pool: ThreadPoolExecutor, waiting: deque[Future[Picture]], begin_next: Callable[[], None]
+) -> Iterator[Picture]:
     try:
         while waiting:
             frame = waiting.popleft().result()
             begin_next()
             yield frame
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # A file is not closed while a thread decodes from it.
+        pool.shutdown(wait=isinstance(frames, OpenFrames), cancel_futures=True)
+        close_frames(frames)

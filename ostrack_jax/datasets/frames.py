@@ -62,6 +62,21 @@ class StoredFrames(Frames, Protocol):
         ...
 
 
+@runtime_checkable
+class OpenFrames(Frames, Protocol):
+    """Frames that keep a file open between one and the next."""
+
+    def close(self) -> None:
+        """Close it; the next frame that is asked for opens it again."""
+        ...
+
+
+def close_frames(frames: Frames) -> None:
+    """Close what ``frames`` keep open, of whatever kind they are."""
+    if isinstance(frames, OpenFrames):
+        frames.close()
+
+
 class PictureFrames:
     """Files of single pictures, in the order given."""
 

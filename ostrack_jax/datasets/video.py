@@ -45,10 +45,10 @@ class VideoFrames:
             if index != self._shown:
                 self._decode(index)
         except av.error.FFmpegError as e:
-            self._close()
+            self.close()
             raise UserError(f"cannot decode frame {index} of the video {self._path}: {e.strerror}") from e
         if index != self._shown:
-            self._close()
+            self.close()
             raise UserError(f"cannot decode frame {index} of the video {self._path}: the pictures end before it")
         return self._frame.to_ndarray(format="rgb24")
 
@@ -65,7 +65,8 @@ class VideoFrames:
         self._frame: Any = None
         self._shown = -1  # the index of _frame
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the file; the next frame that is asked for opens it again."""
         if self._container is not None:
             self._container.close()
         self._forget()
@@ -120,7 +121,7 @@ class VideoFrames:
     def _restart(self, index: int) -> None:
         jump = bool(self._times) and index > _REACH
         if self._container is None or not jump:
-            self._close()
+            self.close()
             self._container = self._open()
         if jump:
             stream = self._container.streams.video[0]

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 
 from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.boxes_only import NoPictures
+from ostrack_jax.datasets.frames import close_frames
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.packed import is_packed
 from ostrack_jax.datasets.paths import named_folder
@@ -109,6 +110,7 @@ class Protocol:
         if size is None and not isinstance(sequence.frames, NoPictures):
             height, width = sequence.frames[0].shape[:2]
             size = (width, height)
+            close_frames(sequence.frames)
         present = sequence.present
         if present is None and sequence.cover is not None:
             present = sequence.cover > 0

@@ -113,3 +113,12 @@ def test_a_file_cut_short_gives_what_it_holds(tmp_path, name):
         assert _level(frames[i]) == pytest.approx(i, abs=1.5)
     with contextlib.suppress(UserError):  # the last packet is there, but not always whole
         frames[len(frames) - 1]
+
+
+def test_a_closed_video_opens_again(tmp_path):
+    write_video(tmp_path / "a.mp4")
+    frames = VideoFrames(tmp_path / "a.mp4")
+    seventh = frames[7]
+    for _ in range(2):
+        frames.close()
+    np.testing.assert_array_equal(frames[7], seventh)

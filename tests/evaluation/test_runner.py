@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -284,6 +286,45 @@ def test_an_interrupt_ends_it_though_threads_wait_for_pictures(tmp_path, evaluat
         evaluate(oracles(), listed(*three))
     timer.join()
     assert list((tmp_path / "out/.claims").iterdir()) == []
+
+
+def test_no_video_stays_open(tmp_path, evaluate, oracles, sequence, listed):
+    import dataclasses
+
+    from ostrack_jax.datasets.video import VideoFrames
+    from ostrack_jax.tracking.video import write_video
+
+    class Blind(oracles):  # the codec changes the boxes in the first pixels
+        def start(self, slot, frame, box_xywh):
+            pass
+
+        def move(self):
+            frames, self.frames = self.frames, {}
+            return {slot: Track(np.ones(4), 0.5) for slot in frames}
+
+    class Cut(VideoFrames):
+        def __getitem__(self, frame):
+            if frame == 3:
+                raise UserError("the pictures end before it")
+            return super().__getitem__(frame)
+
+    made = [sequence(name, 6) for name in ("a", "b", "c", "d", "cut")]
+    videos = [tmp_path / f"{one.name}.mp4" for one in made]
+    for one, video in zip(made, videos, strict=True):
+        write_video(video, list(one.frames))
+    frames = [(Cut if one.name == "cut" else VideoFrames)(video) for one, video in zip(made, videos, strict=True)]
+    unsized = [dataclasses.replace(one, frames=f, size_wh=None) for one, f in zip(made, frames, strict=True)]
+    for state in ("done", "skipped"):
+        told = states(evaluate(Blind(), listed(*unsized), "folder"))
+        assert told == {**dict.fromkeys("abcd", state), "cut": "failed"}
+        assert not {Path(os.readlink(fd)).name for fd in _open_files()} & {video.name for video in videos}
+
+
+def _open_files():
+    place = Path("/proc/self/fd")
+    if not place.is_dir():
+        pytest.skip("this system has no list of open files")
+    return [fd for fd in place.iterdir() if fd.is_symlink()]
 
 
 def test_one_of_many_fails_alone(evaluate, oracles, sequence, listed):

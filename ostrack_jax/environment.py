@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
@@ -41,15 +42,29 @@ def hardware() -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit of the checkout this package lies in, with `-dirty` where files differ; None outside of one."""
+    """The commit of the checkout this package lies in, with `-dirty` where files differ; None where nothing tells.
+
+    Outside of a checkout the one that pip has installed it from, where that was a repository (PEP 610).
+    """
     root = Path(__file__).parents[1]
     if not (root / ".git").exists():
-        return None
+        return _installed_from(root)
     try:
         head = _git(root, "rev-parse", "HEAD")
         return head + "-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else head
     except (OSError, subprocess.SubprocessError):  # no git, or a checkout that it does not trust
         return None
+
+
+def _installed_from(root: Path) -> str | None:
+    try:
+        installed = importlib.metadata.distribution("ostrack-jax")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    told = installed.read_text("direct_url.json")
+    if told is None or Path(str(installed.locate_file(""))).resolve() != root.resolve():
+        return None  # from a wheel, or another copy than this one
+    return json.loads(told).get("vcs_info", {}).get("commit_id")
 
 
 def _git(root: Path, *words: str) -> str:

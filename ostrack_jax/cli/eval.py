@@ -51,6 +51,8 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_integer("batch", 1, text, lower_bound=1, upper_bound=1024, flag_values=flags)
     text = "show how the same results score by these rules too, as a,b; all: by every one (docs/scores.md)"
     absl_flags.DEFINE_list("convention", [], text, flag_values=flags)
+    text = "a folder of NAME.txt with a 0 or 1 for each attribute of the benchmark (OTB, LaSOT, UAV123)"
+    absl_flags.DEFINE_string("attributes", None, text, flag_values=flags)
     trackers.define(flags)
 
 
@@ -58,11 +60,14 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Track, score, report; 1 where a sequence failed."""
     from rich.console import Console
 
+    from ostrack_jax.datasets import attributes
     from ostrack_jax.evaluation import conventions, protocols, report
 
     conventions.choose(flags.convention)  # a wrong name is told before the work
     protocol = protocols.find(flags.benchmark)
     sequences = protocol.open(None if flags.data_dir is None else Path(flags.data_dir))
+    if flags.attributes is not None:
+        sequences = attributes.by_files(sequences, Path(flags.attributes), protocol.reader)
     if flags.sequences is not None:
         sequences = sequences.select(dict.fromkeys(flags.sequences))
     if not len(sequences):

@@ -107,6 +107,26 @@ def test_a_baseline_is_scored_and_its_files_lie_there(evaluate, tmp_path):
     assert "2 skipped" in evaluate("--tracker", "still")[1]
 
 
+def test_attributes_from_the_files_of_the_set(evaluate, tmp_path):
+    folder = tmp_path / "attributes"
+    folder.mkdir()
+    (folder / "Fast.txt").write_text("0,0,0,0,0,0,1,0,0,0,1\n")
+    (folder / "slow.txt").write_text("0,0,0,0,0,0,0,0,0,0,1\n")
+    status, _, err = evaluate("--tracker", "still", "--attributes", str(folder))
+    assert status == 0, err
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert list(report["attributes"]) == ["fast motion", "low resolution"]
+    assert report["attributes"]["fast motion"]["success_auc"] == report["sequences"]["Fast"]["success_auc"]
+    assert report["attributes"]["low resolution"]["sequences"] == 2
+    (folder / "Fast.txt").write_text("0,1\n")
+    status, out, _ = evaluate("--tracker", "still", "--attributes", str(folder))
+    assert status == 1
+    assert "failed Fast: " in out
+    assert "Fast.txt: expected 11 times 0 or 1" in out
+    one_line(evaluate("--tracker", "still", "--attributes", str(tmp_path / "otb")), "no attributes of these sequences")
+    one_line(evaluate("--tracker", "still", "--attributes", str(tmp_path / "gone")), "gone")
+
+
 def test_some_sequences_alone(evaluate, tmp_path):
     status, out, _ = evaluate("--tracker", "still", "--sequences", "Fast")
     assert status == 0

@@ -21,7 +21,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ COMPARISON_FILE = "comparison.json"
 _MADE_WITH = ("weights_sha256", "config", "processes")  # taken from the folder's own report
 # The number that trackers are ordered by, the first of these that there is.
 HEADLINES = ("ao", "success_auc")
+_MOST_TOLD = 20  # bad files in one message
 
 
 @dataclass(eq=False)
@@ -89,7 +90,8 @@ def compare(
       command: as the user typed it.
 
     Raises:
-      UserError: no sequence that all have; results that are broken, or that the benchmark's rules refuse.
+      UserError: no sequence that all have; results that are broken, or that the benchmark's rules refuse: all that are,
+        in one message.
     """
     if protocol.not_scored:
         raise UserError(f"{protocol.name} is {protocol.not_scored}")
@@ -102,13 +104,8 @@ def compare(
             f"{', '.join(left_out[sequences.names[0]])}"
         )
     entries = [Entry(results) for results in trackers]
-    about = {}
-    for i in track(shared, "reading results", console=Console(stderr=True), transient=True):
-        sequence = sequences[i]
-        about[sequence.name] = _about(sequence)
-        for entry in entries:
-            entry.add(protocol, sequence)
-    scores = {entry.results.name: protocol.score(entry.answers) for entry in entries}
+    about = _read(protocol, sequences, shared, entries)
+    scores = _score(protocol, entries)
     keys = sorted(next(iter(scores.values())).overall, key=lambda key: key not in HEADLINES)
     entries.sort(key=lambda entry: -scores[entry.results.name].overall[keys[0]])
     told = {
@@ -139,11 +136,69 @@ def write(folder: Path, told: Mapping[str, Any]) -> Path:
 
 
 def _left_out(reader: str, sequences: LazySequences, trackers: list[RawResults]) -> dict[str, list[str]]:
-    lacking = {
-        name: [tracker.name for tracker in trackers if tracker.boxes.find(name, reader) is None]
-        for name in sequences.names
-    }
-    return {name: missing for name, missing in lacking.items() if missing}
+    lacking: dict[str, list[str]] = {}
+    problems = []
+    for name in sequences.names:
+        for tracker in trackers:
+            try:
+                if tracker.boxes.find(name, reader) is None:
+                    lacking.setdefault(name, []).append(tracker.name)
+            except UserError as e:
+                problems.append(str(e))
+    _refuse(problems)
+    return lacking
+
+
+def _read(
+    protocol: Protocol, sequences: LazySequences, shared: list[int], entries: list[Entry]
+) -> dict[str, dict[str, Any]]:
+    """Fill the entries with the answers to the ``shared`` sequences; what is told of these, by name."""
+    about, problems = {}, []
+    for i in track(shared, "reading results", console=Console(stderr=True), transient=True):
+        try:
+            sequence = sequences[i]
+        except UserError as e:
+            problems.append(str(e))
+            continue
+        about[sequence.name] = _about(sequence)
+        for entry in entries:
+            try:
+                entry.add(protocol, sequence)
+            except UserError as e:
+                problems.append(str(e))
+    _refuse(problems)
+    return about
+
+
+def _score(protocol: Protocol, entries: list[Entry]) -> dict[str, Scores]:
+    """By tracker; where the rules refuse one answer, each is looked at alone, to tell them all."""
+    scores, problems = {}, []
+    for entry in entries:
+        try:
+            scores[entry.results.name] = protocol.score(entry.answers)
+        except UserError as e:
+            refusals = list(_refusals(protocol, entry.answers)) or [str(e)]
+            problems += [f"{entry.results.name}: {refusal}" for refusal in refusals]
+    _refuse(problems)
+    return scores
+
+
+def _refusals(protocol: Protocol, answers: list[Answered]) -> Iterator[str]:
+    for answer in answers:
+        try:
+            protocol.score([answer])
+        except UserError as e:
+            yield str(e)
+
+
+def _refuse(problems: list[str]) -> None:
+    """A `UserError` that tells all of them, where there are some."""
+    different = list(dict.fromkeys(problems))
+    if len(different) == 1:
+        raise UserError(different[0])
+    if different:
+        more = f"; and {len(different) - _MOST_TOLD} more" if len(different) > _MOST_TOLD else ""
+        raise UserError(f"{len(different)} results cannot be compared: {'; '.join(different[:_MOST_TOLD])}{more}")
 
 
 def _about(sequence: Sequence) -> dict[str, Any]:

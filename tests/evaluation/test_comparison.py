@@ -195,6 +195,46 @@ def test_mistakes_are_told(folders, tmp_path):
         comparison.compare(protocols.find("otb100"), truth, [good, open_results(str(tmp_path / "other"))])
 
 
+def test_all_bad_results_are_told_at_once(folders):
+    truth, trackers = open_boxes_only(folders / "truth"), [open_results(str(folders / n)) for n in ("good", "poor")]
+
+    def refusal():
+        with pytest.raises(UserError) as raised:
+            comparison.compare(protocols.find("otb100"), truth, trackers)
+        assert "\n" not in str(raised.value)
+        return str(raised.value)
+
+    (folders / "good/biker.txt").write_text("50,50,-3,20\n" * 10)
+    assert refusal().startswith("good: sequence Biker: the result's box of frame 0 is [50.0, 50.0, -3.0, 20.0]")
+    (folders / "poor/bird1.txt").write_text("nan,50,20,20\n" * 10)
+    assert refusal().startswith("2 results cannot be compared: good: sequence Biker: ")
+    assert "; poor: sequence Bird1: the result's box of frame 0 is [nan" in refusal()
+    (folders / "good/bird1.txt").write_text("no boxes\n")
+    (folders / "poor/car1.txt").write_text("1,2\n")
+    assert refusal().startswith("2 results cannot be compared: ")  # what cannot be read comes first
+    assert "bird1.txt line 1" in refusal()
+    assert "car1.txt line 1" in refusal()
+    for name in ("again", "more"):
+        (folders / "good" / name).mkdir()
+        for sequence in ("car1", "biker"):
+            (folders / "good" / name / f"{sequence}.txt").write_text("1,2,3,4\n")
+    trackers[0] = open_results(str(folders / "good"))
+    assert refusal().startswith("2 results cannot be compared: two fit sequence Biker: ")
+    assert "; two fit sequence Car1: " in refusal()
+
+
+def test_of_many_bad_results_some_are_named(tmp_path):
+    for tracker in ("truth", "bad"):
+        for i in range(30):
+            path = tmp_path / tracker / f"s{i:02d}.txt"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("1,2,3,4\n" if tracker == "truth" else "1\n")
+    with pytest.raises(UserError, match=r"^30 results cannot be compared: .*s19.txt line 1.*; and 10 more$"):
+        comparison.compare(
+            protocols.find("otb"), open_boxes_only(tmp_path / "truth"), [open_results(str(tmp_path / "bad"))]
+        )
+
+
 @pytest.mark.data
 def test_published_figures_of_otb100_come_out_of_raw_files(shared_data):
     """ATOM 66.7 and 87.9, SiamBAN 69.6 and 91.0 (success AUC and precision as their authors published them)."""

@@ -89,6 +89,7 @@ def _benchmark(wanted: str | None, trackers: list[RawResults]) -> str:
 def _sequences(flags: absl_flags.FlagValues, protocol: Protocol) -> LazySequences:
     from ostrack_jax.datasets import attributes
     from ostrack_jax.datasets.boxes_only import open_boxes_only
+    from ostrack_jax.datasets.matching import of_set
 
     if flags.truth is not None and flags.data_dir is not None:
         raise UserError("--truth and --data_dir: expected one of them")
@@ -96,7 +97,9 @@ def _sequences(flags: absl_flags.FlagValues, protocol: Protocol) -> LazySequence
     if flags.truth is None:
         sequences = protocol.open(data_dir)
     else:
-        sequences = attributes.by_table(open_boxes_only(Path(flags.truth)), protocol.reader, protocol.part)
+        sequences = open_boxes_only(Path(flags.truth))
+        sequences = sequences.select(of_set(sequences.names, protocol.reader))
+        sequences = attributes.by_table(sequences, protocol.reader, protocol.part)
     if flags.attributes is not None:
         sequences = attributes.by_files(sequences, Path(flags.attributes), protocol.reader)
     sequences = sequences if flags.sequences is None else sequences.select(dict.fromkeys(flags.sequences))

@@ -32,6 +32,14 @@ def part_prefix(name: str) -> tuple[str, str]:
     return (found[1].casefold(), name[found.end() :]) if found else ("", name)
 
 
+def of_set(names: Iterable[str], reader: str) -> list[str]:
+    """Of the names in a folder that may hold several sets those of ``reader``'s; all where none can be told to be."""
+    every = list(names)
+    own = [name for name in every if part_prefix(name)[0] == PREFIXES.get(reader)]
+    bare = [name for name in every if not part_prefix(name)[0]] if reader in PREFIXES else []
+    return own or bare or every
+
+
 def _without_prefix(name: str) -> str:
     return _separators(part_prefix(name)[1])
 

@@ -53,6 +53,20 @@ def test_classes_are_those_of_the_benchmarks_part(compare, folders):
     assert json.loads((folders / "out/comparison.json").read_text())["trackers"]["a"]["categories"] == {}
 
 
+def test_truth_of_several_sets_in_one_folder(compare, folders):
+    """OTB's Car2 is no sequence of UAV123, whose car2 lies beside it under its prefix, in truth and results alike."""
+    for name, left in (("Car2", 10), ("uav_car2", 90)):
+        for tracker in ("truth", "a"):
+            (folders / tracker / f"{name}.txt").write_text(f"{left},50,20,20\n" * 5)
+    for benchmark, names in (("uav123", ["uav_car2"]), ("otb100", ["Biker", "Bird1", "Car2"])):
+        status, _, err = compare("a", "--benchmark", benchmark, "--truth", "truth")
+        assert status == 0, err
+        told = json.loads((folders / "out/comparison.json").read_text())
+        assert list(told["sequences"]) == names
+        assert told["trackers"]["a"]["sequences"][names[-1]]["success_auc"] == pytest.approx(20 / 21)
+    assert told["sequences"]["Car2"]["category"] == "car"
+
+
 def test_the_benchmark_may_be_that_of_our_results(compare, folders):
     (folders / "a/run.json").write_text('{"benchmark": "otb100"}')
     assert compare("a", "b", "--truth", "truth")[0] == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ostrack_jax.datasets.matching import ByName
+from ostrack_jax.datasets.matching import ByName, of_set
 from ostrack_jax.errors import UserError
 
 
@@ -68,3 +68,11 @@ def test_a_set_never_gets_anothers_file():
 def test_two_of_a_set_that_fit_are_told():
     with pytest.raises(UserError, match="two fit sequence car2: uav_Car2 and UAV-CAR2"):
         ByName([(word, word) for word in ("uav_Car2", "UAV-CAR2", "car2")]).find("car2", "uav")
+
+
+def test_a_set_has_its_own_of_the_names_in_a_folder():
+    assert of_set(SHARED, "otb") == ["Dog", "Car2", "Basketball"]
+    assert of_set(SHARED, "uav") == ["uav_car2", "uav_bike1"]
+    assert of_set(("car2", "nfs_dog"), "uav") == ["car2"]
+    assert of_set(SHARED, "lasot") == list(SHARED)
+    assert of_set(("nfs_dog",), "uav") == ["nfs_dog"]  # nothing to tell by: it has no results, which is told

@@ -109,6 +109,7 @@ def score(
         "config": chosen.config,
         "compile_seconds": chosen.compile_seconds,
     }
+    processes.read_all(output)  # a record that is none is told before the work
     outcomes = runner.evaluate(chosen.tracker, protocol, sequences, output, chosen.made_by, about=about)
     told = report.build(
         protocol,

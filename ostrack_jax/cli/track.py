@@ -1,7 +1,8 @@
 """Follow one object through a video or a folder of pictures, and write a video with its box and score.
 
 The box is the object's in the first frame: left, top, width, height in pixels. Boxes and scores go to a text file
-beside the video, of the same name: a line x,y,w,h,score per frame. Needs no display.
+beside the video, of the same name: a line x,y,w,h,score per frame; where it ends early, to NAME.part.txt. Needs no
+display.
 
 Example:
   ostrack track street.mp4 --box 312,140,48,96 --checkpoint weights/256 --output tracked.mp4
@@ -10,8 +11,9 @@ Example:
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +47,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 
     source, output = Path(arguments[0]), Path(flags.output)
     frames = open_frames(source)
-    text = output.with_suffix(".txt")
+    text, partial = output.with_suffix(".txt"), output.with_suffix(".part.txt")
     for path in (output, text):
         if path.exists() and path.resolve() == source.resolve():
             raise UserError(f"--output {output} would overwrite the input {source}: give another name")
@@ -54,8 +56,15 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     tracker = trackers.choose(flags).tracker
     lines: list[str] = []
     began = time.perf_counter()
-    count = video.write_video(output, _annotated(tracker, frames, box, lines), rate)
-    write_text(text, "".join(lines))
+    count = 0
+    try:
+        with contextlib.closing(_annotated(tracker, frames, box, lines)) as pictures:
+            count = video.write_video(output, pictures, rate)
+    finally:  # a frame that cannot be read, or Ctrl-C: what was tracked until then stays
+        if lines:
+            write_text(text if count else partial, "".join(lines))
+        if lines and not count:
+            print(f"{partial}: boxes and scores of the {len(lines)} frames before it ended")
     print(f"{output}: {count} frames, {count / (time.perf_counter() - began):.1f} a second; boxes and scores: {text}")
 
 
@@ -88,14 +97,17 @@ def read_box(text: str, shape: tuple[int, ...]) -> np.ndarray:
     return box
 
 
-def _annotated(tracker: TrackerLike, frames: Frames, box: np.ndarray, lines: list[str]) -> Iterator[np.ndarray]:
+def _annotated(
+    tracker: TrackerLike, frames: Frames, box: np.ndarray, lines: list[str]
+) -> Generator[np.ndarray, None, None]:
     """Each frame with its box drawn; a line of text for each goes to ``lines``."""
     from rich.console import Console
-    from rich.progress import track as with_progress
+    from rich.progress import Progress
 
     from ostrack_jax.tracking import video
 
-    steps = with_progress(range(len(frames)), "frames", console=Console(stderr=True))
-    for frame, track in video.follow(tracker, (frames[i] for i in steps), box):
-        lines.append(",".join(f"{value:.4f}" for value in (*track.box_xywh, track.score)) + "\n")
-        yield video.annotate(frame, track)
+    with Progress(console=Console(stderr=True)) as progress:
+        steps = progress.track(range(len(frames)), description="frames")
+        for frame, track in video.follow(tracker, (frames[i] for i in steps), box):
+            lines.append(",".join(f"{value:.4f}" for value in (*track.box_xywh, track.score)) + "\n")
+            yield video.annotate(frame, track)

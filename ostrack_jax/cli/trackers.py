@@ -25,7 +25,7 @@ class Chosen:
       tracker: to be started on a frame.
       made_by: what its answers follow from, as JSON can hold it: `tracker`, and hashes of its weights or files.
       config: the whole config, where it has one; its `data` is what the weights were trained on.
-      compile_seconds: what its executables took, where it has some.
+      compile_seconds: what its executables took to make or to load from the cache, where it has some.
     """
 
     tracker: TrackerLike

@@ -5,7 +5,8 @@ shares in 0..1, null where no frame counts); `sequences` (by name: `state` done 
 scores, `process` that tracked it); `intervals`, `curves`, `attributes`, `categories`: as `summary.summarize` has them;
 `conventions` (other rules: `summary.by_other_rules`); `failed` (by name: the reason); `counts` (`done`, `skipped`,
 `failed`); `speed` (`fps`: frames a second of a process, in `update` alone, without pictures read, first frames and
-compiling; `first_frame_seconds`: the median of `init`; `compile_seconds`, null where nothing is compiled); `made_by`;
+compiling; `first_frame_seconds`: the median of `init`; `compile_seconds`: executables made, or loaded from the cache of
+an earlier run, null where there are none); `made_by`;
 `config` (null for baselines); `not_scored` (why there are no scores: the ground truth is not public; else empty);
 `whole` (sequences of the whole benchmark, null where any number is right); `notes` (what keeps the numbers from being
 the benchmark's own, a line each: `summary.notes`); `weights_sha256`; `commit`; `versions`;
@@ -58,7 +59,7 @@ def build(
       outcomes: of every sequence of the run.
       made_by: as `runner.evaluate` got it: `tracker`, and `weights_sha256` where there are weights.
       config: the tracker's whole config, where it has one.
-      compile_seconds: what the tracker's executables took, where it has some.
+      compile_seconds: what the tracker's executables took to make or to load, where it has some.
       command: as the user typed it.
       processes: records of all that made the results.
       other_rules: names of `conventions`, to show the same results by.
@@ -168,7 +169,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     compiled = report["speed"]["compile_seconds"]
     console.print(
         f"{counts['done']} done, {counts['skipped']} skipped (*, their results were there), {counts['failed']} failed"
-        + (f"; compiled in {compiled:.1f} s" if compiled is not None else "")
+        + (f"; compiled, or loaded from the cache, in {compiled:.1f} s" if compiled is not None else "")
     )
     for name, reason in report["failed"].items():
         console.print(f"[red]failed[/red] {escape(name)}: {escape(reason)}", soft_wrap=True)

@@ -78,7 +78,7 @@ def pack(wanted: Wanted, folder: Path, sequences: LazySequences, output: Path) -
     if output.suffix.lower() != ".zip":
         raise UserError(f"--output {output}: expected a name that ends in .zip")
     if output.exists():
-        raise UserError(f"{output} is there already and nothing is replaced: give another --output")
+        raise _taken(output)
     if not folder.is_dir():
         raise UserError(f"no folder of results {folder}: expected one that `ostrack eval` wrote")
     whole, form = wanted.benchmark.sequences, wanted.benchmark.form
@@ -93,10 +93,26 @@ def pack(wanted: Wanted, folder: Path, sequences: LazySequences, output: Path) -
     try:
         _write(temporary, wanted, folder, sequences)
         frames = check(temporary, wanted, sequences)
-        os.replace(temporary, output)
+        _name(temporary, output)
     finally:
         temporary.unlink(missing_ok=True)
     return frames
+
+
+def _name(temporary: Path, output: Path) -> None:
+    """Give the file its name, unless another took it while this one was written."""
+    try:
+        os.link(temporary, output)
+    except FileExistsError as e:
+        raise _taken(output) from e
+    except OSError as e:  # a disk without links
+        if output.exists():
+            raise _taken(output) from e
+        os.replace(temporary, output)
+
+
+def _taken(output: Path) -> UserError:
+    return UserError(f"{output} is there already and nothing is replaced: give another --output")
 
 
 def check(archive: Path, wanted: Wanted, sequences: LazySequences) -> int:

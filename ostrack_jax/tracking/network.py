@@ -23,7 +23,7 @@ class TrackingNetwork:
     Both executables are made at once: no frame size, and no number of targets below ``targets``, compiles again.
 
     Attributes:
-      compile_seconds: what making the executables took.
+      compile_seconds: what making the executables took; where the cache of executables has them, their loading.
     """
 
     def __init__(self, config: Config, weights: Mapping[str, Any], targets: int):
@@ -72,7 +72,8 @@ def _compile(
     templates = (jnp.zeros((targets, *tokens.shape), tokens.dtype), jnp.zeros((targets, 4), jnp.float32))
     slot, box = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((4,), jnp.float32)
     return (
-        jax.jit(place, donate_argnums=1).lower(state, templates, slot, crop, box).compile(),
+        # Nothing is donated: a start that fails (no memory on the device) leaves the other targets' templates whole.
+        jax.jit(place).lower(state, templates, slot, crop, box).compile(),
         jax.jit(predict).lower(state, templates, searches).compile(),
         templates,
     )

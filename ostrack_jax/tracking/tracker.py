@@ -37,7 +37,7 @@ class Tracker:
     Attributes:
       targets: how many there may be at once; each has a slot, counted from 0.
       network: the compiled step, on ready crops.
-      compile_seconds: what making the executables took.
+      compile_seconds: what making the executables took, or loading them from the cache.
     """
 
     def __init__(self, config: Config, weights: Mapping[str, Any], targets: int = 1):

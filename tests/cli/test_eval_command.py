@@ -158,6 +158,13 @@ def test_mistakes_are_one_line(evaluate, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_process_that_says_nothing_sensible_is_told_before_the_work(evaluate, tmp_path):
+    (tmp_path / "out/processes").mkdir(parents=True)
+    (tmp_path / "out/processes/x.json").write_text("{")
+    one_line(evaluate("--tracker", "still"), "x.json is not what a process writes of itself: remove it")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["processes"]
+
+
 def test_another_trackers_results_are_not_mixed_in(evaluate):
     assert evaluate("--tracker", "still")[0] == 0
     one_line(evaluate("--tracker", "opencv:mil"), "holds results of another run", "tracker still there")
@@ -168,7 +175,7 @@ def test_a_checkpoint_is_scored_and_its_weights_are_named(evaluate, small_weight
     status, out, err = evaluate("--checkpoint", str(folder))
     assert status == 0, err
     assert "small on otb" in out
-    assert "compiled in" in out
+    assert "compiled, or loaded from the cache, in" in " ".join(out.split())
     report = json.loads((tmp_path / "out/report.json").read_text())
     assert report["weights_sha256"] == sha
     assert report["config"]["model"]["width"] == 16

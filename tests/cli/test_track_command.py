@@ -107,6 +107,24 @@ def test_mistakes_are_one_line_and_leave_nothing(track, pictures, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_what_was_tracked_before_it_ended_stays(track, pictures, tmp_path, monkeypatch):
+    for picture in pictures.iterdir():
+        (tmp_path / picture.name).write_bytes(picture.read_bytes())
+    (tmp_path / "7.png").write_bytes(b"no picture")
+    done = track(tmp_path, tracker=("--tracker", "still"))
+    one_line(done, "7.png")
+    assert f"{tmp_path / 'new/out.part.txt'}: boxes and scores of the 7 frames" in done[1]
+    assert (table(tmp_path / "new/out.part.txt")[:, :4] == [20, 30, 30, 30]).all()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["out.part.txt"]
+
+    def interrupted(self, frame):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ostrack_jax.tracking.baselines.StillTracker.update", interrupted)
+    track(pictures, output=tmp_path / "new/other.mp4", tracker=("--tracker", "still"))
+    assert table(tmp_path / "new/other.part.txt").shape == (5,)
+
+
 def test_the_input_is_never_overwritten(track, pictures, tmp_path):
     track(pictures)
     made = tmp_path / "new/out.mp4"

@@ -189,6 +189,39 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     assert (tmp_path / "x.zip").read_text() == "mine"
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path, capsys, monkeypatch, links):
+    make(tmp_path, "trackingnet")
+    check = submission.check
+
+    def meanwhile(*words):
+        (tmp_path / "x.zip").write_text("mine")
+        return check(*words)
+
+    def no_links(*_):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(submission, "check", meanwhile)
+    if not links:
+        monkeypatch.setattr(submission.os, "link", no_links)
+    assert submit(tmp_path, "trackingnet") == 2
+    assert "nothing is replaced" in capsys.readouterr().err
+    assert (tmp_path / "x.zip").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "results", "x.zip"]
+
+
+def test_a_disk_without_links_has_its_archive(tmp_path, monkeypatch):
+    make(tmp_path, "trackingnet")
+
+    def no_links(*_):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(submission.os, "link", no_links)
+    assert submit(tmp_path, "trackingnet") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "results", "x.zip"]
+    assert len(contents(tmp_path / "x.zip")) == 2
+
+
 def test_an_archive_is_compared_with_the_data_set(tmp_path):
     names = make(tmp_path, "trackingnet")
     server = submission.find("trackingnet")

@@ -50,6 +50,28 @@ def test_targets_of_different_videos(one, three, videos):
     assert np.ptp(expected, axis=1).max() > 1  # something moves
 
 
+def test_a_start_that_fails_leaves_the_other_targets(three, videos, monkeypatch):
+    network, video = three.network, videos[0]
+    for slot in range(2):
+        three.start(slot, video.frames[0], video.boxes_xywh[0])
+    for slot in range(2):
+        three.look(slot, video.frames[1])
+    expected = three.move()[0]
+    place = network._place
+
+    def fails(*words):
+        place(*words)
+        raise RuntimeError("RESOURCE_EXHAUSTED")
+
+    three.start(0, video.frames[0], video.boxes_xywh[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(network, "_place", fails)
+        with pytest.raises(RuntimeError, match="EXHAUSTED"):
+            three.start(2, video.frames[0], video.boxes_xywh[0])
+    three.look(0, video.frames[1])
+    np.testing.assert_array_equal(three.move()[0].box_xywh, expected.box_xywh)
+
+
 def test_several_targets_of_one_video(one, three, videos):
     boxes = np.array([[20.0, 10, 20, 16], [50, 40, 18, 18], [8, 30, 12.5, 24]])
     frames = videos[0].frames

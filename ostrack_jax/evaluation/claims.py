@@ -111,7 +111,7 @@ class Claims:
         del self._owned[name]
         if self._path(name, number + 1).exists() or not self._is_own(self._path(name, number)):
             return
-        for each in range(number + 1):  # upwards: whoever begins at the first has not ours after it for long
+        for each in range(number + 1):  # from 0 up, as `take` counts: no claim is hidden behind a gap
             self._path(name, each).unlink(missing_ok=True)
 
     def _is_own(self, path: Path) -> bool:

@@ -1,15 +1,16 @@
 """Videos of real objects pasted into real pictures, with exact boxes. Enters: a folder in COCO's layout, a seed.
 Leaves: sequences whose frames are drawn lazily.
 
-The target is an object cut out along its outline, or a piece of a picture in a made-up outline. It moves, turns,
-changes size and aspect before a panning picture among things like it, may be passed by others and blurred by its own
-speed; the light changes. A frame follows from (part, seed, sequence, index) and the folders alone.
+The target is an object cut out along its outline, or a piece of a picture in a made-up outline; or, by ``parts``, a
+part of such a thing, as a head is. It moves, turns, changes size and aspect before a panning picture among things like
+it, may be passed by others and blurred by its own speed; the light changes. A frame follows from (part, seed,
+sequence, index) and the folders alone.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -33,6 +34,7 @@ _SMALLEST = 12.0  # pixels, mean side of a target
 _LARGEST = 0.45  # of the frame's shorter side
 _MOST_PIXELS = 640  # the longer side of a picture in memory
 _MADE_UP = 0.35  # share of targets whose outline is made up
+_LARGEST_PART = 0.7  # of the whole's width and height
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,14 @@ class Material:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What else a sequence follows from: the seed's parts, its length, the frame's size, distractors at most."""
+    """What else a sequence follows from: the seed's parts, its length, the frame's size, distractors at most; the
+    share of targets that are a part of what moves."""
 
     seed: tuple[int, int, int]
     frames: int
     size_wh: tuple[int, int]
     distractors: int
+    parts: float
 
 
 def open_pasted(
@@ -63,6 +67,7 @@ def open_pasted(
     width: int = 320,
     height: int = 240,
     distractors: int = 3,
+    parts: float = 0.0,
     backgrounds: str = "",
 ) -> LazySequences:
     """Sequences made on the spot.
@@ -75,6 +80,8 @@ def open_pasted(
       frames: length of each.
       width: of the frames in pixels; ``height`` likewise.
       distractors: things like the target, at most.
+      parts: share of targets that are a part of what moves: a box is then to be kept as the first frame has it,
+        not grown to the whole.
       backgrounds: a folder of pictures, or of folders of them (GOT-10k's train); empty: the pictures of ``folder``.
 
     Raises:
@@ -89,12 +96,13 @@ def open_pasted(
         ("width", width, 64, 4096),
         ("height", height, 64, 4096),
         ("distractors", distractors, 0, 32),
+        ("parts", parts, 0.0, 1.0),
     ):
         if not least <= value <= most:
             raise UserError(f"pasted {name}: expected {least} to {most}, found {value}")
     material = Material(read_cutouts(folder), _picture_folders(Path(backgrounds).expanduser()) if backgrounds else ())
     keys = {
-        f"pasted_{part}_{i:06d}": Recipe((PARTS[part], seed, i), frames, (width, height), distractors)
+        f"pasted_{part}_{i:06d}": Recipe((PARTS[part], seed, i), frames, (width, height), distractors, parts)
         for i in range(sequences)
     }
     # Few are kept: each holds its pictures, and a mix hardly ever asks for one again.
@@ -125,6 +133,8 @@ def make_scene(material: Material, recipe: Recipe) -> Scene:
     path = motion.roam(rng, frames, rim, size - rim, side * rng.uniform(0.02, 0.2))
     thing = functools.partial(_make_thing, rng, near, np.array(cv2.mean(behind)[:3]))
     target = thing(outline, path, side)
+    if recipe.parts and side * _LARGEST_PART > _SMALLEST and rng.random() < recipe.parts:
+        target = _part(rng, target, _SMALLEST / side)
     below, above = [], []
     for number in range(int(rng.integers(recipe.distractors + 1))):
         alike = None if made_up or number >= len(others) else others[number]
@@ -179,6 +189,24 @@ def _make_thing(
     speed = np.gradient(path, axis=0) if frames > 1 else np.zeros((1, 2))
     smear = np.clip(speed * rng.uniform(0, 0.8), -15, 15) if rng.random() < 0.4 else None
     return Thing(np.dstack([_tint(rng, piece, surroundings), mask]), unit, place(path, wide, tall, turn), smear)
+
+
+def _part(rng: Rng, thing: Thing, least: float) -> Thing:
+    """The thing, of which a round part of at least the share ``least`` of its width and height is followed.
+
+    Of several drawn places that one is taken which most of the thing's own pixels fill.
+    """
+    opaque, pixels = thing.patch[..., 3] > 127, len(thing.patch)
+    places = []
+    for _ in range(8):
+        extent = rng.uniform(max(least, 0.25), _LARGEST_PART, 2)
+        low = rng.uniform(0, 1, 2) * (1 - extent)
+        (x, y), (right, bottom) = (low * pixels).astype(int), np.ceil((low + extent) * pixels).astype(int)
+        places.append((opaque[y:bottom, x:right].mean(), low, extent))
+    _, low, extent = max(places, key=lambda place: place[0])
+    around = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    circle = np.stack([np.cos(around), np.sin(around)], axis=1) / 2
+    return replace(thing, outline=low + extent / 2 - 0.5 + extent * circle)
 
 
 def _made_up(rng: Rng, picture: Picture) -> Float[np.ndarray, "k 2"]:

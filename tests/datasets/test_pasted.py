@@ -135,6 +135,22 @@ def test_boxes_are_tight_around_what_is_drawn(folder):
     assert compared > 100
 
 
+def test_a_part_is_followed_within_the_whole(folder):
+    wholes, parts = open_pasted(folder, sequences=60), open_pasted(folder, sequences=60, parts=1.0)
+    followed = 0
+    for whole, part in zip(wholes, parts, strict=True):
+        (x, y, w, h), (a, b, c, d) = whole.boxes_xywh[0], part.boxes_xywh[0]
+        if np.allclose((x, y, w, h), (a, b, c, d)):
+            continue  # too small to have parts
+        assert isinstance(part.frames, SceneFrames)
+        outline = part.frames.scene.things[part.frames.scene.target].outline
+        assert 0.24 <= np.ptp(outline, axis=0).min() <= np.ptp(outline, axis=0).max() <= 0.71
+        if c * d:
+            followed += 1
+            assert (x - 1 <= a, y - 1 <= b, a + c <= x + w + 1, b + d <= y + h + 1) == (True,) * 4
+    assert followed > 30
+
+
 def test_targets_are_small_and_large_and_mostly_in_sight(folder):
     sequences = list(open_pasted(folder, sequences=150))
     first = np.array([np.sqrt(s.boxes_xywh[0, 2:].prod()) for s in sequences])
@@ -158,7 +174,7 @@ def test_backgrounds_come_from_their_folder(folder, tmp_path):
 def test_impossible_wishes_are_told(folder, tmp_path):
     with pytest.raises(UserError, match="no annotations/instances_"):
         open_pasted(tmp_path)
-    for option in ({"frames": 0}, {"width": 63}, {"seed": -1}, {"distractors": 99}):
+    for option in ({"frames": 0}, {"width": 63}, {"seed": -1}, {"distractors": 99}, {"parts": 1.5}):
         with pytest.raises(UserError, match=f"pasted {next(iter(option))}: expected .* to .*, found"):
             open_pasted(folder, **option)
     with pytest.raises(UserError, match="did you mean 'train'"):

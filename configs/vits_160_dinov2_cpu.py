@@ -1,4 +1,4 @@
-"""A small tracker from DINOv2's ViT-S, for two CPU cores and an afternoon: few videos, pasted and made-up ones besides.
+"""A small tracker from DINOv2's ViT-S, for two CPU cores and two hours: few videos, pasted and made-up ones besides.
 
 Command:  ostrack convert dinov2 DINOV2 --config vits_160_dinov2_cpu --output INIT
           python train.py --config configs/vits_160_dinov2_cpu.py --workdir DIR --init INIT \\

@@ -281,10 +281,14 @@ def test_an_interrupt_ends_it_though_threads_wait_for_pictures(tmp_path, evaluat
     three = (dataclasses.replace(one, frames=Slow(one.frames)) for one in (sequence(name, 4) for name in "abc"))
     main = threading.main_thread().ident
     timer = threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(oracles(), listed(*three))
-    timer.join()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background inherits deafness
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(oracles(), listed(*three))
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert list((tmp_path / "out/.claims").iterdir()) == []
 
 

@@ -20,7 +20,7 @@ from ostrack_jax.checkpoint import save_config
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.loader import batches, open_sources, steps_per_epoch
-from ostrack_jax.training import hosts, logs
+from ostrack_jax.training import hosts, logs, pictures
 from ostrack_jax.training.console import validates
 from ostrack_jax.training.feed import Feed
 from ostrack_jax.training.mesh import make_mesh
@@ -44,9 +44,7 @@ def train(config: Config, workdir: Path, init: Path | None = None, console: Cons
     hosts.check_shared(workdir)
     hosts.check_same(config)
     sources = open_sources(config, "train")
-    if config.train.validate_every:  # a folder that is missing is told now, not after the first epochs
-        steps_per_epoch(config, "validation")
-        open_sources(config, "validation")
+    check_later_sets(config)
     try:
         with Stop() as stop, Saving(config, workdir) as saving:
             begin = start(config, workdir, init, mesh, saving, console)
@@ -70,6 +68,15 @@ def train(config: Config, workdir: Path, init: Path | None = None, console: Cons
             f"a batch of {config.train.batch} does not fit into the memory of {mesh.size} device(s): try "
             "--config.model.remat=True, then --config.train.accumulate=2, 4 .. (docs/scale.md)"
         ) from e
+
+
+def check_later_sets(config: Config) -> None:
+    """Raise the `UserError` of a set that only a validation or a picture will open, before the first epoch."""
+    if config.train.validate_every:
+        steps_per_epoch(config, "validation")
+        open_sources(config, "validation")
+    if config.train.picture_every:
+        open_sources(config, pictures.use_of(config))
 
 
 def epochs(run: Run, begin: Start, feed: Feed, log: logs.Log) -> dict[str, float]:

@@ -20,7 +20,7 @@ from ostrack_jax.drawing import TRACK_COLOUR, TRUTH_COLOUR, Picture
 from ostrack_jax.geometry.boxes import cxcywh_to_xywh, iou, xywh_to_xyxy
 from ostrack_jax.models.ostrack import Prediction
 from ostrack_jax.models.weights import from_flat, structure
-from ostrack_jax.pipeline.loader import open_sources, record
+from ostrack_jax.pipeline.loader import Use, open_sources, record
 from ostrack_jax.tiles import WORDS, Words, boxed, captioned, heat, sheet, stages, tile
 from ostrack_jax.training.step import State, weights_of
 
@@ -28,9 +28,14 @@ PAIRS = 4
 FIELDS = ("template", "search", "template_box", "search_box")
 
 
+def use_of(config: Config) -> Use:
+    """Which data sets the pictures are of: the validation's, where there are some."""
+    return "validation" if any(data.use == "validation" for data in config.data.values()) else "train"
+
+
 def pairs(config: Config, count: int = PAIRS) -> dict[str, np.ndarray]:
     """The first ``count`` validation pairs, always the same ones (training pairs where there is no validation)."""
-    use = "validation" if any(data.use == "validation" for data in config.data.values()) else "train"
+    use = use_of(config)
     sources = open_sources(config, use)
     records = [record(config, i, use, sources) for i in range(count)]
     return {name: np.stack([fields[name] for fields in records]) for name in FIELDS}

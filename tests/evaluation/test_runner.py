@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -28,6 +29,20 @@ def evaluate(tmp_path):
         return runner.evaluate(tracker, protocols.find(benchmark), sequences, folder, made_by, console)
 
     return call
+
+
+def slow(one, seconds):
+    """The sequence, each of whose pictures but the first takes so long to read."""
+
+    class Slow:
+        def __len__(self):
+            return len(one.frames)
+
+        def __getitem__(self, index):
+            time.sleep(seconds if index else 0.0)
+            return one.frames[index]
+
+    return dataclasses.replace(one, frames=Slow())
 
 
 def states(outcomes):
@@ -215,34 +230,18 @@ def test_names_that_are_no_file_names_are_refused(tmp_path, evaluate, oracle, se
 
 
 def test_the_size_comes_from_the_picture_where_nothing_states_it(evaluate, oracle, sequence, listed):
-    import dataclasses
-
     unstated = dataclasses.replace(sequence("one", 3), size_wh=None)
     (outcome,) = evaluate(oracle(), listed(unstated))
     assert outcome.answered.size_wh == (100, 80)
 
 
 def test_reading_pictures_is_not_timed(evaluate, sequence, oracle, listed):
-    import dataclasses
-
-    class Slow:
-        def __init__(self, frames):
-            self.frames = frames
-
-        def __len__(self):
-            return len(self.frames)
-
-        def __getitem__(self, index):
-            time.sleep(0.05)
-            return self.frames[index]
-
     class Works(oracle):
         def update(self, frame):
             time.sleep(0.01)
             return super().update(frame)
 
-    slow = sequence("one", 4)
-    (outcome,) = evaluate(Works(), listed(dataclasses.replace(slow, frames=Slow(slow.frames))))
+    (outcome,) = evaluate(Works(), listed(slow(sequence("one", 4), 0.05)))
     times = outcome.result.times_s
     assert times.shape == (4,)
     assert np.median(times[1:]) >= 0.01
@@ -265,20 +264,7 @@ def test_many_sequences_at_once(tmp_path, evaluate, oracle, oracles, sequence, l
 
 
 def test_an_interrupt_ends_it_though_threads_wait_for_pictures(tmp_path, evaluate, oracles, sequence, listed):
-    import dataclasses
-
-    class Slow:
-        def __init__(self, frames):
-            self.frames = frames
-
-        def __len__(self):
-            return len(self.frames)
-
-        def __getitem__(self, index):
-            time.sleep(1.0 if index else 0.0)
-            return self.frames[index]
-
-    three = (dataclasses.replace(one, frames=Slow(one.frames)) for one in (sequence(name, 4) for name in "abc"))
+    three = (slow(sequence(name, 4), 1.0) for name in "abc")
     main = threading.main_thread().ident
     timer = threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background inherits deafness
@@ -293,8 +279,6 @@ def test_an_interrupt_ends_it_though_threads_wait_for_pictures(tmp_path, evaluat
 
 
 def test_no_video_stays_open(tmp_path, evaluate, oracles, sequence, listed):
-    import dataclasses
-
     from ostrack_jax.datasets.video import VideoFrames
     from ostrack_jax.tracking.video import write_video
 

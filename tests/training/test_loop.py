@@ -115,10 +115,11 @@ def test_given_weights_are_where_it_starts(trained, run_config, tmp_path):
     np.testing.assert_array_equal(given["backbone.blocks.0.mlp.fc1.kernel"], after["backbone.blocks.0.mlp.fc1.kernel"])
 
 
-def test_a_validation_set_that_is_missing_is_told_at_once(run_config, tmp_path):
+@pytest.mark.parametrize("every", [{"validate_every": 99}, {"validate_every": 0, "picture_every": 99}], ids=str)
+def test_a_validation_set_that_is_missing_is_told_at_once(run_config, tmp_path, every):
     nowhere = DataConfig(reader="got10k", dir=str(tmp_path / "nowhere"), use="validation")
     train_set = {name: data for name, data in run_config.data.items() if data.use == "train"}
-    late = dataclasses.replace(run_config.train, epochs=99, validate_every=99)
+    late = dataclasses.replace(run_config.train, epochs=99, **every)
     with pytest.raises(UserError, match="nowhere"):
         _train(dataclasses.replace(run_config, data=train_set | {"val": nowhere}, train=late), tmp_path / "run")
     assert not (tmp_path / "run").exists()

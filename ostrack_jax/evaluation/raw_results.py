@@ -94,7 +94,9 @@ def open_results(word: str) -> RawResults:
         raise UserError(f"no folder of results {place!r}: expected FOLDER or NAME=FOLDER")
     boxes, times = _boxes_and_times(folder)
     if not boxes:
-        raise UserError(f"no results in {folder}: expected NAME.txt or NAME/NAME_001.txt, x,y,width,height a line")
+        matlab = any(folder.glob("*.mat"))
+        how = ", not Matlab files, which docs/scores.md shows how to turn into text" if matlab else ""
+        raise UserError(f"no results in {folder}: expected NAME.txt or NAME/NAME_001.txt, x,y,width,height a line{how}")
     name = name or folder.resolve().name
     return RawResults(name, folder, ByName(boxes), ByName(times), _benchmark(folder))
 

@@ -107,6 +107,8 @@ def write(
         report.table(eval_tables.headline(group))
         if any("*" in cell for row in eval_tables.headline(group).rows for cell in row):
             report.words(_SPEED)
+        for text in eval_tables.remarks(group):
+            report.words(text)
         _plots(report, benchmark, group)
         folded = {f"By {what}": eval_tables.shares(group, what) for what in ("attributes", "categories")}
         folded["The same results by other rules"] = eval_tables.by_other_rules(group)
@@ -152,9 +154,11 @@ def _plots(report: Report, benchmark: str, group: list[Evaluation]) -> None:
         drawn = [plots.radar(group, main, theme) for theme in themes]
         if drawn[0] is not None and drawn[1] is not None:
             report.plot(f"{benchmark}_attributes", drawn[0], drawn[1], alt="scores by attribute")
-        pictures = [plots.bars(group, main, theme) for theme in themes]
-        report.plot(f"{benchmark}_sequences", *pictures, alt="scores of single sequences")
-        if len(plots.shown_sequences(group, main)) == plots.MOST_BARS:
+        shown = plots.shown_sequences(group, main)
+        if shown:
+            pictures = [plots.bars(group, main, theme) for theme in themes]
+            report.plot(f"{benchmark}_sequences", *pictures, alt="scores of single sequences")
+        if len(shown) == plots.MOST_BARS:
             report.words(f"Of the sequences the {plots.MOST_BARS // 2} worst and best are drawn.")
     report.row("</div>")
 

@@ -20,7 +20,7 @@ from ostrack_jax.reports.markup import Table
 from ostrack_jax.reports.plots import Point, colours_of, label_of
 
 _SHORT = 12  # letters of a commit in a table
-OURS, THEIRS = "measured here", "the paper's"
+OURS, SERVED, THEIRS = "measured here", "the server's, of results made here", "the paper's"
 
 
 def grouped(evaluations: Sequence[Evaluation]) -> dict[str, list[Evaluation]]:
@@ -45,7 +45,8 @@ def headline(group: Sequence[Evaluation]) -> Table:
     for one in group:
         scores = [percent(one.scores.get(key)) for key in keys]
         fps = "-" if one.fps is None else f"{one.fps:.1f}"
-        rows.append([one.name, OURS, *scores, _interval(one), fps, str(len(one.sequences)), _against(one), one.note])
+        whose = SERVED if one.by_server else OURS
+        rows.append([one.name, whose, *scores, _interval(one), fps, str(len(one.sequences)), _against(one), one.note])
         marks.append("ours")
     for entry in expected.of_benchmark(benchmark):
         figures = entry.scores[benchmark]
@@ -61,6 +62,15 @@ def headline(group: Sequence[Evaluation]) -> Table:
     empty = {i for i in range(len(heading)) if not any(row[i] for row in rows)}  # nothing expected, nothing to note
     heading, *rows = ([cell for i, cell in enumerate(row) if i not in empty] for row in [heading, *rows])
     return Table(heading, rows, marks)
+
+
+def remarks(group: Sequence[Evaluation]) -> list[str]:
+    """What keeps the scores of some from being the benchmark's own, each said once, with whose they are."""
+    said: dict[str, list[str]] = {}
+    for one in group:
+        for text in one.remarks:
+            said.setdefault(text, []).append(one.name)
+    return [f"{', '.join(names)}: {text}." for text, names in said.items()]
 
 
 def single(group: Sequence[Evaluation]) -> Table:
@@ -142,10 +152,12 @@ def as_json(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     """All numbers of the report, for programs."""
     rows = [
         {
-            **{"name": one.name, "benchmark": one.benchmark, "tracker": one.tracker, "whose": "ours"},
+            **{"name": one.name, "benchmark": one.benchmark, "tracker": one.tracker},
+            **{"whose": "server" if one.by_server else "ours"},
             **{"scores": one.scores, "intervals": one.intervals, "curves": one.curves},
             **{"attributes": one.attributes, "categories": one.categories},
             **{"sequences": one.sequences, "fps": one.fps, "failed": one.failed, "note": one.note},
+            **{"remarks": one.remarks},
             **{"makers": [asdict(maker) for maker in one.makers], "made_with": one.facts, "config": one.config},
         }
         for one in evaluations

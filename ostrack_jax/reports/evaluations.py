@@ -1,6 +1,8 @@
 """Evaluations to be shown. Enters: folders of `ostrack eval` and `ostrack compare`. Leaves: `Evaluation`s.
 
-A folder may come from elsewhere: only finite numbers and short texts of its `report.json` are taken.
+A folder may come from elsewhere: only finite numbers and short texts of its `report.json` are taken. Where a server
+scores, as for `got10k_test`, what it answered may lie beside the report in `server.json`: shares in 0..1 by their keys
+of `metrics.MEANING`, such as {"ao": 0.71, "sr50": 0.804}.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from ostrack_jax.reports.comparisons import reports_of
 from ostrack_jax.reports.makers import Maker, makers_of
 from ostrack_jax.reports.runs import flat, names, number_of
 
-_MOST_BYTES, _MOST_SEQUENCES, _MOST_TEXT = 32 << 20, 20_000, 400
+SERVER_FILE = "server.json"
+_MOST_BYTES, _MOST_SEQUENCES, _MOST_TEXT, _MOST_REMARKS = 32 << 20, 20_000, 400, 20
 _LARGEST = 1e9  # of any number that a plot or table shows
 _OWN = (
     *("scores", "sequences", "curves", "attributes", "categories", "intervals", "failed", "config"),
-    *("processes", "counts", "speed", "not_scored", "whole", "conventions"),
+    *("processes", "counts", "speed", "not_scored", "whole", "conventions", "notes"),
 )
 MAIN = ("ao", "success_auc")  # the number that sequences are ordered by, the first that there is
 
@@ -38,6 +41,7 @@ class Evaluation:
       name: the tracker's, or its folder's where one tracker is shown twice; ``folder`` holds its result files.
       benchmark: by its name in `protocols`; ``tracker`` as the run called it.
       scores: of the run, shares in 0..1 by their keys of `metrics.MEANING`; ``sequences`` of each sequence, with `fps`.
+      by_server: whether the scores are an evaluation server's.
       curves: of the run, by their keys of `metrics.CURVES`.
       attributes: by the set's name of each: its numbers over the sequences that have it, and how many (`sequences`);
         ``categories`` the same by the target's class.
@@ -46,6 +50,7 @@ class Evaluation:
       failed: reasons by sequence; ``not_scored``: why there are no scores, else empty.
       whole: how many sequences the benchmark has, None where any number is right.
       config: the tracker's whole config, None where it has none.
+      remarks: what keeps the scores from being the benchmark's own, as the report says.
       rules: the same results by other conventions, as the report has them; to be read with care.
       makers: the processes that made the results, as far as the report tells.
       facts: all else that the report says, as text by dotted name: versions, hardware, commit and command there are
@@ -57,6 +62,7 @@ class Evaluation:
     benchmark: str
     tracker: str
     scores: Numbers
+    by_server: bool
     sequences: dict[str, Numbers]
     curves: dict[str, list[float]]
     attributes: dict[str, Numbers]
@@ -67,6 +73,7 @@ class Evaluation:
     not_scored: str
     whole: int | None
     config: dict[str, Any] | None
+    remarks: list[str]
     rules: dict[str, Any]
     makers: list[Maker]
     facts: dict[str, str]
@@ -84,7 +91,7 @@ class Evaluation:
     @property
     def note(self) -> str:
         """What a reader must know of the row: not one-shot, not public, not the whole benchmark, failed sequences."""
-        notes = [self.not_scored.split(":")[0]] if self.not_scored else []
+        notes = [self.not_scored.split(":")[0]] if self.not_scored and not self.by_server else []
         if self.benchmark == "got10k_test":
             notes.append(not_one_shot(self.config))
         if self.part:
@@ -156,13 +163,16 @@ def _read(folder: Path, name: str, report: dict[str, Any]) -> Evaluation:
     config = report.get("config")
     sequences = list(_dict(report, "sequences").items())[:_MOST_SEQUENCES]
     rows = {key[:_MOST_TEXT]: _numbers(row, (*MEANING, "fps", "frames")) for key, row in sequences}
+    served = _server_scores(folder) if _text(report, "not_scored") else {}
+    remarks = report.get("notes")
     curves = {key: _several(values, len(CURVES[key].thresholds)) for key, values in _known(report, "curves", CURVES)}
     return Evaluation(
         name,
         folder,
         _text(report, "benchmark"),
         _text(report, "tracker"),
-        _numbers(_dict(report, "scores"), MEANING),
+        served or _numbers(_dict(report, "scores"), MEANING),
+        bool(served),
         rows,
         {key: curve for key, curve in curves.items() if curve},
         _groups(report, "attributes"),
@@ -173,10 +183,27 @@ def _read(folder: Path, name: str, report: dict[str, Any]) -> Evaluation:
         _text(report, "not_scored"),
         int(number_of(report.get("whole")) or 0) or None,
         config if isinstance(config, dict) else None,
+        [str(text)[:_MOST_TEXT] for text in (remarks if isinstance(remarks, list) else [])[:_MOST_REMARKS]],
         _dict(report, "conventions"),
         makers_of(report.get("processes")),
         dict(flat({key: value for key, value in report.items() if key not in _OWN})),
     )
+
+
+def _server_scores(folder: Path) -> Numbers:
+    """What a server answered, from its file; nothing without one.
+
+    Raises:
+      UserError: the file holds anything but shares of known scores.
+    """
+    path = folder / SERVER_FILE
+    if not path.is_file():
+        return {}
+    told = _load(path, ())
+    scores = {key: number_of(value) for key, value in told.items() if key in MEANING}
+    if len(scores) != len(told) or not scores or not all(v is not None and 0 <= v <= 1 for v in scores.values()):
+        raise UserError(f"{path}: expected shares in 0..1 by the names of scores, as {{\"ao\": 0.71, \"sr50\": 0.804}}")
+    return {key: value for key, value in scores.items() if value is not None}
 
 
 def _load(path: Path, named: Sequence[str]) -> dict[str, Any]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results
@@ -123,3 +127,17 @@ def test_mistakes_are_told(tmp_path):
         found.read("bus-1")
     with pytest.raises(UserError, match="expected seconds"):
         found.read_times("bus-1")
+
+
+def test_results_of_otbs_matlab_toolkit_by_the_pages_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cell = np.empty(1, object)
+    cell[0] = {"res": BOXES, "type": "rect", "len": len(BOXES)}
+    Path("results_OPE").mkdir()
+    savemat("results_OPE/jogging-1_ATOM.mat", {"results": cell})
+    with pytest.raises(UserError, match="Matlab files"):
+        open_results("results_OPE")
+    page = (Path(__file__).parents[2] / "docs/scores.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(code, "scores.md", "exec"), {})
+    np.testing.assert_array_equal(open_results("raw/ATOM").read("Jogging.1", "otb"), BOXES)

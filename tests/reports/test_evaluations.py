@@ -8,7 +8,7 @@ import pytest
 
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import expected
-from ostrack_jax.reports import canvas, eval_tables, plots
+from ostrack_jax.reports import canvas, eval_page, eval_tables, plots
 from ostrack_jax.reports.canvas import COLOURS
 from ostrack_jax.reports.comparisons import reports_of, tables_of
 from ostrack_jax.reports.evaluations import comparison_in, read_evaluations, trained_on
@@ -91,8 +91,8 @@ def test_what_is_no_report_is_told(folder, text):
 
 def test_the_papers_row_stands_beside_ours(folder):
     table = eval_tables.headline(read_evaluations([folder()]))
-    ours, small, large = (dict(zip(table.heading, row, strict=True)) for row in table.rows)
-    assert table.marks == ["ours", "theirs", "theirs"]
+    ours, small, large, _ = (dict(zip(table.heading, row, strict=True)) for row in table.rows)
+    assert table.marks == ["ours", "theirs", "theirs", "theirs"]
     assert (ours["whose"], ours["AUC"], ours["P_norm"]) == ("measured here", "68.5", "-")
     assert ours["AUC, 95 % interval"] == "60.0 to 72.0"
     assert ours["expected"] == "AUC as expected (69.1 ± 1.0); P 5.2 below (75.2 ± 1.0)"
@@ -104,7 +104,7 @@ def test_the_papers_row_stands_beside_ours(folder):
     score, points = eval_tables.speeds(read_evaluations([folder("again")]))
     assert score == "AUC"
     assert points[0] == (CONFIG, 33.0, pytest.approx(68.5), COLOURS[0], True)
-    assert [(point.here, point.colour) for point in points[1:]] == [(False, COLOURS[1]), (False, COLOURS[2])]
+    assert [(point.here, point.colour) for point in points[1:]] == [(False, colour) for colour in COLOURS[1:4]]
     assert points[1].label == f"{CONFIG} (paper)"
 
 
@@ -224,6 +224,39 @@ def test_results_that_are_not_one_shot_are_marked(folder):
     assert trained_on(alone) == ["got10k"]
     table = eval_tables.headline([many, one, none])
     assert [row[0] for row in table.rows[3:]] == [e.config for e in expected.of_benchmark("got10k_test")]
+
+
+def test_scores_of_a_server_are_its_own_and_beside_the_papers(folder):
+    config = "vitb_256_mae_ce_32x4_got10k_ep100"
+    test = {"benchmark": "got10k_test", "tracker": config, "scores": {}, "not_scored": "not scored: not public"}
+    run = folder("test", **test, sequences={}, curves={}, attributes={}, categories={}, intervals={})
+    assert read_evaluations([run])[0].note.startswith("not scored")
+    (run / "server.json").write_text('{"ao": 0.704, "sr50": 0.79}')
+    (one,) = read_evaluations([run])
+    assert (one.scores, one.main) == ({"ao": 0.704, "sr50": 0.79}, "ao")
+    assert "not scored" not in one.note
+    first, *theirs = eval_tables.headline([one]).rows
+    assert first[1:4] == [eval_tables.SERVED, "70.4", "79.0"]
+    assert any("as expected (71.0 ± 1.0)" in cell for cell in first)
+    assert {row[1] for row in theirs} == {eval_tables.THEIRS}
+    assert eval_tables.as_json([one])["evaluations"][0]["whose"] == "server"
+    pages = eval_page.write(run / "page", [one], {})
+    assert eval_tables.SERVED in pages[1].read_text()
+    for wrong in ('{"ao": 70.4}', '{"AO": 0.7}', "{}", '{"ao": "x"}', "[0.7]", "0.7"):
+        (run / "server.json").write_text(wrong)
+        with pytest.raises(UserError, match="server.json"):
+            read_evaluations([run])
+    (folder("scored") / "server.json").write_text('{"ao": 0.7}')
+    assert not read_evaluations([run.parent / "scored"])[0].by_server, "scores that were measured stand"
+
+
+def test_what_keeps_numbers_from_being_the_benchmarks_own_is_said_once(folder):
+    lacks = "3 sequences without absent.label"
+    runs = [folder("a", tracker="one", notes=[lacks]), folder("b", tracker="two", notes=[lacks, "2 of 5"])]
+    assert eval_tables.remarks(read_evaluations(runs)) == [f"one, two: {lacks}.", "two: 2 of 5."]
+    pages = eval_page.write(runs[0] / "page", read_evaluations(runs), {})
+    assert f"one, two: {lacks}." in pages[0].read_text()
+    assert read_evaluations([folder("odd", notes="text")])[0].remarks == []
 
 
 def test_the_json_says_whose_each_number_is(folder):

@@ -202,7 +202,7 @@ def _server_scores(folder: Path) -> Numbers:
     told = _load(path, ())
     scores = {key: number_of(value) for key, value in told.items() if key in MEANING}
     if len(scores) != len(told) or not scores or not all(v is not None and 0 <= v <= 1 for v in scores.values()):
-        raise UserError(f"{path}: expected shares in 0..1 by the names of scores, as {{\"ao\": 0.71, \"sr50\": 0.804}}")
+        raise UserError(f'{path}: expected shares in 0..1 by the names of scores, as {{"ao": 0.71, "sr50": 0.804}}')
     return {key: value for key, value in scores.items() if value is not None}
 
 

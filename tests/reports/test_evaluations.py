@@ -244,7 +244,7 @@ def test_scores_of_a_server_are_its_own_and_beside_the_papers(folder):
     assert eval_tables.SERVED in pages[1].read_text()
     for wrong in ('{"ao": 70.4}', '{"AO": 0.7}', "{}", '{"ao": "x"}', "[0.7]", "0.7"):
         (run / "server.json").write_text(wrong)
-        with pytest.raises(UserError, match="server.json"):
+        with pytest.raises(UserError, match=r"server\.json"):
             read_evaluations([run])
     (folder("scored") / "server.json").write_text('{"ao": 0.7}')
     assert not read_evaluations([run.parent / "scored"])[0].by_server, "scores that were measured stand"

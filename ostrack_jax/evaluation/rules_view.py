@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,23 +13,31 @@ from ostrack_jax.evaluation.metrics import HEADINGS
 
 
 def show(rules: Mapping[str, Any], console: Console) -> None:
-    """A row for each rule and tracker, then what each rule does and whom it refused; nothing without rules.
+    """A row for each rule and, of several, tracker, then what each rule does and whom it refused; nothing without rules.
 
     Args:
       rules: by name of `conventions`: `meaning`, and `trackers`: by name, `scores` or `refused`.
       console: to print on.
     """
-    found = [(name, tracker, one) for name, rule in rules.items() for tracker, one in rule["trackers"].items()]
-    scored = [(name, tracker, one["scores"]) for name, tracker, one in found if "scores" in one]
-    keys = [key for key in HEADINGS if any(key in scores for _, _, scores in scored)]
-    if scored:
-        table = Table(title="the same results by other rules, in percent", title_justify="left", box=SIMPLE_HEAD)
-        for heading in ("rules", "tracker"):
-            table.add_column(heading, overflow="fold")
+    scored = {
+        name: {t: one["scores"] for t, one in rule["trackers"].items() if "scores" in one}
+        for name, rule in rules.items()
+    }
+    keys = [key for key in HEADINGS if any(key in scores for of in scored.values() for scores in of.values())]
+    if keys:
+        title = "the same results by other rules, in percent"
+        gap = 2 if console.width > 90 else 1  # 80 columns hold it
+        table = Table(title=title, title_justify="left", box=None, padding=(0, 0, 0, gap), pad_edge=False)
+        table.add_column("rules", overflow="fold", min_width=max(map(len, scored)))
         for key in keys:
             table.add_column(HEADINGS[key], justify="right", no_wrap=True)
-        for name, tracker, scores in scored:
-            table.add_row(name, escape(tracker), *(_percent(scores[key]) if key in scores else "" for key in keys))
+        for name, trackers in scored.items():
+            alone = len(trackers) == 1
+            if not alone and trackers:
+                table.add_row(name)
+            for tracker, scores in trackers.items():
+                label = name if alone else f"  {escape(tracker)}"
+                table.add_row(label, *(_percent(scores[key]) if key in scores else "" for key in keys))
         console.print(table)
     for name, rule in rules.items():
         refused = sorted({one["refused"] for one in rule["trackers"].values() if "refused" in one})

@@ -65,11 +65,12 @@ def headline(group: Sequence[Evaluation]) -> Table:
 
 
 def remarks(group: Sequence[Evaluation]) -> list[str]:
-    """What keeps the scores of some from being the benchmark's own, each said once, with whose they are."""
+    """What keeps the scores of some from being the benchmark's own, and no `note` says: each once, with whose they are."""
     said: dict[str, list[str]] = {}
     for one in group:
         for text in one.remarks:
-            said.setdefault(text, []).append(one.name)
+            if not (one.part and text.startswith(f"{len(one.sequences)} of ")):
+                said.setdefault(text, []).append(one.name)
     return [f"{', '.join(names)}: {text}." for text, names in said.items()]
 
 

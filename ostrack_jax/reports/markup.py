@@ -33,7 +33,12 @@ td { overflow-wrap: anywhere; min-width: 5rem } th { font-weight: 600; white-spa
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .chip { display: inline-block; width: .8rem; height: .8rem; border-radius: 3px; margin-right: .5rem }
 .shown { display: grid; gap: .5rem; margin: 0 0 1.5rem; max-width: 60rem }
-.shown figure { min-width: 36rem }
+.shown figure { min-width: 30rem }
+@media (max-width: 32rem) {
+  h1 { font-size: 1.2rem }
+  .shown::before { content: "wider than the screen: scroll sideways"; position: sticky; left: 0; width: 17rem;
+    color: var(--quiet); font-size: .8rem }
+}
 .figures td { white-space: nowrap; min-width: 0 }
 .figures td.long, .figures td:last-child:not(.number) { white-space: normal; min-width: 14rem }
 .figures td.long { min-width: 22rem }

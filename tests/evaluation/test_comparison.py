@@ -12,8 +12,9 @@ from rich.console import Console
 from ostrack_jax.datasets import attributes
 from ostrack_jax.datasets.boxes_only import open_boxes_only
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import comparison, comparison_view, protocols
-from ostrack_jax.evaluation.metrics import CURVES
+from ostrack_jax.evaluation import comparison, comparison_view, protocols, rules_view
+from ostrack_jax.evaluation.conventions import CONVENTIONS
+from ostrack_jax.evaluation.metrics import CURVES, HEADINGS
 from ostrack_jax.evaluation.raw_results import open_results
 from ostrack_jax.reports.evaluations import read_evaluations
 
@@ -144,6 +145,17 @@ def test_names_and_numbers_are_whole_on_a_narrow_terminal(told):
         numbers = [told["trackers"][name]["scores"][key] for key in told["keys"]]
         assert row.split()[1:-1] == [f"{100 * number:.1f}" for number in numbers]
     assert "…" not in out.getvalue()
+
+
+def test_the_table_of_all_rules_fits_80_columns():
+    scores = dict.fromkeys(HEADINGS, 1.0)
+    for trackers in ({"one": {"scores": scores}}, {"one": {"scores": scores}, "another": {"scores": scores}}):
+        rules = {name: {"meaning": "", "trackers": trackers} for name in CONVENTIONS}
+        console = Console(file=io.StringIO(), width=80)
+        rules_view.show(rules, console)
+        shown = console.file.getvalue()  # type: ignore[attr-defined]
+        assert shown.count("100.0") == len(rules) * len(trackers) * len(HEADINGS)
+        assert all(f"\n{name} " in shown for name in rules), "no name is folded"
 
 
 def test_a_result_of_another_length_is_told(folders):

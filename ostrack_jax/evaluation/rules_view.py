@@ -13,7 +13,7 @@ from ostrack_jax.evaluation.metrics import HEADINGS
 
 
 def show(rules: Mapping[str, Any], console: Console) -> None:
-    """A row for each rule and, of several, tracker, then what each rule does and whom it refused; nothing without rules.
+    """A row for each rule and, of several, tracker, then what each rule does and whom it refused.
 
     Args:
       rules: by name of `conventions`: `meaning`, and `trackers`: by name, `scores` or `refused`.

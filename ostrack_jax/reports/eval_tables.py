@@ -65,7 +65,7 @@ def headline(group: Sequence[Evaluation]) -> Table:
 
 
 def remarks(group: Sequence[Evaluation]) -> list[str]:
-    """What keeps the scores of some from being the benchmark's own, and no `note` says: each once, with whose they are."""
+    """What keeps scores from being the benchmark's own and no `note` says: each once, with whose they are."""
     said: dict[str, list[str]] = {}
     for one in group:
         for text in one.remarks:

@@ -121,6 +121,8 @@ def not_one_shot(config: Mapping[str, Any] | None) -> str:
 def read_evaluations(folders: Sequence[Path]) -> list[Evaluation]:
     """The evaluations in ``folders``; a folder of `ostrack compare` holds several.
 
+    A tracker of a comparison whose own folder is given too is one evaluation, by the comparison's name and scores.
+
     Raises:
       UserError: a folder is missing, holds no report of `ostrack eval` or `ostrack compare`, or is given twice.
     """
@@ -130,7 +132,7 @@ def read_evaluations(folders: Sequence[Path]) -> list[Evaluation]:
     resolved = [folder.resolve() for folder in folders]
     if len(set(resolved)) < len(resolved):
         raise UserError("a folder is given twice: expected different ones")
-    reports = [(folder, report) for folder in resolved for report in _reports(folder)]
+    reports = _reports(resolved)
     trackers = [_text(report, "tracker") for _, report in reports]
     titles = trackers if len(set(trackers)) == len(trackers) else _titles(reports)
     return [_read(folder, title, report) for (folder, report), title in zip(reports, titles, strict=True)]
@@ -142,11 +144,25 @@ def comparison_in(folder: Path) -> dict[str, Any] | None:
     return _load(path, ("benchmark",)) if path.is_file() and not (folder / REPORT_FILE).is_file() else None
 
 
-def _reports(folder: Path) -> list[dict[str, Any]]:
-    told = comparison_in(folder)
-    if told is not None and not reports_of(told):
-        raise UserError(f"{folder / COMPARISON_FILE} compares no trackers: expected what `ostrack compare` wrote")
-    return reports_of(told) if told is not None else [_load(folder / REPORT_FILE, ("benchmark", "tracker"))]
+def _reports(folders: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
+    """Every report with the folder of its result files, or its own where that is not among ``folders``."""
+    told = {folder: comparison_in(folder) for folder in folders}
+    compared: dict[Path, list[tuple[Path, dict[str, Any]]]] = {}  # trackers by the folder of their comparison
+    for folder, comparison in told.items():
+        if comparison is not None:
+            rows = reports_of(comparison)
+            if not rows:
+                raise UserError(
+                    f"{folder / COMPARISON_FILE} compares no trackers: expected what `ostrack compare` wrote"
+                )
+            places = [Path(name).resolve() if (name := _text(row, "folder")).isprintable() else folder for row in rows]
+            own = [place if place in told and told[place] is None else folder for place in places]
+            compared[folder] = list(zip(own, rows, strict=True))
+    shown = {place for trackers in compared.values() for place, _ in trackers}
+    alone = {
+        f: [(f, _load(f / REPORT_FILE, ("benchmark", "tracker")))] for f in folders if f not in {*compared, *shown}
+    }
+    return [one for folder in folders for one in (compared | alone).get(folder, [])]
 
 
 def _titles(reports: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[str]:

@@ -22,7 +22,8 @@ TITLES = {
     "precision": "Precision",
     "norm_precision": "Normalised precision",
 }
-MOST_BARS, _MOST_ANGLES = 200, 24
+MOST_BARS, _MOST_ANGLES, _BESIDE_CURVES = 200, 24, 3
+_WIDE = 300  # slowest to fastest, above which only whole powers of ten are written along the axis
 _SIZE = (5.0, 3.4)
 
 
@@ -55,7 +56,8 @@ def colours_of(group: Sequence[Evaluation]) -> dict[str, str]:
 def curve(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes:
     """One curve of each evaluation, the number taken from it in the legend."""
     axis, colours = CURVES[key], colours_of(group)
-    figure = canvas.figure(_SIZE, theme)
+    crowded = len(group) > _BESIDE_CURVES
+    figure = canvas.figure((_SIZE[0], _SIZE[1] + (0.1 + 0.2 * len(group)) * crowded), theme)
     axes = figure.add_subplot()
     for one in group:
         if key in one.curves:
@@ -66,7 +68,10 @@ def curve(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes:
     axes.set_ylim(0, 1)
     axes.set_xlim(axis.thresholds[0], axis.thresholds[-1])
     axes.yaxis.set_major_formatter(canvas.matplotlib().ticker.PercentFormatter(1.0))
-    axes.legend(frameon=False, labelcolor=theme.words, fontsize=9)
+    if crowded:
+        figure.legend(loc="outside lower left", frameon=False, labelcolor=theme.words, fontsize=8)
+    else:
+        axes.legend(frameon=False, labelcolor=theme.words, fontsize=9)
     return canvas.png(figure)
 
 
@@ -138,9 +143,10 @@ def speed(points: Sequence[Point], score: str, theme: Theme) -> bytes:
     canvas.dress(axes, f"{score} over speed", "frames a second (logarithmic)", theme)
     axes.set_xscale("log")
     ticker = canvas.matplotlib().ticker
-    axes.xaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
+    wide = max(point.fps for point in points) > _WIDE * min(point.fps for point in points)
+    axes.xaxis.set_minor_locator(ticker.LogLocator(subs=() if wide else (2, 5)))
     for write in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        write(ticker.StrMethodFormatter("{x:g}"))
+        write(ticker.StrMethodFormatter("{x:.7g}"))
     axes.margins(0.2, 0.2)
     figure.legend(loc="outside lower left", frameon=False, labelcolor=theme.words, fontsize=8)
     return canvas.png(figure)

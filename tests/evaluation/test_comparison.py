@@ -50,7 +50,7 @@ def told(folders):
 def test_its_keys_are_those_that_are_documented(told):
     assert list(told)[: len(TOP)] == list(TOP)
     for key in [*told, *OF_A_TRACKER]:
-        assert f"`{key}`" in comparison.__doc__, key
+        assert f"`{key}`" in str(comparison.__doc__), key
     assert all(tuple(tracker) == OF_A_TRACKER for tracker in told["trackers"].values())
     json.dumps(told, allow_nan=False)
 

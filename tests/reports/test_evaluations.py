@@ -171,6 +171,24 @@ def test_a_comparison_is_several_evaluations_and_its_tables(folder, tmp_path):
     assert [each.name for each in read_evaluations([own, tmp_path / "both"])] == ["own", "both: one", "both: two"]
 
 
+def test_a_trackers_own_folder_beside_its_comparison_is_the_same_evaluation(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = folder("results")
+    (tmp_path / "both").mkdir()
+    row = {"scores": {"success_auc": 0.5}, "sequences": {"airplane-1": {"success_auc": 0.5}}}
+    trackers = {"A": {**row, "folder": "results"}, "B": {**row, "folder": "elsewhere"}, "C": {**row, "folder": "a\0b"}}
+    (tmp_path / "both/comparison.json").write_text(json.dumps({"benchmark": "lasot", "trackers": trackers}))
+    other = folder("other", tracker="D")
+    found = read_evaluations([own, tmp_path / "both", other])
+    assert [(one.name, one.folder) for one in found] == [
+        ("A", own),
+        ("B", tmp_path / "both"),
+        ("C", tmp_path / "both"),
+        ("D", other),
+    ]
+    assert found[0].scores == {"success_auc": 0.5}, "the comparison's: over what all trackers have"
+
+
 def test_other_rules_of_an_evaluation_are_a_table(folder):
     rules = {
         "absent_hit": {"meaning": "what if", "scores": {"op50": 0.5}},

@@ -89,7 +89,8 @@ def shown_sequences(group: Sequence[Evaluation], key: str) -> list[str]:
 def bars(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes:
     """A row a sequence, the best on top: a bar for one evaluation, a dot each for several."""
     shown, colours = shown_sequences(group, key), colours_of(group)
-    figure = canvas.figure((_SIZE[0], 0.8 + 0.2 * len(shown) + 0.2 * (len(group) > 1)), theme)
+    legend = 0.2 * math.ceil(len(group) / 2) if len(group) > 1 else 0.0  # inches
+    figure = canvas.figure((_SIZE[0], 0.8 + 0.2 * len(shown) + legend), theme)
     axes = figure.add_subplot()
     rows = {name: i for i, name in enumerate(shown)}
     for one in group:

@@ -179,7 +179,15 @@ def load(name_or_path: str, overrides: Iterable[str] = ()) -> Config:
     Raises:
       UserError: no such config, a broken file, an unknown key (names the nearest), a value of the wrong type.
     """
-    config = read(name_or_path)
+    return _changed(read(name_or_path), overrides)
+
+
+def change(config: Config, overrides: Iterable[str]) -> Config:
+    """The same config with ``a.b=value`` overrides, checked as `load` checks them."""
+    return _changed(ConfigDict(to_dict(config)), overrides)
+
+
+def _changed(config: ConfigDict, overrides: Iterable[str]) -> Config:
     for override in overrides:
         _override(config, override)
     return freeze(config.to_dict())
@@ -195,7 +203,7 @@ def freeze(values: Mapping[str, Any]) -> Config:
 def read(name_or_path: str) -> ConfigDict:
     """A config as its file gives it, unchecked and mutable: also for another config file to start from."""
     path = Path(name_or_path)
-    if path.suffix != ".py" and not path.exists():
+    if path.suffix != ".py" and not path.is_file():  # a folder may have a config's name
         path = directory() / f"{name_or_path}.py"
     if not path.is_file():
         if path.parent.is_dir() and path.parent.resolve() != directory().resolve():

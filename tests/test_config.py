@@ -171,6 +171,9 @@ def test_no_such_file_and_no_such_name(tmp_path, small, monkeypatch):
     (other / "folder").mkdir()
     with pytest.raises(UserError, match="no config file"):
         config.load(str(other / "folder"))
+    (other / "small").mkdir()
+    monkeypatch.chdir(other)  # a folder of a config's name, such as a run's
+    assert config.load("small").name == "small"
 
 
 def test_a_config_survives_the_way_through_plain_values(small):

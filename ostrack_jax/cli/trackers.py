@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,8 +40,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     """Declare `--checkpoint` and `--config`, or `--tracker` and `--tracker_files`."""
     text = "weights: a folder that `ostrack convert` wrote, a .safetensors file, a training's workdir, or WORKDIR/best"
     absl_flags.DEFINE_string("checkpoint", None, text, flag_values=flags)
-    command.define_config(flags, required=False)
-    flags["config"].help = "a named config or the path of one, in place of the checkpoint's own; its model must fit"
+    command.define_config_for(flags)
     text = "in place of a checkpoint: still, opencv:mil, opencv:nano or opencv:vit"
     absl_flags.DEFINE_string("tracker", None, text, flag_values=flags)
     text = "the folder of the model files of opencv:nano and opencv:vit"
@@ -56,14 +57,14 @@ def choose(flags: absl_flags.FlagValues, targets: int = 1) -> Chosen:
         found = "neither" if flags.tracker is None else "both"
         raise UserError(f"expected --checkpoint DIR (with --config NAME) or --tracker NAME: found {found}")
     if flags.tracker is not None:
-        if flags.config is not None:
+        if flags.config is not None or command.overrides(flags):
             raise UserError("--config goes with --checkpoint, not with --tracker")
         if targets > 1:
             raise UserError("--batch goes with --checkpoint: the trackers of --tracker know one target at a time")
         return of_baseline(flags.tracker, None if flags.tracker_files is None else Path(flags.tracker_files))
     if flags.tracker_files is not None:
         raise UserError("--tracker_files goes with --tracker, not with --checkpoint")
-    return of_checkpoint(Path(flags.checkpoint), None if flags.config is None else command.read_config(flags), targets)
+    return of_checkpoint(Path(flags.checkpoint), functools.partial(command.config_for, flags), targets)
 
 
 def words(flags: absl_flags.FlagValues) -> list[str]:
@@ -77,14 +78,17 @@ def words(flags: absl_flags.FlagValues) -> list[str]:
     return [*out, *(f"--config.{override}" for override in command.overrides(flags))]
 
 
-def of_checkpoint(path: Path, config: Config | None = None, targets: int = 1) -> Chosen:
-    """The tracker of a checkpoint, by its own config or by ``config``, compiled for ``targets`` at once."""
+def of_checkpoint(path: Path, config_for: Callable[[Config], Config] | None = None, targets: int = 1) -> Chosen:
+    """The tracker of a checkpoint, compiled for ``targets`` at once.
+
+    By its own config, or by what ``config_for`` makes of that.
+    """
     from ostrack_jax.checkpoint import load_weights, sha256
     from ostrack_jax.tracking.tracker import Tracker
 
     keep_compiled()
     stored, weights = load_weights(path)
-    config = stored if config is None else config
+    config = stored if config_for is None else config_for(stored)
     tracker = Tracker(config, weights, targets)
     # What the weights were trained on is the checkpoint's to say, whatever config they are run by.
     whole = {**to_dict(config), "data": to_dict(stored)["data"]}

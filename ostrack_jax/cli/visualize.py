@@ -44,8 +44,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("data_dir", None, "the benchmark's folder", flag_values=flags)
     text = "weights: a folder that `ostrack convert` wrote, a .safetensors file, a training's workdir, or WORKDIR/best"
     absl_flags.DEFINE_string("checkpoint", None, text, flag_values=flags, required=True)
-    command.define_config(flags, required=False)
-    flags["config"].help = "a named config or the path of one, in place of the checkpoint's own; its model must fit"
+    command.define_config_for(flags)
     text = f"the frames to draw, counted from 0, as 10,20,30; without it, {_ROWS} spread over the sequence"
     absl_flags.DEFINE_list("frames", None, text, flag_values=flags)
     text = "also write seen.mp4, all frames up to the last drawn; takes long"
@@ -69,7 +68,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
         raise UserError(f"--output {output} is a file: expected a folder")
     keep_compiled()
     stored, weights = load_weights(Path(flags.checkpoint))
-    looker = Looker(stored if flags.config is None else command.read_config(flags), weights)
+    looker = Looker(command.config_for(flags, stored), weights)
     output.mkdir(parents=True, exist_ok=True)  # told now, not after the tracking, where it cannot be
     drawn: list[Seen] = []
     looks = _looks(looker, frames, boxes, chosen, drawn)

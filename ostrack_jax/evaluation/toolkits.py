@@ -49,8 +49,9 @@ def otb_scores(answers: Iterable[Answered]) -> Scores:
     """Success AUC and precision as `ExperimentOTB.report`: nothing clipped, the mean over sequences.
 
     All frames of the OTB benchmarks count, of others those that `Answered.counted` allows; the first, where it counts,
-    with the box it started with. AUC is the mean of the success curve at 21 thresholds (strictly above), precision
-    the share with a centre error of at most 20 pixels.
+    with the box it started with. Where no other counts (a truth of the first box alone), nothing does. AUC is the mean
+    of the success curve at 21 thresholds (strictly above), precision the share with a centre error of at most 20
+    pixels.
 
     Raises:
       UserError: a result of another length than the truth (the toolkit stops there too).
@@ -60,7 +61,8 @@ def otb_scores(answers: Iterable[Answered]) -> Scores:
         _check_length(answer)
         result, truth = answer.result_xywh.copy(), answer.truth_xywh
         result[:1] = truth[:1]
-        result, truth = result[answer.counted], truth[answer.counted]
+        counted = answer.counted & answer.counted[1:].any()
+        result, truth = result[counted], truth[counted]
         success = measures.success_curve(measures.overlap(result, truth))
         precision = measures.precision_curve(measures.centre_error_px(result, truth))
         numbers = {"success_auc": float(success.mean()), "precision": float(precision[measures.PRECISION_AT_PX])}

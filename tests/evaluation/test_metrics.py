@@ -214,9 +214,10 @@ def test_unknown_truth_is_a_miss_where_it_counts():
     assert toolkits.otb_scores([answered(result, truth)]).overall["precision"] == 0.75
 
 
-def test_without_frames_there_is_no_number():
+@pytest.mark.parametrize("first", [False, True])
+def test_without_frames_there_is_no_number(first):
     truth = np.tile([10.0, 10, 20, 20], (3, 1))
-    nothing = answered(truth, truth, np.zeros(3, bool), "nothing")
+    nothing = answered(truth, truth, np.array([first, False, False]), "nothing")  # the first is given, not answered
     for convention in (toolkits.got10k_scores, toolkits.otb_scores):
         assert all(np.isnan(value) for value in convention([nothing]).overall.values())
         assert all(np.isnan(value) for value in convention([]).overall.values())

@@ -7,10 +7,12 @@ Files come from elsewhere: their size is bounded, and names in them cannot lead 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import stat
 from collections.abc import Callable
+from collections.abc import Sequence as ListOf
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -127,7 +129,10 @@ class Annotation:
 
 
 def read_annotation(
-    boxes: Path, pictures: int, labels: tuple[str, ...] = (), read: Callable[[Path], np.ndarray] = read_boxes
+    boxes: Path,
+    pictures: int | ListOf[str],
+    labels: tuple[str, ...] = (),
+    read: Callable[[Path], np.ndarray] = read_boxes,
 ) -> Annotation:
     """The boxes and the label files beside them, one line a picture.
 
@@ -135,14 +140,17 @@ def read_annotation(
 
     Args:
       boxes: the file of boxes.
-      pictures: how many there are.
+      pictures: their paths in order, or how many there are.
       labels: names of the label files; one that is missing or empty restrains nothing.
       read: reads ``boxes``, where they are not x,y,width,height.
 
     Raises:
-      UserError: the boxes cannot be read, or a label file that is there.
+      UserError: the boxes cannot be read, or a label file that is there; a picture between others is missing.
     """
     table, found, missing = read(boxes), {}, []
+    if not isinstance(pictures, int):
+        check_gaps(pictures, len(table), boxes)
+        pictures = len(pictures)
     for name in labels:
         column = read_labels(boxes.parent / name) if (boxes.parent / name).is_file() else ()
         if len(column):
@@ -158,6 +166,23 @@ def read_annotation(
         flaws = (f"counts differ beside {boxes} ({told}): the first {common} are used",)
     found = {name: column[:common] for name, column in found.items()}
     return Annotation(table[:common], found, flaws, tuple(missing))
+
+
+def check_gaps(pictures: ListOf[str], lines: int, boxes: Path) -> None:
+    """A `UserError` where pictures are fewer than the ``lines`` of ``boxes`` and their numbers leave one out.
+
+    The boxes after it would belong to other pictures.
+    """
+    stems = [os.path.splitext(os.path.basename(path))[0] for path in pictures] if len(pictures) < lines else []
+    if not stems or not all(map(str.isdecimal, stems)):
+        return
+    numbers = {int(stem) for stem in stems}
+    gone = next(i for i in itertools.count(min(numbers)) if i not in numbers)
+    if gone < max(numbers):
+        raise UserError(
+            f"no picture {gone} in {os.path.dirname(pictures[0])} ({len(pictures)} pictures, {lines} lines in "
+            f"{boxes.name}): the boxes after it would belong to other pictures"
+        )
 
 
 def read_names(path: Path) -> list[str]:

@@ -60,7 +60,7 @@ def _read(root: Path, part: str, name: str, key: None) -> Sequence:
     """One sequence's boxes and labels."""
     folder = root / name
     pictures = list_pictures(folder)
-    found = read_annotation(folder / "groundtruth.txt", len(pictures), ("absence.label", "cover.label"))
+    found = read_annotation(folder / "groundtruth.txt", pictures, ("absence.label", "cover.label"))
     visible, cover = valid(found.boxes_xywh), found.labels.get("cover.label")
     if "absence.label" in found.labels:
         visible &= found.labels["absence.label"] == 0

@@ -7,7 +7,6 @@ in folders of their class, or side by side.
 from __future__ import annotations
 
 import functools
-import logging
 import re
 from pathlib import Path
 
@@ -18,14 +17,12 @@ from ostrack_jax.datasets.frames import PictureFrames, list_folder, list_picture
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.published import read_published
 from ostrack_jax.datasets.sequence import Sequence
-from ostrack_jax.datasets.tables import there
+from ostrack_jax.datasets.tables import there, warn_of_absent
 from ostrack_jax.errors import UserError, unknown
 
 PARTS = ("train", "test")
 SPLITS = ("all", *PARTS)
 LABELS = ("full_occlusion.txt", "out_of_view.txt")
-
-_log = logging.getLogger(__name__)
 
 
 def open_lasot(folder: Path, part: str = "train", split: str = "all") -> LazySequences:
@@ -48,13 +45,13 @@ def open_lasot(folder: Path, part: str = "train", split: str = "all") -> LazySeq
         if not any((folder / place).is_dir() for name in names for place in places(name)):
             raise UserError(f"no sequence of LaSOT's {split} list in {folder}: expected folders as {_such(names[0])}")
         return LazySequences(dict.fromkeys(names), functools.partial(_read, folder))
-    test = set(read_published("lasot_test"))
-    there = _list(folder)
-    names = [name for name in there if (name in test) == (part == "test")]
+    listed = read_published("lasot_test")
+    test = set(listed)
+    names = [name for name in _list(folder) if (name in test) == (part == "test")]
     if not names:
         raise UserError(f"no sequence of LaSOT's {part} part in {folder}: expected folders as {_such('cat-1')}")
-    if part == "test" and len(names) < len(test):
-        _log.warning("LaSOT in %s: %d of the %d sequences of the test part are there", folder, len(names), len(test))
+    if part == "test":
+        warn_of_absent("LaSOT's test part", folder, listed, names)
     return LazySequences(dict.fromkeys(names), functools.partial(_read, folder))
 
 
@@ -109,7 +106,7 @@ def _read(root: Path, name: str, key: None) -> Sequence:
     if folder is None:
         raise UserError(f"no folder of the sequence {name} in {root}: expected {_such(name)}")
     pictures = list_pictures(folder / "img")
-    found = read_annotation(folder / "groundtruth.txt", len(pictures), LABELS)
+    found = read_annotation(folder / "groundtruth.txt", pictures, LABELS)
     present = np.ones(len(found.boxes_xywh), bool)
     for label in found.labels.values():
         present &= label == 0

@@ -84,7 +84,7 @@ def sequences_below(folder: Path) -> Iterator[Path]:
 
 def _read(name: str, place: Path) -> Sequence:
     pictures = list_pictures(_pictures(place))
-    found = read_annotation(place / BOXES, len(pictures))
+    found = read_annotation(place / BOXES, pictures)
     visible = valid(found.boxes_xywh)
     return Sequence(name, PictureFrames(pictures[: len(visible)]), found.boxes_xywh, visible, flaws=found.flaws)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ostrack_jax.datasets.annotations import FARTHEST, Annotation, read_annotation, read_text, valid
+from ostrack_jax.datasets.annotations import FARTHEST, Annotation, check_gaps, read_annotation, read_text, valid
 from ostrack_jax.datasets.frames import PictureFrames, list_pictures
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.published import Row, read_table
@@ -54,10 +54,11 @@ def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
     table, lost = read_vatic(place / f"{name}.txt")
     if part == "30" and len(table) > len(pictures) * _EVERY / 2:  # boxes of the video at 240
         table, lost = table[::_EVERY], lost[::_EVERY]
+    check_gaps(pictures, len(table), place / f"{name}.txt")
     if len(pictures) - len(table) in (-1, 1):  # so it is published, in ten sequences and more
         least = min(len(pictures), len(table))
         pictures, table, lost = pictures[:least], table[:least], lost[:least]
-    found = read_annotation(place / f"{name}.txt", len(pictures), read=lambda path: table)
+    found = read_annotation(place / f"{name}.txt", pictures, read=lambda path: table)
     visible = valid(found.boxes_xywh)
     visible &= ~lost[: len(visible)]
     return _sequence(row, pictures, found, visible)
@@ -67,7 +68,7 @@ def _rehosted(root: Path, name: str, row: Row) -> Sequence:
     """The re-hosted form; the pictures after the table's last have no box."""
     pictures = between(list_pictures(root / "sequences" / name), row.first, row.last)
     files = [root / "anno" / f"{prefix}{name}.txt" for prefix in ("nfs_", "")]
-    found = read_annotation(next((path for path in files if path.is_file()), files[0]), len(pictures))
+    found = read_annotation(next((path for path in files if path.is_file()), files[0]), pictures)
     return _sequence(row, pictures, found, valid(found.boxes_xywh))
 
 

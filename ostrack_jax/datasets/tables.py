@@ -6,7 +6,7 @@ Numbers in a table are those in the pictures' file names, whatever the number of
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +20,8 @@ UAV20L = (
     *("bike1", "bird1", "car1", "car3", "car6", "car8", "car9", "car16", "group1", "group2", "group3"),
     *("person2", "person4", "person5", "person7", "person14", "person17", "person19", "person20", "uav1"),
 )
+
+_NAMED = 5  # absent sequences that a warning names
 
 _log = logging.getLogger(__name__)
 
@@ -51,9 +53,21 @@ def there(what: str, folder: Path, listed: Iterable[Item], is_there: Callable[[I
     found = [item for item in listed if is_there(item)]
     if not found:
         raise UserError(f"no sequence of {what} in {folder}: expected {shape}")
-    if len(found) < len(listed):
-        _log.warning("%s in %s: %d of the %d sequences are there", what, folder, len(found), len(listed))
+    warn_of_absent(what, folder, [_name(item) for item in listed], {_name(item) for item in found})
     return found
+
+
+def warn_of_absent(what: str, folder: Path, listed: list[str], found: Collection[str]) -> None:
+    """Log how many of the listed names are not ``found``, and some of them; nothing where all are."""
+    absent = [name for name in listed if name not in found]
+    if absent:
+        named = ", ".join(absent[:_NAMED]) + (", ..." if len(absent) > _NAMED else "")
+        there = len(listed) - len(absent)
+        _log.warning("%s in %s: %d of the %d sequences are there, not %s", what, folder, there, len(listed), named)
+
+
+def _name(item: object) -> str:
+    return item.name if isinstance(item, Row) else str(item)
 
 
 def between(pictures: list[str], first: int, last: int) -> list[str]:

@@ -49,7 +49,7 @@ def _read(name: str, key: tuple[Path, str, str]) -> Sequence:
     if frames:
         first, last = _range(folder / frames)
         pictures = between(pictures, first, last)
-    found = read_annotation(folder / boxes, len(pictures))
+    found = read_annotation(folder / boxes, pictures)
     visible = valid(found.boxes_xywh)
     return Sequence(name, PictureFrames(pictures[: len(visible)]), found.boxes_xywh, visible, flaws=found.flaws)
 

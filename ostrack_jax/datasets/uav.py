@@ -48,7 +48,7 @@ def open_uav(folder: Path, part: str = "uav123") -> LazySequences:
 def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
     """One piece of a video; boxes are NaN where the target is not seen."""
     pictures = between(list_pictures(root / VIDEOS / row.video), row.first, row.last)
-    found = read_annotation(root / ANNOTATIONS[part] / f"{name}.txt", len(pictures))
+    found = read_annotation(root / ANNOTATIONS[part] / f"{name}.txt", pictures)
     visible = valid(found.boxes_xywh)
     hard = root / ANNOTATIONS[part] / "att" / f"{name}.txt"
     return Sequence(

@@ -46,7 +46,7 @@ def _read(root: Path, name: str, key: None) -> Sequence:
     """One sequence; frames whose region is unknown or empty have no box."""
     folder = root / name
     pictures = list_pictures(folder / "color" if (folder / "color").is_dir() else folder)
-    found = read_annotation(folder / "groundtruth.txt", len(pictures), read=read_regions)
+    found = read_annotation(folder / "groundtruth.txt", pictures, read=read_regions)
     visible = valid(found.boxes_xywh)
     return Sequence(
         name,

@@ -71,6 +71,7 @@ class Answered:
       present: what the set's own list says of each frame (see `Sequence.present`); None without such a list.
       category: the target's class, empty without; ``attributes``: what is hard about the sequence.
       missing: label files of the set that the sequence has not (see `Sequence.missing`).
+      flaws: of the sequence, which is scored in spite of them (see `Sequence.flaws`).
     """
 
     name: str
@@ -82,6 +83,7 @@ class Answered:
     category: str = ""
     attributes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    flaws: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

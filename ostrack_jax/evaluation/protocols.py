@@ -124,6 +124,7 @@ class Protocol:
             sequence.category,
             sequence.attributes,
             sequence.missing,
+            sequence.flaws,
         )
 
     def score(self, answers: list[Answered]) -> Scores:

@@ -20,6 +20,7 @@ from ostrack_jax.evaluation import conventions, intervals
 from ostrack_jax.evaluation.metrics import CURVES, Answered, Scores
 from ostrack_jax.evaluation.protocols import Protocol
 
+_NAMED = 5  # sequences that a note names
 # The files that say which frames the scores leave out or count as absent, by reader.
 _LISTS = {"got10k": ("cover.label",), "lasot": LABELS, "lasot_ext": LABELS}
 
@@ -35,7 +36,7 @@ def summarize(scores: Scores, answers: list[Answered]) -> dict[str, Any]:
 
 
 def notes(protocol: Protocol, answers: list[Answered]) -> list[str]:
-    """What keeps these answers' scores from being the benchmark's own, a line each: sequences or lists that lack."""
+    """What keeps these answers' scores from being the benchmark's own, a line each: what lacks."""
     told = []
     if protocol.sequences is not None and len(answers) != protocol.sequences:
         told.append(f"{len(answers)} of the benchmark's {protocol.sequences} sequences")
@@ -44,6 +45,12 @@ def notes(protocol: Protocol, answers: list[Answered]) -> list[str]:
     if lists and unlisted and not protocol.not_scored:
         named = f"all lists of absent frames ({', '.join(lists)})"
         told.append(f"{unlisted} sequences without {named}, which the benchmark's own numbers rest on")
+    if flawed := [answer.name for answer in answers if answer.flaws]:
+        more = ", ..." if len(flawed) > _NAMED else ""
+        told.append(
+            f"sequences that are not whole, scored on the frames that are there: {len(flawed)} "
+            f"({', '.join(flawed[:_NAMED])}{more}); `ostrack data check` says what is wrong"
+        )
     return told
 
 

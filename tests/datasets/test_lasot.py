@@ -12,6 +12,8 @@ from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.lasot import open_lasot
 from ostrack_jax.datasets.readers import open_dataset
 from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation.protocols import find
+from ostrack_jax.evaluation.summary import notes
 
 
 @pytest.mark.parametrize("flat", [False, True])
@@ -33,7 +35,7 @@ def test_parts_and_lists_in_both_layouts(tmp_path, flat):
 
 def test_a_test_part_that_is_not_whole_is_told(tmp_path, caplog):
     open_lasot(layouts.lasot(tmp_path), part="test")
-    assert "1 of the 280 sequences of the test part are there" in caplog.text
+    assert "1 of the 280 sequences are there" in caplog.text
 
 
 def test_visible_is_what_neither_label_hides(tmp_path):
@@ -95,3 +97,22 @@ def test_the_real_sequence(shared_data):
     np.testing.assert_array_equal(sequence.boxes_xywh[:2], [[367, 101, 41, 16], [366, 103, 45, 16]])
     assert sequence.flaws == sequence.missing == ()
     assert sequence.frames[59].ndim == 3
+
+
+def test_a_picture_that_is_missing_between_others_is_an_error(tmp_path):
+    folder = layouts.lasot(tmp_path, ("cat-1",), count=4) / "cat/cat-1"
+    (folder / "img/00000004.jpg").unlink()
+    (cut,) = open_lasot(tmp_path, "test")
+    assert "(3 pictures, 4 groundtruth.txt" in cut.flaws[0]
+    (note,) = [line for line in notes(find("lasot"), [find("lasot").answer(cut, cut.boxes_xywh)]) if "cat-1" in line]
+    assert note.startswith("sequences that are not whole, scored on the frames that are there: 1 (cat-1)")
+    (folder / "img/00000002.jpg").unlink()
+    with pytest.raises(UserError, match=r"no picture 2 in .*cat-1/img \(2 pictures, 4 lines in groundtruth.txt\)"):
+        open_lasot(tmp_path, "test")[0]
+    (folder / "groundtruth.txt").write_text(layouts.BOX * 2)  # a gap of the video's own
+    assert len(open_lasot(tmp_path, "test")[0]) == 2
+
+
+def test_sequences_that_are_not_there_are_named(tmp_path, caplog):
+    open_lasot(layouts.lasot(tmp_path, ("airplane-1", "airplane-13")), "test")
+    assert "2 of the 280 sequences are there, not airplane-9, airplane-15, basketball-1, " in caplog.text

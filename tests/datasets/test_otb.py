@@ -48,6 +48,8 @@ def test_each_target_is_a_sequence(tmp_path):
     sequences = open_otb(tmp_path)
     assert sequences.names == ("Basketball", "Human4-2", "Jogging-1", "Jogging-2")
     np.testing.assert_array_equal(sequences[3].boxes_xywh, BOXES * 2)
+    (tmp_path / "Human4/groundtruth_rect.2.txt").rename(tmp_path / "Human4/groundtruth_rect.txt")  # as re-hosted
+    assert "Human4-2" in open_otb(tmp_path, "otb100").names
 
 
 def test_pictures_after_the_last_box_are_left_out(tmp_path):

@@ -74,10 +74,15 @@ class Claims:
         if number and not self._is_gone(self._path(name, number - 1)):
             return False
         try:
-            with open(path, "x", encoding="utf-8") as file:
-                json.dump({"process": self.process, "machine": machine(), "pid": os.getpid()}, file)
+            file = open(path, "x", encoding="utf-8")  # noqa: SIM115 - closed below
         except FileExistsError:  # another was quicker
             return False
+        try:
+            with file:
+                json.dump({"process": self.process, "machine": machine(), "pid": os.getpid()}, file)
+        except OSError as e:  # a full disk: a claim that says nothing of its owner would be waited for
+            path.unlink(missing_ok=True)
+            raise OSError(e.errno, e.strerror, str(path)) from e
         self._owned[name] = number
         return True
 

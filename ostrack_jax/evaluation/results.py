@@ -122,13 +122,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is either whole or not there; its folder is made."""
+    """Write a file so that it is either whole or not there; its folder is made. An `OSError` names it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Processes of several machines or containers may have one number.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
+    except OSError as e:  # a full disk's names no file
+        raise OSError(e.errno, e.strerror, str(path)) from e
     finally:
         temporary.unlink(missing_ok=True)
 

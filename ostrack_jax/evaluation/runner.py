@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.errors import UserError
@@ -27,6 +25,7 @@ from ostrack_jax.evaluation.claims import Claims
 from ostrack_jax.evaluation.metrics import Answered
 from ostrack_jax.evaluation.passes import FAILURES, Ended, Passes, first_box, reason_of
 from ostrack_jax.evaluation.processes import ProcessRecord
+from ostrack_jax.evaluation.progress import Meter
 from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.results import Result
 from ostrack_jax.tracking.track import ManyTracker, OneTarget, TrackerLike
@@ -52,30 +51,6 @@ class Outcome:
     reason: str = ""
     result: Result | None = None
     answered: Answered | None = None
-
-
-class Meter:
-    """The progress bar: sequences, the current one, frames a second of the tracker alone."""
-
-    def __init__(self, sequences: int, console: Console) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, TextColumn("{task.fields[rate]}"), console=console)
-        self._task: TaskID = self.progress.add_task("sequences", total=sequences, rate="")
-        self._frames, self._seconds = 0, 0.0
-
-    def frame(self, seconds: float) -> None:
-        """One more frame, tracked in ``seconds``."""
-        self._frames, self._seconds = self._frames + 1, self._seconds + seconds
-        if self._seconds > 0:
-            self.progress.update(self._task, rate=f"{self._frames / self._seconds:.1f} frames/s")
-
-    def says(self, what: str) -> None:
-        """What is at work: a sequence's name, or how many there are."""
-        self.progress.update(self._task, description=escape(what))
-
-    def ended(self) -> None:
-        """One more sequence."""
-        self.progress.advance(self._task)
 
 
 def evaluate(

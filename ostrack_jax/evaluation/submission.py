@@ -91,7 +91,10 @@ def pack(wanted: Wanted, folder: Path, sequences: LazySequences, output: Path) -
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = output.with_name(f".{output.name}.{secrets.token_hex(8)}")
     try:
-        _write(temporary, wanted, folder, sequences)
+        try:
+            _write(temporary, wanted, folder, sequences)
+        except OSError as e:  # a full disk's names no file
+            raise OSError(e.errno, e.strerror, str(output)) from e
         frames = check(temporary, wanted, sequences)
         _name(temporary, output)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -144,3 +145,15 @@ def test_failures_are_told_to_those_at_work_and_forgotten_by_the_next_run(tmp_pa
 def test_names_of_processes_differ(tmp_path):
     assert Claims(tmp_path).process != Claims(tmp_path).process
     assert module.machine()
+
+
+def test_a_claim_that_a_full_disk_cuts_short_is_not_left(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Claims(tmp_path) as claims:
+        monkeypatch.setattr("ostrack_jax.evaluation.claims.json.dump", full)
+        with pytest.raises(OSError, match=r"No space left on device: '.*/a\.0'"):
+            claims.take("a")
+        monkeypatch.undo()
+        assert claims.take("a")  # at once

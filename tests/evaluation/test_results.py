@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 
@@ -77,10 +78,10 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     assert path.read_text() == "two\n"
 
     def fails(*_):
-        raise OSError("no")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fails)
-    with pytest.raises(OSError, match="no"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*/a/b\.txt'"):
         results.write_text(path, "three\n")
     assert path.read_text() == "two\n"
     assert files_below(tmp_path) == ["a/b.txt"]

@@ -12,7 +12,8 @@ Keys of the comparison (numbers are shares in 0..1 with the keys of `metrics.MEA
 - `thresholds`: what the curves run over, see `summary.thresholds`;
 - `pairs`: `a`, `b`, `key`, `difference` (a less b), `interval` of it, sequences `won`, `lost`, `tied` by a;
 - `conventions`: the same results by other rules: by name, `meaning` and `trackers` (by name, `scores` or `refused`);
-- `notes`: what keeps the numbers from being the benchmark's own, a line each (`summary.notes`);
+- `notes`: what keeps the numbers from being the benchmark's own (`summary.notes`), or looks wrong in the results, a
+  line each;
 - `bootstrap`: `samples`, `seed`, `confidence`; `commit`, `versions`, `command`, `finished` (UTC).
 """
 
@@ -33,7 +34,7 @@ from ostrack_jax import environment
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import conventions, intervals, report, results, summary
+from ostrack_jax.evaluation import conventions, intervals, measures, report, results, summary
 from ostrack_jax.evaluation.metrics import Answered, Scores
 from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.raw_results import RawResults
@@ -43,6 +44,7 @@ _MADE_WITH = ("weights_sha256", "config", "processes")  # taken from the folder'
 # The number that trackers are ordered by, the first of these that there is.
 HEADLINES = ("ao", "success_auc")
 _MOST_TOLD = 20  # bad files in one message
+_BEGINS = 0.5  # overlap with the first true box, which every tracker is given, of a result that begins there
 
 
 @dataclass(eq=False)
@@ -52,12 +54,14 @@ class Entry:
     Attributes:
       results: where they come from.
       answers: one a sequence; ``lengths`` of those whose result is longer or shorter than the truth.
+      elsewhere: sequences whose result does not begin where the truth does.
       frames: that the time files speak of; ``seconds`` that they took.
     """
 
     results: RawResults
     answers: list[Answered] = field(default_factory=list)
     lengths: dict[str, list[int]] = field(default_factory=dict)
+    elsewhere: list[str] = field(default_factory=list)
     frames: int = 0
     seconds: float = 0.0
 
@@ -67,6 +71,8 @@ class Entry:
         assert boxes is not None, sequence.name
         if len(boxes) != len(sequence):
             self.lengths[sequence.name] = [len(boxes), len(sequence)]
+        if measures.overlap(boxes[:1], sequence.boxes_xywh[:1])[0] < _BEGINS:
+            self.elsewhere.append(sequence.name)
         self.answers.append(protocol.answer(sequence, boxes))
         times = self.results.read_times(sequence.name, protocol.reader)
         if times is not None and len(times) > 1:  # the first frame starts the tracker
@@ -118,7 +124,7 @@ def compare(
         "thresholds": summary.thresholds(next(iter(scores.values()))),
         "pairs": _pairs({entry.results.name: scores[entry.results.name] for entry in entries}, keys),
         "conventions": _other_rules(entries, other_rules),
-        "notes": summary.notes(protocol, entries[0].answers),
+        "notes": [*summary.notes(protocol, entries[0].answers), *_elsewhere(entries)],
         "bootstrap": {"samples": intervals.SAMPLES, "seed": intervals.SEED, "confidence": intervals.CONFIDENCE},
         "commit": environment.commit(),
         "versions": environment.versions(),
@@ -199,6 +205,17 @@ def _refuse(problems: list[str]) -> None:
     if different:
         more = f"; and {len(different) - _MOST_TOLD} more" if len(different) > _MOST_TOLD else ""
         raise UserError(f"{len(different)} results cannot be compared: {'; '.join(different[:_MOST_TOLD])}{more}")
+
+
+def _elsewhere(entries: list[Entry]) -> Iterator[str]:
+    """What speaks for boxes of another form, or results of other data; either is scored without an error."""
+    for entry in entries:
+        if names := entry.elsewhere:
+            named = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            yield (
+                f"{entry.results.name}: {len(names)} of {len(entry.answers)} results do not begin with the true box "
+                f"({named}): are they x,y,width,height, and of these sequences?"
+            )
 
 
 def _about(sequence: Sequence) -> dict[str, Any]:

@@ -194,6 +194,16 @@ def test_lasot_without_its_lists_is_told(folders):
     assert told["notes"][1].startswith("4 sequences without all lists of absent frames")
 
 
+def test_boxes_of_another_form_are_noted(folders):
+    (folders / "corners").mkdir()
+    for name in NAMES:
+        (folders / "corners" / f"{name}.txt").write_text("50,50,70,70\n" * 10)
+    trackers = [open_results(str(folders / name)) for name in ("good", "corners")]
+    told = comparison.compare(protocols.find("otb100"), open_boxes_only(folders / "truth"), trackers)
+    (note,) = [line for line in told["notes"] if "do not begin with the true box" in line]
+    assert note.startswith("corners: 4 of 4 results do not begin with the true box (Biker, Bird1, Car1, ...)")
+
+
 def test_mistakes_are_told(folders, tmp_path):
     truth = open_boxes_only(folders / "truth")
     good = open_results(str(folders / "good"))

@@ -3,7 +3,9 @@
 DIR is the --output of `ostrack eval` or of `ostrack compare`; all trackers of a benchmark share its plots. Writes
 report.html, one file with everything in it for a browser without a server or network; the same as report.md with its
 PNG pictures, and as report.json. With the benchmark's data the best and worst sequences are drawn; with the weights
-too, the candidates that each elimination stage leaves. Needs matplotlib: pip install 'ostrack-jax[report]'.
+too, the candidates that each elimination stage leaves. What a server answered for results of got10k_test or
+trackingnet is read from DIR/server.json, as {"ao": 0.71, "sr50": 0.804, "sr75": 0.682}.
+Needs matplotlib: pip install 'ostrack-jax[report]'.
 
 Example:
   ostrack report eval results/256 --data_dir /data/lasot --checkpoint weights/256

@@ -46,6 +46,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     print(f"{flags.output}: {len(sequences)} sequences{each}, {frames} frames; opened again, as {server} wants it")
     if server == "got10k":
         print(training_of(records))
+    print(f"for `ostrack report eval {arguments[1]}`: write what the server answers into {arguments[1]}/server.json")
 
 
 def training_of(records: Iterable[Mapping[str, Any]]) -> str:

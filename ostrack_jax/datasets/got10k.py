@@ -30,7 +30,8 @@ def open_got10k(folder: Path, part: str = "train", split: str = "all") -> LazySe
       split: all, or a published list of positions in the train part: train_full | vot_train | vot_val.
 
     Raises:
-      UserError: no `list.txt`, an unknown part or split, a split naming positions the folder has not.
+      UserError: no `list.txt`, or that of another part; an unknown part or split, a split naming positions the folder
+        has not.
     """
     if part not in PARTS:
         raise unknown("part of GOT-10k", part, PARTS)
@@ -38,6 +39,9 @@ def open_got10k(folder: Path, part: str = "train", split: str = "all") -> LazySe
     if not found:
         raise UserError(f"no list.txt in {folder} or {folder / part}: expected GOT-10k's {part} part")
     names = read_names(found[0] / "list.txt")
+    own = re.match(r"GOT-10k_(Train|Val|Test)_", names[0])
+    if part != "train" and own and own[1].lower() != part:  # of the train part, training may be given any
+        raise UserError(f"{found[0]} is GOT-10k's {own[1].lower()} part ({names[0]}, ...): expected its {part} part")
     if split != "all":
         positions = read_split(split)
         if positions[-1] >= len(names):

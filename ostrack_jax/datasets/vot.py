@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 
 from ostrack_jax.datasets.annotations import read_annotation, read_names, read_text, valid
@@ -29,7 +30,7 @@ def open_vot(folder: Path, part: str = "2022") -> LazySequences:
       part: the year, which says where to look: the layouts tell themselves apart.
 
     Raises:
-      UserError: an unknown year, no `list.txt`.
+      UserError: an unknown year, no `list.txt`, a folder named by another year.
     """
     if part not in YEARS:
         raise unknown("part of VOT", part, YEARS)
@@ -38,6 +39,9 @@ def open_vot(folder: Path, part: str = "2022") -> LazySequences:
     root = next((place for place in places if (place / "list.txt").is_file()), None)
     if root is None:
         raise UserError(f"no list.txt in {folder}, its vot{part} or their sequences: expected VOT{part}")
+    named = re.findall("vot(20[0-9]{2})", folder.resolve().name, re.IGNORECASE)
+    if root in (folder, folder / "sequences") and named and part not in named:
+        raise UserError(f"{folder} is of VOT{named[0]} by its name: expected VOT{part}")
     names = read_names(root / "list.txt")
     return LazySequences(dict.fromkeys(names), functools.partial(_read, root))
 

@@ -234,6 +234,10 @@ def test_vot_elsewhere_is_told(tmp_path):
         open_vot(tmp_path, "2019")
     with pytest.raises(UserError, match="unknown part of VOT '2017': did you mean"):
         open_vot(tmp_path, "2017")
+    layouts.vot(tmp_path / "vot2020", "1,2,10,8\n" * 3)
+    assert len(open_vot(tmp_path, "2020")) == len(open_vot(tmp_path / "vot2020", "2020")) == 1
+    with pytest.raises(UserError, match=r"vot2020 is of VOT2020 by its name: expected VOT2019"):
+        open_vot(tmp_path / "vot2020", "2019")
 
 
 def test_lasots_extension(tmp_path, caplog):

@@ -159,3 +159,10 @@ def test_names_cannot_lead_elsewhere(tmp_path):
     (part / "list.txt").write_text(f"a\n..{os.sep}secret\n")
     with pytest.raises(UserError, match="is no name of a folder"):
         open_got10k(part)
+
+
+def test_another_part_is_refused_before_it_goes_to_the_server(tmp_path):
+    folder = make_part(tmp_path / "mine", names=("GOT-10k_Val_000001",))
+    assert len(open_got10k(folder, "val")) == len(open_got10k(folder)) == 1
+    with pytest.raises(UserError, match=r"mine is GOT-10k's val part \(GOT-10k_Val_.*: expected its test"):
+        open_got10k(folder, "test")

@@ -72,7 +72,8 @@ def join(
         ) from e
     except (RuntimeError, OSError) as e:
         reason = " ".join(str(e).split())[:300]
-        raise UserError(f"could not train together by way of {where}: {reason}") from e
+        how = "" if address else "; --coordinator, --process and --processes say what the launcher does not"
+        raise UserError(f"could not train together by way of {where}: {reason}{how}") from e
     finally:
         watch.cancel()
 

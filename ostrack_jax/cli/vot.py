@@ -12,6 +12,7 @@ Example:
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from absl import flags as absl_flags
@@ -36,7 +37,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     chosen = trackers.choose(flags)
     path = vot_entry.add(workspace, flags.name, f"{chosen.made_by['tracker']} (JAX)", trackers.words(flags))
     print(f"{path}: [{flags.name}], run by {path.with_name(vot_entry.SCRIPT)}")
-    place = f"--workspace {workspace}"
+    place = f"--workspace {shlex.quote(str(workspace))}"
     if not (workspace / "config.yaml").is_file():
         print(f"next, for the sequences and the experiments: vot initialize vot2022/shorttermbox {place}")
     print(f"then: vot evaluate {place} {flags.name}; vot analysis {place} {flags.name}")

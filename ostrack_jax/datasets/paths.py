@@ -40,7 +40,7 @@ def find_folder(reader: str, given: str = "") -> Path:
 def named_folder(reader: str, given: str = "") -> tuple[Path, str] | None:
     """Where ``reader``'s data is said to lie, and who says so; None where nobody does. The folder may be missing."""
     if given:
-        return Path(given).expanduser(), "the config's dir"
+        return Path(given).expanduser(), "as given"
     if value := os.environ.get(_variable(reader)):
         return Path(value).expanduser(), _variable(reader)
     folder = _from_toml(paths_file(), reader)

@@ -170,5 +170,6 @@ def first_box(sequence: Sequence) -> np.ndarray:
 
 
 def reason_of(error: Exception) -> str:
-    """A failure in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    """A failure in one line; what a person can mend without the program's name for it."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

@@ -54,7 +54,7 @@ def test_without_any_all_three_ways_are_told():
 
 
 def test_a_missing_folder_is_told(monkeypatch):
-    with pytest.raises(UserError, match=r"no folder /no/where \(the config's dir\)"):
+    with pytest.raises(UserError, match=r"no folder /no/where \(as given\)"):
         open_dataset(DataConfig(dir="/no/where"))
     monkeypatch.setenv("OSTRACK_FOLDER_DIR", "/no/where")
     with pytest.raises(UserError, match=r"no folder /no/where \(OSTRACK_FOLDER_DIR\)"):

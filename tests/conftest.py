@@ -79,3 +79,21 @@ def small_weights(small_config):
     from ostrack_jax.models.weights import initial_weights
 
     return initial_weights(small_config.model, 0)
+
+
+@pytest.fixture(scope="module")
+def quickly_compiled():
+    """XLA spends less on machine code, here and in processes started here: the same computation, ready sooner.
+
+    For tests of small networks in which compiling is all the work. What is checked against the release's numbers is
+    compiled as for a user.
+    """
+    import jax
+
+    name = "jax_disable_most_optimizations"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(name.upper(), "1")
+        before = jax.config.read(name)
+        jax.config.update(name, True)
+        yield
+        jax.config.update(name, before)

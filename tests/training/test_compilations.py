@@ -12,6 +12,8 @@ from rich.console import Console
 from ostrack_jax.training.loop import train
 from ostrack_jax.training.schedule import kept_in_epoch
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 EVENT = "/jax/core/compile/backend_compile_duration"
 
 

@@ -23,6 +23,8 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.training import events
 from ostrack_jax.training.loop import train
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 PROGRAM = """
 import json, sys
 from pathlib import Path

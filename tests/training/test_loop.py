@@ -22,6 +22,8 @@ from ostrack_jax.training.loop import train
 from ostrack_jax.training.run import Run
 from ostrack_jax.training.stop import Stop
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 
 @pytest.fixture(scope="module")
 def run_config(small_config):

@@ -17,6 +17,8 @@ from test_hosts import free_port
 
 from ostrack_jax.checkpoint import STEPS, TrainCheckpoints
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 ROOT = Path(__file__).parents[2]
 OPTIONS = {
     **{"model.width": 32, "model.depth": 1, "model.heads": 2, "model.patch": 8, "model.head_channels": 16},

@@ -23,6 +23,8 @@ from ostrack_jax.training.replay import run_again
 from ostrack_jax.training.schedule import kept_in_epoch
 from ostrack_jax.training.step import init_state
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 ELEMENT, STEP = 2, 3
 
 

@@ -58,7 +58,7 @@ def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
     if len(pictures) - len(table) in (-1, 1):  # so it is published, in ten sequences and more
         least = min(len(pictures), len(table))
         pictures, table, lost = pictures[:least], table[:least], lost[:least]
-    found = read_annotation(place / f"{name}.txt", pictures, read=lambda path: table)
+    found = read_annotation(place / f"{name}.txt", len(pictures), read=lambda path: table)
     visible = valid(found.boxes_xywh)
     visible &= ~lost[: len(visible)]
     return _sequence(row, pictures, found, visible)

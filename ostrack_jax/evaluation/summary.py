@@ -39,7 +39,7 @@ def notes(protocol: Protocol, answers: list[Answered]) -> list[str]:
     """What keeps these answers' scores from being the benchmark's own, a line each: what lacks."""
     told = []
     if protocol.sequences is not None and len(answers) != protocol.sequences:
-        told.append(f"{len(answers)} of the benchmark's {protocol.sequences} sequences")
+        told.append(only(len(answers), protocol.sequences))
     lists = _LISTS.get(protocol.reader, ())
     unlisted = sum(answer.present is None or any(name in answer.missing for name in lists) for answer in answers)
     if lists and unlisted and not protocol.not_scored:
@@ -52,6 +52,11 @@ def notes(protocol: Protocol, answers: list[Answered]) -> list[str]:
             f"({', '.join(flawed[:_NAMED])}{more}); `ostrack data check` says what is wrong"
         )
     return told
+
+
+def only(count: int, whole: int) -> str:
+    """The note that not all of a benchmark's sequences were scored."""
+    return f"{count} of the benchmark's {whole} sequences"
 
 
 def by_attribute(answers: Iterable[Answered]) -> dict[str, list[str]]:

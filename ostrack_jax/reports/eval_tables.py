@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ostrack_jax.evaluation import expected
+from ostrack_jax.evaluation import expected, summary
 from ostrack_jax.evaluation.metrics import MEANING
 from ostrack_jax.evaluation.report import HEADINGS
 from ostrack_jax.reports.canvas import COLOURS, words
@@ -69,7 +69,7 @@ def remarks(group: Sequence[Evaluation]) -> list[str]:
     said: dict[str, list[str]] = {}
     for one in group:
         for text in one.remarks:
-            if not (one.part and text.startswith(f"{len(one.sequences)} of ")):
+            if not (one.whole and text == summary.only(len(one.sequences), one.whole)):
                 said.setdefault(text, []).append(one.name)
     return [f"{', '.join(names)}: {text}." for text, names in said.items()]
 

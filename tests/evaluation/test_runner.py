@@ -17,7 +17,6 @@ from rich.console import Console
 
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import protocols, results, runner
-from ostrack_jax.evaluation.progress import Meter
 from ostrack_jax.tracking.track import Track
 
 MADE_BY = {"tracker": "oracle"}
@@ -337,17 +336,3 @@ def test_a_step_that_fails_fails_all_that_are_in_it(evaluate, oracles, sequence,
     found = evaluate(OutOfMemory(), listed(*(sequence(name, 6) for name in "abcd")))
     assert states(found) == {"a": "failed", "b": "failed", "c": "failed", "d": "done"}
     assert {outcome.reason for outcome in found[:3]} == {"RuntimeError: RESOURCE_EXHAUSTED"}
-
-
-def test_without_a_terminal_a_line_tells_how_far_it_is_now_and_then(monkeypatch):
-    now = 0.0
-    monkeypatch.setattr("ostrack_jax.evaluation.progress.time.monotonic", lambda: now)
-    out = io.StringIO()
-    meter = Meter(9, Console(file=out))
-    meter.says("a [b]")
-    meter.frame(0.1)
-    assert not out.getvalue()
-    now = 61.0
-    meter.ended()
-    meter.frame(0.1)
-    assert out.getvalue() == "1 of 9 sequences, 10.0 frames/s: a [b]\n"

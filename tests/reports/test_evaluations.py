@@ -272,6 +272,10 @@ def test_what_keeps_numbers_from_being_the_benchmarks_own_is_said_once(folder):
     lacks = "3 sequences without absent.label"
     runs = [folder("a", tracker="one", notes=[lacks]), folder("b", tracker="two", notes=[lacks, "2 of 5"])]
     assert eval_tables.remarks(read_evaluations(runs)) == [f"one, two: {lacks}.", "two: 2 of 5."]
+    part = folder("part", whole=280, notes=["2 of the benchmark's 280 sequences", lacks])
+    (one,) = read_evaluations([part])
+    assert one.note == "2 of 280 sequences"
+    assert eval_tables.remarks([one]) == [f"{CONFIG}: {lacks}."], "what the row's note says is not said again"
     pages = eval_page.write(runs[0] / "page", read_evaluations(runs), {})
     assert f"one, two: {lacks}." in pages[0].read_text()
     assert read_evaluations([folder("odd", notes="text")])[0].remarks == []

@@ -85,8 +85,9 @@ def small_weights(small_config):
 def quickly_compiled():
     """XLA spends less on machine code, here and in processes started here: the same computation, ready sooner.
 
-    For tests of small networks in which compiling is all the work. What is checked against the release's numbers is
-    compiled as for a user.
+    For tests of small networks in which compiling is all the work. What is checked against the release's numbers, or
+    in float32 over many steps on other devices, is compiled as for a user: otherwise it rounds more coarsely, and once
+    another candidate is eliminated the losses part.
     """
     import jax
 

@@ -15,8 +15,6 @@ from ostrack_jax import config as configs
 from ostrack_jax.errors import UserError
 from ostrack_jax.training.mesh import make_mesh
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 STEPS = 20
 SCRIPT = Path(__file__).with_name("on_devices.py")
 

@@ -1,8 +1,9 @@
 """Follow one object through a video or a folder of pictures, and write a video with its box and score.
 
 The box is the object's in the first frame: left, top, width, height in pixels. Boxes and scores go to a text file
-beside the video, of the same name: a line x,y,w,h,score per frame; where it ends early, to NAME.part.txt. Needs no
-display.
+next to the video, of the same name: a line x,y,w,h,score per frame, as `ostrack compare` and the reader `folder` take
+it; where it ends early, to NAME.part.txt. Such a file of an earlier run is replaced, any other text file never. Needs
+no display.
 
 Example:
   ostrack track street.mp4 --box 312,140,48,96 --checkpoint weights/256 --output tracked.mp4
@@ -42,6 +43,7 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Track and write."""
+    from ostrack_jax.datasets.annotations import written_by_track
     from ostrack_jax.evaluation.results import write_text
     from ostrack_jax.tracking import video
 
@@ -51,6 +53,10 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     for path in (output, text):
         if path.exists() and path.resolve() == source.resolve():
             raise UserError(f"--output {output} would overwrite the input {source}: give another name")
+    for path in (text, partial):
+        if path.exists() and not written_by_track(path):
+            text_of = f"{path}, which `ostrack track` did not write"
+            raise UserError(f"--output {output} would overwrite {text_of}: give another name")
     box = read_box(flags.box, frames[0].shape)
     rate = video.frame_rate(source) if flags.rate is None else flags.rate
     tracker = trackers.choose(flags).tracker

@@ -54,7 +54,12 @@ def read_text(path: Path) -> str:
 
 def read_numbers(path: Path, columns: int, what: str) -> Float[np.ndarray, "t columns"]:
     """A table of ``columns`` numbers a line (NaN allowed); ``what`` says in an error what a line should hold."""
-    text = read_text(path).rstrip()
+    return _numbers(path, read_text(path), columns, what)
+
+
+def _numbers(path: Path, text: str, columns: int, what: str) -> Float[np.ndarray, "t columns"]:
+    """The numbers of the file at ``path``, which holds ``text``; see `read_numbers`."""
+    text = text.rstrip()
     lines = text.splitlines()
     rows = [line.split() for line in _as_blanks(text).splitlines()]
     try:
@@ -84,13 +89,32 @@ def _tell_the_line(path: Path, lines: list[str], rows: list[list[str]], columns:
 def read_boxes(path: Path) -> Float[np.ndarray, "t 4"]:
     """Boxes, one a line: left, top, width, height in pixels; NaN where not annotated.
 
+    The scores of a file that `ostrack track` wrote are left out.
+
     Raises:
       UserError: the file is missing, empty or too large, or a line holds anything else.
     """
-    boxes = read_numbers(path, 4, "x,y,width,height")
+    text = read_text(path)
+    if _has_scores(text):
+        return _numbers(path, text, 5, "x,y,width,height,score")[:, :4]
+    boxes = _numbers(path, text, 4, "x,y,width,height")
     if not len(boxes):
         raise UserError(f"{path} is empty: expected a line x,y,width,height per frame")
     return boxes
+
+
+def written_by_track(path: Path) -> bool:
+    """Whether a text file holds boxes with scores as `ostrack track` writes them; a `UserError` if it is unreadable."""
+    return _has_scores(read_text(path))
+
+
+def _has_scores(text: str) -> bool:
+    """Whether a fifth number follows each box: the score, `nan` in the first line, whose box was given.
+
+    Without that `nan` five numbers may as well be a frame's or a class's number and a box.
+    """
+    first = [_as_blanks(line).split() for line in text[:200].splitlines()[:1]]
+    return len(first) == 1 and len(first[0]) == 5 and first[0][4] == "nan"
 
 
 def read_labels(path: Path) -> Int[np.ndarray, " t"]:

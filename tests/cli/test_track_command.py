@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import av
 import cv2
 import numpy as np
 import pytest
 
 from ostrack_jax.cli.main import main
+from ostrack_jax.datasets.folder import open_folder
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +126,41 @@ def test_what_was_tracked_before_it_ended_stays(track, pictures, tmp_path, monke
     monkeypatch.setattr("ostrack_jax.tracking.baselines.StillTracker.update", interrupted)
     track(pictures, output=tmp_path / "new/other.mp4", tracker=("--tracker", "still"))
     assert table(tmp_path / "new/other.part.txt").shape == (5,)
+
+
+def test_what_it_writes_is_scored_and_read_back(track, pictures, tmp_path, monkeypatch, capsys):
+    """By `ostrack compare`, and as a folder of one's own: nothing has to be cut out of the file first."""
+    (tmp_path / "mine").mkdir()
+    for picture in pictures.iterdir():
+        (tmp_path / "mine" / picture.name).write_bytes(picture.read_bytes())
+    (tmp_path / "mine/groundtruth.txt").write_text("".join(f"{20 + 3 * t},30,30,30\n" for t in range(11)))
+    still = ("--tracker", "still")
+    for place, tracker in (("a/mine.mp4", still), ("b/mine.mp4", ("--tracker", "opencv:mil"))):
+        assert track(pictures, output=tmp_path / place, tracker=tracker)[0] == 0
+    monkeypatch.chdir(tmp_path)
+    words = ["--benchmark", "folder", "--data_dir", "mine", "--output", "compared"]
+    assert main(["compare", "a", "b", *words]) == 0, capsys.readouterr().err
+    told = json.loads((tmp_path / "compared/comparison.json").read_text())
+    assert list(told["trackers"]) == ["b", "a"]
+    assert told["notes"] == []
+    assert main(["data", "check", "folder", "a"]) == 0
+    (sequence,) = open_folder(tmp_path / "a")
+    assert sequence.boxes_xywh.tolist() == [[20, 30, 30, 30]] * 11
+
+
+def test_a_text_file_of_somebody_else_is_never_overwritten(track, pictures, tmp_path):
+    assert track(pictures, tracker=("--tracker", "still"))[0] == 0
+    assert track(pictures, box="21,30,30,30", tracker=("--tracker", "still"))[0] == 0  # its own: the same command again
+    assert table(tmp_path / "new/out.txt")[0, 0] == 21
+    (tmp_path / "new/out.mp4").unlink()
+    for name in ("out.txt", "out.part.txt"):
+        truth = tmp_path / "new" / name
+        for text in ("20,30,30,30\n" * 11, "1,20,30,30,30\n" * 11, "notes\n", ""):
+            truth.write_text(text)
+            one_line(track(pictures, tracker=("--tracker", "still")), f"would overwrite {truth}, which", "another name")
+            assert truth.read_text() == text
+        truth.unlink()
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_the_input_is_never_overwritten(track, pictures, tmp_path):

@@ -30,6 +30,22 @@ def test_every_separator_is_understood(tmp_path, text):
     np.testing.assert_array_equal(an.read_boxes(path), [[1, 2, 3, 4], [5, 6, 7, 8]])
 
 
+def test_scores_of_tracked_boxes_are_left_out(tmp_path):
+    """A fifth number is a score where the first line's is NaN; else it may be a frame's or class's number and a box."""
+    path = tmp_path / "boxes.txt"
+    path.write_text("1,2,3,4,nan\n5,6,7,8,0.75\n9,9,9,9,nan\n")
+    np.testing.assert_array_equal(an.read_boxes(path), [[1, 2, 3, 4], [5, 6, 7, 8], [9, 9, 9, 9]])
+    assert an.written_by_track(path)
+    path.write_text("1,2,3,4,nan\n5,6,7,8\n")
+    with pytest.raises(UserError, match=r"line 2: expected x,y,width,height,score, found '5,6,7,8'"):
+        an.read_boxes(path)
+    for text in ("0,5,6,7,8\n1,5,6,7,8\n", "1,2,3,4,0.5\n5,6,7,8,nan\n", "1,2,3,4\n1,2,3,4,nan\n"):
+        path.write_text(text)
+        assert not an.written_by_track(path)
+        with pytest.raises(UserError, match=r"expected x,y,width,height, found"):
+            an.read_boxes(path)
+
+
 @settings(deadline=None)
 @given(table=st.lists(st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4), min_size=1, max_size=5))
 def test_numbers_come_back_as_written(tmp_path_factory, table):

@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "environment": set(),
     "drawing": set(),
     "tiles": set(),
+    "weights": set(),
     "geometry": set(),
     "datasets": {"geometry"},
     "pipeline": {"geometry", "datasets"},
@@ -67,7 +68,7 @@ ARROWS: dict[str, set[str]] = {
         "cli",
     },
 }
-LEAVES = {"errors", "config", "limits", "environment", "drawing", "tiles"}
+LEAVES = {"errors", "config", "limits", "environment", "drawing", "tiles", "weights"}
 
 # package -> the rooms that may import it; every other package is free
 GUARDED: dict[str, set[str]] = {

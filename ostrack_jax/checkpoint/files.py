@@ -1,8 +1,8 @@
-"""Weights on disk. Enters: arrays by dotted name and their config. Leaves: a folder or file, and back.
+"""Weights on disk: arrays by dotted name and their config to a folder or file, and back.
 
 `load_weights` reads a weights folder (``config.json`` and ``weights.safetensors``), one ``.safetensors`` file with the
-config in its header, and what a training leaves: its workdir (the newest checkpoint), ``WORKDIR/best``, or one
-checkpoint of either, ``WORKDIR/checkpoints/STEP``.
+config in its header, what a training leaves: its workdir (the newest checkpoint), ``WORKDIR/best``, or one
+checkpoint of either, ``WORKDIR/checkpoints/STEP``; and by its name a network that is shipped with the package.
 """
 
 from __future__ import annotations
@@ -22,8 +22,12 @@ from ostrack_jax import config as configs
 from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints, is_step
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
+from ostrack_jax.weights import locate, names
 
 WEIGHTS_FILE, CONFIG_FILE = "weights.safetensors", "config.json"
+
+_SCALES = "/scales"  # after a tensor's name: of its output channels; dotted names hold no slash
+_LEAST_FOR_8_BIT = 20_000  # numbers of a matrix: what is smaller stays float32
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -48,9 +52,15 @@ def sha256(weights: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def save_safetensors(path: Path, weights: Mapping[str, np.ndarray], config: Config) -> None:
-    """One file that holds the weights and, in its header, the config."""
+def save_safetensors(path: Path, weights: Mapping[str, np.ndarray], config: Config, eight_bit: bool = False) -> None:
+    """Save the weights and, in the header, the config as one file.
+
+    With ``eight_bit`` large matrices become int8 with a float32 scale for each output channel (the last axis): a
+    quarter of the size, every value within 1/254 of its channel's largest. `load_weights` reads them back to float32.
+    """
     arrays = {name: np.array(value, order="C") for name, value in weights.items()}
+    if eight_bit:
+        arrays = dict(part for name, value in arrays.items() for part in _eight_bit(name, value))
     write_atomically(path, safetensors_bytes(arrays, metadata={"config": json.dumps(configs.to_dict(config))}))
 
 
@@ -66,22 +76,22 @@ def save_config(directory: Path, config: Config) -> None:
     write_atomically(directory / CONFIG_FILE, json.dumps(configs.to_dict(config), indent=2).encode())
 
 
-def load_weights(path: Path) -> tuple[Config, dict[str, np.ndarray]]:
+def load_weights(path: Path | str) -> tuple[Config, dict[str, np.ndarray]]:
     """Config and weights (float32; counters int32) by dotted name from any of the forms.
 
     Of a run that averages its weights (``ema``) the averages. A newest checkpoint that is broken is passed over with a
     warning; one that is asked for by its step is an error.
 
     Raises:
-      UserError: nothing there, or not one of ours, or broken.
+      UserError: neither a checkpoint at ``path`` nor a shipped network of that name, or it is invalid.
     """
-    path = Path(path)
+    path = locate(path)
     if path.is_file() and path.suffix == ".safetensors":
         return _load_safetensors(path)
     if (path / WEIGHTS_FILE).is_file():
         return _load_safetensors(path / WEIGHTS_FILE)
     if not path.exists():
-        raise UserError(f"no checkpoint at {path}")
+        raise UserError(f"no checkpoint at {path}; networks in the package: {', '.join(names())}")
     if is_step(path):
         return _of_step(TrainCheckpoints(path.parent), int(path.name))
     for folder in (path, path / STEPS):
@@ -113,10 +123,28 @@ def _load_safetensors(path: Path) -> tuple[Config, dict[str, np.ndarray]]:
     try:
         with safe_open(path, framework="numpy") as f:
             metadata = f.metadata() or {}
-            weights = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - not a mapping
+            stored = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - not a mapping
         config = json.loads(metadata["config"])
     except KeyError as e:
         raise UserError(f"{path} holds no config in its header: not written by this project") from e
     except (SafetensorError, ValueError, OSError) as e:
         raise UserError(f"{path} is no whole safetensors file: {e}") from e
-    return configs.freeze(config), weights
+    return configs.freeze(config), _float32(stored)
+
+
+def _eight_bit(name: str, value: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """A tensor as it is stored: int8 and scales where it is a large matrix, else unchanged."""
+    if value.dtype != np.float32 or value.ndim < 2 or value.size <= _LEAST_FOR_8_BIT:
+        return [(name, value)]
+    largest = np.abs(value).max(axis=tuple(range(value.ndim - 1)))
+    scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    return [(name, np.rint(value / scales).astype(np.int8)), (name + _SCALES, scales)]
+
+
+def _float32(stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights by name, those in 8 bits times their scales."""
+    return {
+        name: value * stored[name + _SCALES] if name + _SCALES in stored else value
+        for name, value in stored.items()
+        if not name.endswith(_SCALES)
+    }

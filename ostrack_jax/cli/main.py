@@ -23,9 +23,9 @@ COMMANDS = {
     "data": "check folders of data; pack them for training",
     "report": "draw training runs and evaluations: curves and pictures as PNG and HTML",
     "convert": "turn published weights into a checkpoint of this project, and back",
-    "track": "follow one object through a video or a folder of pictures",
+    "track": "follow one object through a video or a folder of images",
     "visualize": "draw what the network sees of one sequence: elimination, attention, discriminative regions",
-    "demo": "train a tiny tracker on made-up sequences, score it, write a video: four minutes, no download",
+    "demo": "follow a rabbit through a clip with the network in the package; --train: train a tiny one in four minutes",
     "doctor": "check versions, devices, disk and data sets, and that the network computes what it should",
 }
 GROUPS = ("convert", "data", "report")  # commands that have commands of their own

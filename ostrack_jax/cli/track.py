@@ -5,7 +5,10 @@ next to the video, of the same name: a line x,y,w,h,score per frame, as `ostrack
 it; where it ends early, to NAME.part.txt. Such a file of an earlier run is replaced, any other text file never. Needs
 no display.
 
+Without --checkpoint the small network that is shipped with the package follows it.
+
 Example:
+  ostrack track street.mp4 --box 312,140,48,96 --output tracked.mp4
   ostrack track street.mp4 --box 312,140,48,96 --checkpoint weights/256 --output tracked.mp4
   ostrack track frames/ --box 10,20,30,40 --tracker opencv:mil --output tracked.mp4
 """
@@ -46,6 +49,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from ostrack_jax.datasets.annotations import written_by_track
     from ostrack_jax.evaluation.results import write_text
     from ostrack_jax.tracking import video
+    from ostrack_jax.weights import SMALL
 
     source, output = Path(arguments[0]), Path(flags.output)
     frames = open_frames(source)
@@ -59,7 +63,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
             raise UserError(f"--output {output} would overwrite {text_of}: give another name")
     box = read_box(flags.box, frames[0].shape)
     rate = video.frame_rate(source) if flags.rate is None else flags.rate
-    tracker = trackers.choose(flags).tracker
+    tracker = trackers.choose(flags, otherwise=SMALL).tracker
     lines: list[str] = []
     began = time.perf_counter()
     count = 0

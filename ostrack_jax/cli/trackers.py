@@ -14,6 +14,7 @@ from ostrack_jax.cli import command
 from ostrack_jax.cli.compiled import keep_compiled
 from ostrack_jax.config import Config, to_dict
 from ostrack_jax.errors import UserError
+from ostrack_jax.weights import locate, names
 
 if TYPE_CHECKING:
     from ostrack_jax.tracking.track import TrackerLike
@@ -38,7 +39,10 @@ class Chosen:
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare `--checkpoint` and `--config`, or `--tracker` and `--tracker_files`."""
-    text = "weights: a folder that `ostrack convert` wrote, a .safetensors file, a training's workdir, or WORKDIR/best"
+    text = (
+        "weights: a folder that `ostrack convert` wrote, a .safetensors file, a training's workdir, WORKDIR/best, or "
+        f"the name of a network in the package ({', '.join(names())})"
+    )
     absl_flags.DEFINE_string("checkpoint", None, text, flag_values=flags)
     command.define_config_for(flags)
     text = "in place of a checkpoint: still, opencv:mil, opencv:nano or opencv:vit"
@@ -47,13 +51,16 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("tracker_files", None, text, flag_values=flags)
 
 
-def choose(flags: absl_flags.FlagValues, targets: int = 1) -> Chosen:
+def choose(flags: absl_flags.FlagValues, targets: int = 1, otherwise: str | None = None) -> Chosen:
     """The tracker that the flags ask for, compiled; one of a checkpoint for ``targets`` at once.
+
+    Where neither a checkpoint nor a tracker is named, the checkpoint ``otherwise`` if there is one.
 
     Raises:
       UserError: both or none are asked for, an unknown name, missing or broken files, weights that do not fit.
     """
-    if (flags.tracker is None) == (flags.checkpoint is None):
+    checkpoint = flags.checkpoint if flags.tracker is not None else flags.checkpoint or otherwise
+    if (flags.tracker is None) == (checkpoint is None):
         found = "neither" if flags.tracker is None else "both"
         raise UserError(f"expected --checkpoint DIR (with --config NAME) or --tracker NAME: found {found}")
     if flags.tracker is not None:
@@ -64,7 +71,7 @@ def choose(flags: absl_flags.FlagValues, targets: int = 1) -> Chosen:
         return of_baseline(flags.tracker, None if flags.tracker_files is None else Path(flags.tracker_files))
     if flags.tracker_files is not None:
         raise UserError("--tracker_files goes with --tracker, not with --checkpoint")
-    return of_checkpoint(Path(flags.checkpoint), functools.partial(command.config_for, flags), targets)
+    return of_checkpoint(Path(checkpoint), functools.partial(command.config_for, flags), targets)
 
 
 def words(flags: absl_flags.FlagValues) -> list[str]:
@@ -74,7 +81,7 @@ def words(flags: absl_flags.FlagValues) -> list[str]:
         value = flags[name].value
         if value is not None:
             is_path = name in ("checkpoint", "tracker_files") or (name == "config" and Path(value).is_file())
-            out += [f"--{name}", str(Path(value).expanduser().resolve()) if is_path else value]
+            out += [f"--{name}", str(locate(Path(value).expanduser()).resolve()) if is_path else value]
     return [*out, *(f"--config.{override}" for override in command.overrides(flags))]
 
 

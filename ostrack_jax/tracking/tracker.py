@@ -1,6 +1,6 @@
 """The tracker. Enters: RGB frames and first boxes. Leaves: a `Track` per frame and target.
 
-tracker = Tracker.from_checkpoint("weights")
+tracker = Tracker.from_checkpoint()  # the small network that is shipped with the package
 tracker.init(first_frame, (x, y, w, h))
 track = tracker.update(next_frame)  # track.box_xywh, track.score
 
@@ -24,6 +24,7 @@ from ostrack_jax.geometry.boxes import clip_xywh
 from ostrack_jax.geometry.crops import box_to_crop, crop_to_frame, square_crop
 from ostrack_jax.tracking.network import TrackingNetwork
 from ostrack_jax.tracking.track import Track
+from ostrack_jax.weights import SMALL
 
 Frame = UInt8[np.ndarray, "h w 3"]
 
@@ -52,12 +53,12 @@ class Tracker:
         self._looked: dict[int, tuple[float, tuple[int, int]]] = {}  # the crop's resize factor, the frame's size
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, config: Config | None = None, targets: int = 1) -> Tracker:
-        """The tracker of a weights folder, a ``.safetensors`` file or a training workdir.
+    def from_checkpoint(cls, path: str | Path = SMALL, config: Config | None = None, targets: int = 1) -> Tracker:
+        """Make the tracker of a weights folder, a ``.safetensors`` file, a training workdir or a shipped network.
 
         ``config`` replaces the one stored there (its model must fit the weights).
         """
-        stored, weights = load_weights(Path(path))
+        stored, weights = load_weights(path)
         return cls(config or stored, weights, targets)
 
     def init(self, frame: Frame, box_xywh: Sequence[Any] | Float[np.ndarray, "*n 4"]) -> None:

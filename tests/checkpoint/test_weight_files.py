@@ -29,6 +29,32 @@ def test_one_file(small_config, small_weights, tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["model.safetensors"]
 
 
+def test_eight_bits(small_config, small_weights, tmp_path):
+    rng = np.random.default_rng(0)
+    # a channel of zeros, and channels of very different size
+    matrix = rng.normal(size=(5, 100, 50)).astype(np.float32) * np.logspace(-6, 3, 50).astype(np.float32)
+    matrix[..., 7] = 0
+    weights = {**small_weights, "large.kernel": matrix}
+    checkpoint.save_safetensors(tmp_path / "a.safetensors", weights, small_config, eight_bit=True)
+    config, found = checkpoint.load_weights(tmp_path / "a.safetensors")
+    assert config == small_config
+    assert found.keys() == weights.keys()
+    assert found["large.kernel"].dtype == np.float32
+    largest = np.abs(matrix).max((0, 1))
+    assert (np.abs(found["large.kernel"] - matrix) <= largest / 254 * (1 + 1e-5)).all()
+    assert not np.array_equal(found["large.kernel"], matrix)
+    small = [name for name, value in small_weights.items() if value.size <= 20_000 or value.ndim < 2]
+    assert small
+    assert all(np.array_equal(found[name], small_weights[name]) for name in small)
+    # what was rounded once is not rounded again
+    checkpoint.save_safetensors(tmp_path / "b.safetensors", found, small_config, eight_bit=True)
+    assert checkpoint.sha256(checkpoint.load_weights(tmp_path / "b.safetensors")[1]) == checkpoint.sha256(found)
+    checkpoint.save_safetensors(tmp_path / "c.safetensors", {"large.kernel": matrix}, small_config)
+    checkpoint.save_safetensors(tmp_path / "d.safetensors", {"large.kernel": matrix}, small_config, eight_bit=True)
+    size = {name: (tmp_path / f"{name}.safetensors").stat().st_size for name in "cd"}
+    assert size["c"] - size["d"] > 0.7 * matrix.nbytes
+
+
 def test_the_hash_sees_every_value_and_name(small_weights):
     one = dict(small_weights)
     digest = checkpoint.sha256(one)

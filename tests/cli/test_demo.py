@@ -1,17 +1,57 @@
-"""The demo's way from training to a video, on a run too short to learn anything."""
+"""The demo: the shipped network follows the rabbit; and a run of `--train` too short to learn anything."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 from ostrack_jax import config as configs
 from ostrack_jax.cli import demo
 from ostrack_jax.cli.command import run
+from ostrack_jax.datasets.video import VideoFrames
 from ostrack_jax.evaluation import protocols
+
+# Around the rabbit in frames 21 and 33 of the clip, drawn by eye.
+RABBIT_XYWH = {21: (76, 76, 216, 216), 33: (79, 86, 254, 209)}
+
+
+def overlap(a, b) -> float:
+    """Intersection over union of two boxes x, y, w, h."""
+    a, b = np.array(a, float), np.array(b, float)
+    sides = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
+    inside = np.prod(np.maximum(sides, 0))
+    return float(inside / (np.prod(a[2:]) + np.prod(b[2:]) - inside))
+
+
+@pytest.mark.slow
+def test_the_demo_follows_the_rabbit(monkeypatch, tmp_path, capsys):
+    class EveryThird(VideoFrames):
+        """Frames 0, 3, .. 33 of the clip, as 12 frames."""
+
+        def __len__(self):
+            return 12
+
+        def __getitem__(self, index):
+            return VideoFrames(demo.CLIP)[3 * index] if index < 12 else super().__getitem__(10**6)
+
+    monkeypatch.setattr("ostrack_jax.datasets.video.VideoFrames", EveryThird)
+    assert run(demo, ["--output", str(tmp_path / "out")], "ostrack demo") == 0
+    out = capsys.readouterr().out
+    lines = re.findall(r"frame +(\d+): box at (-?\d+),(-?\d+), (\d+) x (\d+) pixels, (given|score 0\.\d\d)", out)
+    boxes = {3 * int(frame): tuple(map(int, box)) for frame, *box, _ in lines}
+    assert list(boxes) == list(range(0, 36, 3))
+    assert boxes[0] == demo.BOX_XYWH
+    assert all(overlap(boxes[frame], RABBIT_XYWH[frame]) > 0.5 for frame in RABBIT_XYWH)
+    assert re.search(r"12 frames, \d+\.\d frames/s", out)
+    with av.open(str(tmp_path / "out" / "demo.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 12
+    assert cv2.imread(str(tmp_path / "out" / "demo.png")).shape[1] > 1280  # four frames of 320 in a row
 
 
 @pytest.mark.slow
@@ -22,7 +62,7 @@ def test_the_demo_trains_scores_and_draws(small_config, monkeypatch, tmp_path, c
     monkeypatch.setattr(configs, "load", lambda name: dataclasses.replace(small_config, data=data, train=short))
     held_out = protocols.find("synthetic").open(None)
     monkeypatch.setattr(protocols.Protocol, "open", lambda *_, **__: held_out[:2])
-    assert run(demo, ["--output", str(tmp_path / "out")], "ostrack demo") == 0
+    assert run(demo, ["--train", "--output", str(tmp_path / "out")], "ostrack demo") == 0
     told = capsys.readouterr().out
     for row in ("tiny (this run)", "never moves", "OpenCV MIL", "success AUC", "demo.mp4"):
         assert row in told

@@ -104,10 +104,24 @@ def test_mistakes_are_one_line_and_leave_nothing(track, pictures, tmp_path):
     one_line(track(tmp_path / "broken.mp4"), "broken.mp4")
     one_line(track(pictures, output=tmp_path / "new/out.avi"), "ends in .mp4")
     one_line(track(pictures, "--rate", "0"), "frames a second")
-    one_line(track(pictures, tracker=()), "neither")
     one_line(track(pictures, tracker=("--tracker", "opencv:nano")), "--tracker_files")
     one_line(track(pictures, tracker=("--checkpoint", str(tmp_path / "nothing"))), "no checkpoint at")
     assert not (tmp_path / "new").exists()
+
+
+def test_without_a_checkpoint_the_shipped_network_tracks(track, pictures, monkeypatch):
+    from ostrack_jax.cli import trackers
+
+    asked = []
+
+    def of_checkpoint(path, *_):
+        asked.append(str(path))
+        return trackers.of_baseline("still")
+
+    monkeypatch.setattr(trackers, "of_checkpoint", of_checkpoint)
+    status, _, err = track(pictures, tracker=())
+    assert status == 0, err
+    assert asked == ["small"]
 
 
 def test_what_was_tracked_before_it_ended_stays(track, pictures, tmp_path, monkeypatch):

@@ -1,0 +1,23 @@
+"""The networks that are shipped with the package: ``NAME.safetensors`` with its model card ``NAME.md``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent
+
+SMALL = "small"  # what tracks where no checkpoint is named
+
+
+def names() -> list[str]:
+    """List the shipped networks."""
+    return sorted(path.stem for path in _FOLDER.glob("*.safetensors"))
+
+
+def locate(checkpoint: Path | str) -> Path:
+    """Return where a checkpoint lies: ``checkpoint`` where it exists, else the shipped network of that name.
+
+    Where there is neither, ``checkpoint`` as it is.
+    """
+    path = Path(checkpoint)
+    return path if path.exists() or str(checkpoint) not in names() else _FOLDER / f"{checkpoint}.safetensors"

@@ -59,10 +59,8 @@ def choose(flags: absl_flags.FlagValues, targets: int = 1, otherwise: str | None
     Raises:
       UserError: both or none are asked for, an unknown name, missing or broken files, weights that do not fit.
     """
-    checkpoint = flags.checkpoint if flags.tracker is not None else flags.checkpoint or otherwise
-    if (flags.tracker is None) == (checkpoint is None):
-        found = "neither" if flags.tracker is None else "both"
-        raise UserError(f"expected --checkpoint DIR (with --config NAME) or --tracker NAME: found {found}")
+    if flags.tracker is not None and flags.checkpoint is not None:
+        raise UserError("expected --checkpoint DIR (with --config NAME) or --tracker NAME: found both")
     if flags.tracker is not None:
         if flags.config is not None or command.overrides(flags):
             raise UserError("--config goes with --checkpoint, not with --tracker")
@@ -71,6 +69,9 @@ def choose(flags: absl_flags.FlagValues, targets: int = 1, otherwise: str | None
         return of_baseline(flags.tracker, None if flags.tracker_files is None else Path(flags.tracker_files))
     if flags.tracker_files is not None:
         raise UserError("--tracker_files goes with --tracker, not with --checkpoint")
+    checkpoint = flags.checkpoint or otherwise
+    if checkpoint is None:
+        raise UserError("expected --checkpoint DIR (with --config NAME) or --tracker NAME: found neither")
     return of_checkpoint(Path(checkpoint), functools.partial(command.config_for, flags), targets)
 
 

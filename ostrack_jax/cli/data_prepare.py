@@ -40,7 +40,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from ostrack_jax.datasets.packing import Label, Packing
     from ostrack_jax.datasets.packing_plan import make_plan
     from ostrack_jax.datasets.packing_reach import Reach
-    from ostrack_jax.datasets.readers import knows_parts, open_dataset, published_splits
+    from ostrack_jax.datasets.readers import knows_parts, open_dataset, orientation_of, published_splits
 
     reader, folder = arguments
     data = DataConfig(reader=reader, dir=folder, part=flags.part, split=flags.split)
@@ -52,7 +52,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
         plan = make_plan(sequences, iter(progress.track(range(len(sequences)), description="annotations")))
         splits = published_splits(data, plan.names)
         part = flags.part if knows_parts(reader) else ""
-        label = Label(reader, part, flags.split, reach, flags.per_file)
+        label = Label(reader, part, flags.split, reach, flags.per_file, orientation_of(data))
         packing = Packing(plan, sequences, label, Path(flags.output))
         bar = progress.add_task("pictures", total=len(plan.shown))
         written = packing.run(splits, lambda count: progress.advance(bar, count))

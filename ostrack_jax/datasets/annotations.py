@@ -6,6 +6,7 @@ Files come from elsewhere: their size is bounded, and names in them cannot lead 
 
 from __future__ import annotations
 
+import codecs
 import errno
 import itertools
 import os
@@ -41,7 +42,11 @@ def open_file(path: Path | str, buffering: int = -1) -> BinaryIO:
 
 
 def read_text(path: Path) -> str:
-    """A text file's contents; a `UserError` where there is none, or none of a sane size."""
+    """A text file's contents, in UTF-8 or, where its byte-order mark says so, UTF-16.
+
+    Raises:
+      UserError: there is none, or none of a sane size.
+    """
     try:
         with open_file(path) as file:
             data = file.read(_MOST_BYTES + 1)
@@ -49,7 +54,8 @@ def read_text(path: Path) -> str:
         raise UserError(f"cannot read {path}: {e.strerror}") from e
     if len(data) > _MOST_BYTES:
         raise UserError(f"{path} is larger than {_MOST_BYTES >> 20} MiB: expected a text file of numbers or names")
-    return data.decode("utf-8-sig", errors="replace")
+    utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as Windows saves "Unicode" text
+    return data.decode("utf-16" if utf_16 else "utf-8-sig", errors="replace")
 
 
 def read_numbers(path: Path, columns: int, what: str) -> Float[np.ndarray, "t columns"]:

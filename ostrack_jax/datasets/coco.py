@@ -133,6 +133,6 @@ def _build(folder: str, index: Arrays, name: str, row: int) -> Sequence:
     image = index["image"][row]
     boxes = index["box"][row : row + 1]
     width, height = index["size"][image].tolist()
-    frames = PictureFrames([os.path.join(folder, os.fsdecode(bytes(index["picture"][image])))])
+    frames = PictureFrames([os.path.join(folder, os.fsdecode(bytes(index["picture"][image])))], "stored")
     size = (width, height) if width > 0 and height > 0 else None
     return Sequence(name, frames, boxes, valid(boxes), size_wh=size, is_picture=True)

@@ -27,8 +27,12 @@ _OPEN_VIDEOS = 512
 Key = tuple[Path, tuple[Path, ...]]
 
 
-def open_folder(folder: Path) -> LazySequences:
+def open_folder(folder: Path, orientation: str = "shown") -> LazySequences:
     """Every sequence in ``folder``, by name.
+
+    Args:
+      folder: of sequences, or of one.
+      orientation: whether boxes count the pixels as ``shown``, or as ``stored``, see `frames.Orientation`.
 
     Raises:
       UserError: it holds neither pictures nor videos, nor folders that do.

@@ -5,19 +5,22 @@ All are picklable, so that they can travel to loader processes; none keeps more 
 
 from __future__ import annotations
 
+import abc
+import functools
 import operator
 import os
 import re
 from collections.abc import Iterable
 from collections.abc import Sequence as ListOf
 from pathlib import Path
-from typing import Protocol, SupportsIndex, runtime_checkable
+from typing import Literal, Protocol, SupportsIndex, get_args, runtime_checkable
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from ostrack_jax.datasets.annotations import open_file
+from ostrack_jax.datasets.levels import Levels, find_levels, sampled, to_bytes
 from ostrack_jax.datasets.names import compact
 from ostrack_jax.datasets.sequence import Frames
 from ostrack_jax.errors import UserError
@@ -32,9 +35,15 @@ REDUCTIONS = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+_TAG = b"Exif"  # what a JPEG with an orientation tag has in it
 _MOST_BYTES = 256 * 2**20  # of a picture file
 
 Picture = UInt8[np.ndarray, "h w 3"]
+
+# shown: as a viewer or player shows it, EXIF orientation and rotation tags applied; boxes count those pixels. So are
+# one's own images and videos read. stored: such tags ignored, as the boxes of published sets are meant.
+Orientation = Literal["shown", "stored"]
+ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
 
 
 @runtime_checkable
@@ -71,37 +80,95 @@ class OpenFrames(Frames, Protocol):
         ...
 
 
+@runtime_checkable
+class NotedFrames(Frames, Protocol):
+    """Frames that can say how they are read."""
+
+    def notes(self) -> list[str]:
+        """What is worth a line: a scale of 16-bit values, an orientation tag."""
+        ...
+
+
 def close_frames(frames: Frames) -> None:
     """Close what ``frames`` keep open, of whatever kind they are."""
     if isinstance(frames, OpenFrames):
         frames.close()
 
 
-class PictureFrames:
-    """Files of single pictures, in the order given."""
+class EncodedFrames(abc.ABC):
+    """Frames each of which is an image stored by itself, decoded alike: one orientation, one scale of 16-bit values."""
 
-    def __init__(self, paths: Iterable[Path | str]) -> None:
+    def __init__(self, orientation: Orientation) -> None:
+        self._orientation: Orientation = orientation
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Number of frames."""
+
+    @abc.abstractmethod
+    def name(self, index: SupportsIndex, /) -> str:
+        """Where image ``index`` lies."""
+
+    @abc.abstractmethod
+    def stored(self, index: SupportsIndex, /) -> bytes:
+        """The bytes of image ``index``."""
+
+    def __getitem__(self, index: SupportsIndex, /) -> Picture:
+        """Decode image ``index``."""
+        return self._decode(self.stored(index), index, 1)
+
+    def reduced(self, index: int, factor: int, /) -> tuple[Picture, int]:
+        """Image ``index``, smaller where it is a JPEG, and by which factor (see `ReducibleFrames`)."""
+        data = self.stored(index)
+        factor = factor if is_jpeg(data) else 1
+        return self._decode(data, index, factor), factor
+
+    def _decode(self, data: bytes, index: SupportsIndex, factor: int) -> Picture:
+        image = decode_values(data, self.name(index), factor, self._orientation)
+        return image if image.dtype == np.uint8 else to_bytes(image, self._levels)
+
+    @functools.cached_property
+    def _levels(self) -> Levels:
+        """Black and white of 16-bit images, the same for all frames; found once, when the first such image is read."""
+        images = (decode_values(self.stored(i), self.name(i), 1, self._orientation) for i in sampled(len(self)))
+        return find_levels(image for image in images if image.dtype == np.uint16)
+
+    def notes(self) -> list[str]:
+        """What is worth a line about how the images are read, by the first one."""
+        name, data = self.name(0), self.stored(0)
+        if is_jpeg(data) and _TAG not in data:  # nothing to say: no need to decode
+            return []
+        shown, stored = (decode_values(data, name, 1, way) for way in ORIENTATIONS)
+        notes = []
+        if stored.dtype == np.uint16:
+            notes.append("images of more than 8 bits: values {} to {} are read as 0 to 255".format(*self._levels))
+        if not np.array_equal(stored, shown):
+            notes.append(turned_note(name, self._orientation, stored.shape, shown.shape))
+        return notes
+
+
+class PictureFrames(EncodedFrames):
+    """Files of single images, in the order given."""
+
+    def __init__(self, paths: Iterable[Path | str], orientation: Orientation = "shown") -> None:
+        """Remember where the files are.
+
+        Args:
+          paths: of the files.
+          orientation: see `Orientation`.
+        """
+        super().__init__(orientation)
         self._paths = compact(os.fspath(path) for path in paths)
 
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, index: SupportsIndex, /) -> Picture:
-        """Decode picture ``index``; orientation tags are ignored, boxes count the stored pixels."""
-        return read_picture(self.name(index))
-
-    def reduced(self, index: int, factor: int, /) -> tuple[Picture, int]:
-        """Picture ``index``, smaller where it is a JPEG, and by which factor (see `ReducibleFrames`)."""
-        data = self.stored(index)
-        factor = factor if is_jpeg(data) else 1
-        return decode_picture(data, self.name(index), factor), factor
-
-    def name(self, index: SupportsIndex) -> str:
-        """The path of picture ``index``."""
+    def name(self, index: SupportsIndex, /) -> str:
+        """The path of image ``index``."""
         return self._paths[within(index, len(self))]
 
-    def stored(self, index: SupportsIndex) -> bytes:
-        """The file of picture ``index``."""
+    def stored(self, index: SupportsIndex, /) -> bytes:
+        """The file of image ``index``."""
         return read_bytes(self.name(index))
 
 
@@ -134,13 +201,17 @@ def read_frame(frames: Frames, index: int, factor: int = 1) -> tuple[Picture, in
     return frames[index], 1
 
 
-def read_picture(path: Path | str) -> Picture:
-    """Decode one file to RGB.
+def read_picture(path: Path | str, orientation: Orientation = "shown") -> Picture:
+    """Decode one file to RGB; values of more than 8 bits by the file's own range, see `levels`.
+
+    Args:
+      path: of an image of any format that OpenCV reads.
+      orientation: see `Orientation`.
 
     Raises:
-      UserError: there is no such file, or it is no picture OpenCV can read; a JPEG cut short is none.
+      UserError: there is no such file, or it is no image OpenCV can read; a JPEG cut short is none.
     """
-    return decode_picture(read_bytes(path), path)
+    return decode_picture(read_bytes(path), path, orientation=orientation)
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -161,25 +232,47 @@ def is_jpeg(data: bytes) -> bool:
     return data[:3] == b"\xff\xd8\xff"
 
 
-def decode_picture(data: bytes, name: Path | str, factor: int = 1) -> Picture:
-    """A stored picture to RGB; orientation tags are ignored.
+def decode_picture(data: bytes, name: Path | str, factor: int = 1, orientation: Orientation = "shown") -> Picture:
+    """A stored image to RGB; values of more than 8 bits by the image's own range, see `levels`.
 
     Args:
       data: a file's bytes, of any format OpenCV reads.
       name: says in an error which it is.
       factor: one of `REDUCTIONS`, above 1 for a JPEG only.
+      orientation: see `Orientation`.
 
     Raises:
-      UserError: it is no picture OpenCV can read.
+      UserError: it is no image OpenCV can read, or one of other values than 8 or 16 bits.
     """
+    image = decode_values(data, name, factor, orientation)
+    return image if image.dtype == np.uint8 else to_bytes(image, find_levels([image]))
+
+
+def decode_values(data: bytes, name: Path | str, factor: int, orientation: Orientation) -> np.ndarray:
+    """A stored image to RGB, uint8 or uint16; arguments and errors as `decode_picture`."""
+    ignore = cv2.IMREAD_IGNORE_ORIENTATION if orientation == "stored" else 0
+    buffer = np.frombuffer(data, np.uint8)
+    # JPEGs have 8 bits. Other images are read as BGR: OpenCV 5.0 reads garbage from RGB TIFFs of 16 bits as RGB.
+    rgb = is_jpeg(data) and factor == 1
+    flags = REDUCTIONS[factor] if is_jpeg(data) else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), REDUCTIONS[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(buffer, flags | ignore)
+        # What it cannot bring to 8 or 16 bits it reads unchanged or not at all.
+        values = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if image is None else image
     except cv2.error as e:  # raised for no bytes at all, and for headers that promise absurd sizes
         raise UserError(f"cannot decode the picture {name}: {e.err if data else 'it is empty'}") from e
-    if picture is None:
+    if values is not None and values.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"cannot read the picture {name}: its values are {values.dtype}: convert it to 8 or 16 bits")
+    if image is None:
         raise UserError(f"cannot read the picture {name}: not a picture OpenCV can read, or cut short")
-    # OpenCV has no flag for a reduced picture in RGB.
-    return picture if factor == 1 else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, dst=picture)
+    return image if rgb else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def turned_note(name: str, orientation: Orientation, stored: tuple[int, ...], shown: tuple[int, ...]) -> str:
+    """What to say of an image or video that is not shown as it is stored; shapes are (height, width, ...)."""
+    height, width = stored[:2] if orientation == "stored" else shown[:2]
+    how = "as stored, not upright as it is shown" if orientation == "stored" else "upright, as it is shown"
+    return f"{name} has an orientation tag and is read {how}: boxes count these {width} x {height} pixels"
 
 
 def list_pictures(folder: Path) -> list[str]:

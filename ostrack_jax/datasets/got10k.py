@@ -74,7 +74,7 @@ def _read(root: Path, part: str, name: str, key: None) -> Sequence:
     category = re.search(r"^object_class\s*[:=][ \t]*(\S.*?)\s*$", stated, re.MULTILINE)
     return Sequence(
         name,
-        PictureFrames(pictures[: len(visible)]),
+        PictureFrames(pictures[: len(visible)], "stored"),
         found.boxes_xywh,
         visible,
         cover,

@@ -112,7 +112,7 @@ def _read(root: Path, name: str, key: None) -> Sequence:
         present &= label == 0
     return Sequence(
         name,
-        PictureFrames(pictures[: len(present)]),
+        PictureFrames(pictures[: len(present)], "stored"),
         found.boxes_xywh,
         present & valid(found.boxes_xywh),
         flaws=found.flaws,

@@ -86,7 +86,9 @@ def _read(name: str, place: Path) -> Sequence:
     pictures = list_pictures(_pictures(place))
     found = read_annotation(place / BOXES, pictures)
     visible = valid(found.boxes_xywh)
-    return Sequence(name, PictureFrames(pictures[: len(visible)]), found.boxes_xywh, visible, flaws=found.flaws)
+    return Sequence(
+        name, PictureFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws
+    )
 
 
 def _read_scene(name: str, place: Path) -> Sequence:

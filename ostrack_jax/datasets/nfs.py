@@ -75,7 +75,7 @@ def _rehosted(root: Path, name: str, row: Row) -> Sequence:
 def _sequence(row: Row, pictures: list[str], found: Annotation, visible: Bool[np.ndarray, " t"]) -> Sequence:
     return Sequence(
         row.name,
-        PictureFrames(pictures[: len(visible)]),
+        PictureFrames(pictures[: len(visible)], "stored"),
         found.boxes_xywh,
         visible,
         flaws=found.flaws,

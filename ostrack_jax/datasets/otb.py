@@ -72,4 +72,6 @@ def _read(name: str, key: Key) -> Sequence:
     if row is not None and len(boxes) == row.last - row.first + 1:  # whole, so nobody has cut it yet
         pictures, boxes = pictures[row.omit :], boxes[row.omit :]
     category, attributes = (row.category, row.attributes) if row is not None else ("", ())
-    return Sequence(name, PictureFrames(pictures), boxes, valid(boxes), category=category, attributes=attributes)
+    return Sequence(
+        name, PictureFrames(pictures, "stored"), boxes, valid(boxes), category=category, attributes=attributes
+    )

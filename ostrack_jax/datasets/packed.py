@@ -17,7 +17,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from ostrack_jax.datasets.annotations import read_text
-from ostrack_jax.datasets.frames import Picture, decode_picture, is_jpeg, within
+from ostrack_jax.datasets.frames import ORIENTATIONS, EncodedFrames, Orientation, within
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.names import NumberNames
 from ostrack_jax.datasets.sequence import Sequence
@@ -61,7 +61,7 @@ def open_packed(folder: Path, part: str = "train", split: str = "all") -> LazySe
         raise UserError(f"{folder} holds the part {manifest['part']} of {manifest['reader']}, not {part}")
     index = Index(folder, manifest)
     names = index.names()
-    build = functools.partial(_build, index, Shards(folder, manifest))
+    build = functools.partial(_build, index, Shards(folder, manifest), manifest.get("orientation", "stored"))
     keep = 0 if index["picture"].all() else None
     every = LazySequences.of(names, range(len(names)), build, keep)
     if split in ("all", manifest["split"]):
@@ -93,6 +93,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     sound = all(isinstance(word, str) for word in words) and all(
         isinstance(file, str) and Path(file).name == file and type(count) is int and count > 0 for file, count in shards
     )
+    sound = sound and found.get("orientation", "stored") in ORIENTATIONS
     if not sound or not shards:
         raise UserError(f"{path} is not what `ostrack data prepare` writes: names or numbers that cannot be")
     return found
@@ -204,41 +205,32 @@ class Shards:
         return {**self.__dict__, "_readers": {}}
 
 
-class PackedFrames:
+class PackedFrames(EncodedFrames):
     """The pictures of one sequence; picklable."""
 
-    def __init__(self, shards: Shards, records: ListOf[int]) -> None:
+    def __init__(self, shards: Shards, records: ListOf[int], orientation: Orientation) -> None:
+        super().__init__(orientation)
         self._shards, self._records = shards, records
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, index: SupportsIndex, /) -> Picture:
-        """Decode picture ``index``."""
-        return decode_picture(self.stored(index), self.name(index))
-
-    def reduced(self, index: int, factor: int, /) -> tuple[Picture, int]:
-        """Picture ``index``, smaller where it is a JPEG, and by which factor (see `frames.ReducibleFrames`)."""
-        data = self.stored(index)
-        factor = factor if is_jpeg(data) else 1
-        return decode_picture(data, self.name(index), factor), factor
-
-    def name(self, index: SupportsIndex) -> str:
+    def name(self, index: SupportsIndex, /) -> str:
         """Where picture ``index`` lies."""
         return self._shards.name(self._records[within(index, len(self))])
 
-    def stored(self, index: SupportsIndex) -> bytes:
+    def stored(self, index: SupportsIndex, /) -> bytes:
         """Picture ``index`` as it was packed."""
         return self._shards.read(self._records[within(index, len(self))])
 
 
-def _build(index: Index, shards: Shards, name: str, place: int) -> Sequence:
+def _build(index: Index, shards: Shards, orientation: Orientation, name: str, place: int) -> Sequence:
     start, stop = index["first"][place : place + 2].tolist()
     cover = np.array(index["cover"][start:stop], np.int64)
     width, height = index["size"][place].tolist()
     return Sequence(
         name,
-        PackedFrames(shards, index.records(start, stop)),
+        PackedFrames(shards, index.records(start, stop), orientation),
         np.array(index["box"][start:stop]),
         np.array(index["visible"][start:stop]),
         None if (cover < 0).all() else cover,

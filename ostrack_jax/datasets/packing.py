@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ostrack_jax.datasets.annotations import read_text
-from ostrack_jax.datasets.frames import StoredFrames
+from ostrack_jax.datasets.frames import Orientation, StoredFrames
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.packed import FORM, INDEX, MANIFEST, UNFINISHED
 from ostrack_jax.datasets.packing_plan import Plan
@@ -38,6 +38,7 @@ class Label:
       reader: whose sequences; ``part`` and ``split`` as it was asked for them (part empty: it knows none).
       reach: to which pictures were cut; None: they are whole.
       per_shard: pictures in a file.
+      orientation: of the pictures in which the boxes are, see `frames.Orientation`.
     """
 
     reader: str
@@ -45,6 +46,7 @@ class Label:
     split: str
     reach: Reach | None
     per_shard: int
+    orientation: Orientation = "stored"
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,9 @@ class Packing:
                 told["before"] += len(data)
                 offset = (0, 0)
                 if data and boxes is not None and self._label.reach is not None:
-                    data, offset = cut(data, f"record {record}", boxes[record], self._label.reach)
+                    data, offset = cut(
+                        data, f"record {record}", boxes[record], self._label.reach, self._label.orientation
+                    )
                 told["after"] += len(data)
                 offsets.append(offset)
                 sums.append(zlib.crc32(data))

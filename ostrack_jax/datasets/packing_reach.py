@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ostrack_jax.config import Config
-from ostrack_jax.datasets.frames import decode_picture
+from ostrack_jax.datasets.frames import Orientation, decode_values
 from ostrack_jax.errors import UserError
 
 QUALITY = 95  # of a JPEG that is encoded anew
@@ -52,14 +52,19 @@ class Reach:
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def cut(data: bytes, name: str, boxes_xywh: Float[np.ndarray, "k 4"], reach: Reach) -> tuple[bytes, tuple[int, int]]:
+def cut(
+    data: bytes, name: str, boxes_xywh: Float[np.ndarray, "k 4"], reach: Reach, orientation: Orientation
+) -> tuple[bytes, tuple[int, int]]:
     """A stored picture without what no crop reaches, and the left top corner of what is left.
 
-    The picture is the stored one, at (0, 0), where cutting saves little or it cannot be decoded.
+    The picture is the stored one, at (0, 0), where cutting saves little, it cannot be decoded, or it has more than 8
+    bits (whose scale is the whole sequence's).
     """
     try:
-        picture = decode_picture(data, name)
+        picture = decode_values(data, name, 1, orientation)
     except UserError:
+        return data, (0, 0)
+    if picture.dtype != np.uint8:
         return data, (0, 0)
     height, width = picture.shape[:2]
     left, top, right, bottom = reach.around(boxes_xywh, width, height)

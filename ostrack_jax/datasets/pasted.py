@@ -244,7 +244,7 @@ def _background(rng: Rng, material: Material, size_wh: tuple[int, int]) -> Pictu
 @functools.lru_cache(maxsize=64)
 def _read(path: str) -> tuple[Picture, float]:
     """A picture of at most 640 pixels a side, and by how much it was shrunk to that. The last used are kept."""
-    picture = read_picture(path)
+    picture = read_picture(path, "stored")
     scale = _MOST_PIXELS / max(picture.shape[:2])
     if scale >= 1:
         return picture, 1.0

@@ -11,6 +11,7 @@ from typing import Any
 from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.coco import open_coco
 from ostrack_jax.datasets.folder import open_folder
+from ostrack_jax.datasets.frames import Orientation
 from ostrack_jax.datasets.got10k import open_got10k
 from ostrack_jax.datasets.lasot import open_lasot, open_lasot_ext
 from ostrack_jax.datasets.lazy import LazySequences
@@ -85,6 +86,12 @@ def open_dataset(data: DataConfig) -> LazySequences:
     elif data.split != "all":
         raise UnknownNameError(f"the {data.reader} reader knows no split {data.split!r}: expected split=all")
     return reader(**given, **_checked(data, takes))
+
+
+def orientation_of(data: DataConfig) -> Orientation:
+    """How the images of a set are read: one's own as its option says, published ones as stored."""
+    option = inspect.signature(READERS[data.reader]).parameters.get("orientation")
+    return "stored" if option is None else data.options.get("orientation", option.default)
 
 
 def knows_parts(reader: str) -> bool:

@@ -51,7 +51,9 @@ def _read(name: str, key: tuple[Path, str, str]) -> Sequence:
         pictures = between(pictures, first, last)
     found = read_annotation(folder / boxes, pictures)
     visible = valid(found.boxes_xywh)
-    return Sequence(name, PictureFrames(pictures[: len(visible)]), found.boxes_xywh, visible, flaws=found.flaws)
+    return Sequence(
+        name, PictureFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws
+    )
 
 
 def _range(path: Path) -> tuple[int, int]:

@@ -85,4 +85,6 @@ def _read(root: Path, name: str, chunk: str) -> Sequence:
     pictures = list_pictures(root / chunk / "frames" / name)
     found = read_annotation(root / chunk / "anno" / f"{name}.txt", pictures)
     visible = valid(found.boxes_xywh)
-    return Sequence(name, PictureFrames(pictures[: len(visible)]), found.boxes_xywh, visible, flaws=found.flaws)
+    return Sequence(
+        name, PictureFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws
+    )

@@ -53,7 +53,7 @@ def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
     hard = root / ANNOTATIONS[part] / "att" / f"{name}.txt"
     return Sequence(
         name,
-        PictureFrames(pictures[: len(visible)]),
+        PictureFrames(pictures[: len(visible)], "stored"),
         found.boxes_xywh,
         visible,
         flaws=found.flaws,

@@ -148,7 +148,9 @@ def _build(data: Path, index: Arrays, name: str, row: int) -> Sequence:
     boxes = index["box"][rows][: len(pictures)].astype(np.float64)
     visible = valid(boxes) & ~index["occluded"][rows][: len(pictures)]
     width, height = index["size"][row].tolist()
-    return Sequence(name, PictureFrames(pictures), boxes, visible, size_wh=(width, height), flaws=tuple(flaws))
+    return Sequence(
+        name, PictureFrames(pictures, "stored"), boxes, visible, size_wh=(width, height), flaws=tuple(flaws)
+    )
 
 
 def _name(index: Arrays, row: int) -> str:

@@ -54,7 +54,7 @@ def _read(root: Path, name: str, key: None) -> Sequence:
     visible = valid(found.boxes_xywh)
     return Sequence(
         name,
-        PictureFrames(pictures[: len(visible)]),
+        PictureFrames(pictures[: len(visible)], "stored"),
         found.boxes_xywh,
         visible,
         flaws=found.flaws,

@@ -56,7 +56,7 @@ def serve(tracker: TrackerLike) -> None:
 
 
 def _picture(request: Any) -> Picture:
-    return read_picture(request.image[trax.ImageChannel.COLOR].path())
+    return read_picture(request.image[trax.ImageChannel.COLOR].path(), "stored")
 
 
 if __name__ == "__main__":

@@ -123,3 +123,10 @@ def test_names_stay_in_their_folder(tmp_path):
     path.write_text("\n")
     with pytest.raises(UserError, match="is empty"):
         an.read_names(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_text_as_windows_saves_it(tmp_path, encoding):
+    mark = {"utf-16-le": "\ufeff", "utf-16-be": "\ufeff"}.get(encoding, "")
+    (tmp_path / "a.txt").write_bytes((mark + "1,2,3,4\r\n5,6,7,8\r\n").encode(encoding))
+    np.testing.assert_array_equal(an.read_boxes(tmp_path / "a.txt"), [[1, 2, 3, 4], [5, 6, 7, 8]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zlib
 
 import cv2
 import numpy as np
@@ -33,15 +34,112 @@ def test_grey_and_transparent_pictures_have_three_channels(tmp_path):
         np.testing.assert_array_equal(read_picture(tmp_path / f"{name}.png"), np.full((5, 6, 3), 77))
 
 
-def test_orientation_tags_are_ignored(tmp_path):
-    """A JPEG whose EXIF tag asks for a quarter turn keeps its stored width and height."""
-    _, jpeg = cv2.imencode(".jpg", np.zeros((8, 24, 3), np.uint8))
-    tag = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
-    marker = b"\xff\xe1" + (len(tag) + 2).to_bytes(2, "big") + tag
-    path = tmp_path / "turned.jpg"
-    path.write_bytes(jpeg.tobytes()[:2] + marker + jpeg.tobytes()[2:])
-    assert cv2.imread(str(path)).shape == (24, 8, 3)
-    assert read_picture(path).shape == (8, 24, 3)
+def _tagged(kind: str, orientation: int, image: np.ndarray) -> bytes:
+    """An image file with an EXIF orientation tag."""
+    data = cv2.imencode(f".{kind}", image[..., ::-1])[1].tobytes()
+    tag = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + b"\0\0\0\0\0\0"
+    if kind == "jpg":
+        tag = b"Exif\0\0" + tag
+        return data[:2] + b"\xff\xe1" + (len(tag) + 2).to_bytes(2, "big") + tag + data[2:]
+    chunk = b"eXIf" + tag
+    return data[:33] + len(tag).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + data[33:]
+
+
+# What a viewer does for each value of the tag (EXIF 2.3, 4.6.4 A).
+UPRIGHT = {
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: np.rot90(image),
+}
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_images_are_read_as_shown_or_as_stored(tmp_path, kind, orientation):
+    image = np.zeros((16, 48, 3), np.uint8)
+    image[:8, :16] = 255
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(_tagged(kind, orientation, image))
+    expected = {"shown": UPRIGHT[orientation](image), "stored": image}
+    for way, upright in expected.items():
+        frames = PictureFrames([path], way)
+        np.testing.assert_allclose(frames[0], upright, atol=3)
+        np.testing.assert_array_equal(read_picture(path, way), frames[0])
+        small, factor = read_frame(frames, 0, 2)
+        np.testing.assert_allclose(small, upright[::factor, ::factor], atol=3)
+        notes = frames.notes()
+        assert len(notes) == (orientation != 1)
+        assert all(f"{upright.shape[1]} x {upright.shape[0]} pixels" in note for note in notes)
+    np.testing.assert_array_equal(PictureFrames([path])[0], read_picture(path))  # the default: as shown
+
+
+def _numbers(kind: str, low: int, high: int, shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(5).integers(low, high, shape, endpoint=True).astype(kind)
+
+
+def _write(path, image: np.ndarray) -> None:
+    assert cv2.imwrite(str(path), image[..., ::-1] if image.ndim == 3 else image)
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "pgm"])
+@pytest.mark.parametrize(("low", "high"), [(7500, 8000), (0, 4095), (40000, 41000)])
+def test_a_sequence_of_16_bits_is_scaled_by_one_range(tmp_path, kind, low, high):
+    """Each frame alone spans a part of the range, so that a range of its own would show."""
+    edges = np.linspace(low, high, 6).astype(int)
+    images = [_numbers("uint16", edges[i], edges[i + 1], (12, 16)) for i in range(5)]
+    images[0][0, 0], images[-1][0, 0] = low, high
+    for i, image in enumerate(images):
+        _write(tmp_path / f"{i}.{kind}", image)
+    paths = [tmp_path / f"{i}.{kind}" for i in range(5)]
+    expected = [
+        np.repeat(np.rint((image.astype(float) - low) * 255 / (high - low))[..., None], 3, 2) for image in images
+    ]
+    for order in (range(5), (4, 0, 2)):
+        frames = PictureFrames(paths)
+        for i in order:
+            np.testing.assert_array_equal(frames[i], expected[i])
+            np.testing.assert_array_equal(pickle.loads(pickle.dumps(frames))[i], expected[i])
+    assert PictureFrames(paths).notes() == [f"images of more than 8 bits: values {low} to {high} are read as 0 to 255"]
+    alone = read_picture(paths[2])
+    assert (alone.min(), alone.max()) == (0, 255)
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "ppm"])
+def test_colours_of_16_bits_keep_their_order_and_their_ratio(tmp_path, kind):
+    image = np.zeros((8, 8, 3), np.uint16) + np.array([4000, 2000, 1000], np.uint16)
+    image[0, 0] = 0
+    _write(tmp_path / f"a.{kind}", image)
+    assert read_picture(tmp_path / f"a.{kind}")[1, 1].tolist() == [255, 128, 64]
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "pgm"])
+def test_images_that_use_all_16_bits_keep_their_upper_byte(tmp_path, kind):
+    image = _numbers("uint16", 0, 65535, (30, 40))
+    _write(tmp_path / f"a.{kind}", image)
+    np.testing.assert_array_equal(read_picture(tmp_path / f"a.{kind}")[..., 0], image >> 8)
+
+
+def test_a_constant_image_of_16_bits_and_mixed_depths(tmp_path):
+    _write(tmp_path / "a.png", np.full((5, 5), 7500, np.uint16))
+    assert len(np.unique(read_picture(tmp_path / "a.png"))) == 1
+    _write(tmp_path / "b.png", np.full((5, 5), 77, np.uint8))
+    frames = PictureFrames([tmp_path / "b.png", tmp_path / "a.png"])
+    assert (frames[0] == 77).all()
+    assert frames[1].dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("float32", "tif"), ("float64", "tif"), ("int16", "tif"), ("float32", "pfm")]
+)
+def test_numbers_that_are_no_grey_levels_are_refused(tmp_path, kind, name):
+    _write(tmp_path / f"a.{name}", np.ones((6, 6), kind))
+    with pytest.raises(UserError, match=rf"a\.{name}: its values are {kind}: convert it to 8 or 16 bits"):
+        read_picture(tmp_path / f"a.{name}")
 
 
 def test_arrays_of_several_sizes(tmp_path):

@@ -95,6 +95,24 @@ def uav(
     return root
 
 
+def uav_10fps(root: Path, name: str = "uav6", count: int = 37) -> Path:
+    """A sequence of UAV123@10fps."""
+    pictures(root / "data_seq/UAV123_10fps" / name, count, "{:06d}.jpg")
+    (root / "anno/UAV123_10fps").mkdir(parents=True)
+    (root / f"anno/UAV123_10fps/{name}.txt").write_text(BOX * count)
+    return root
+
+
+def uavdt(
+    root: Path, name: str = "S0601", videos: str = "UAV-benchmark-S", boxes: str = "UAV-benchmark-SOT_v1.0/anno"
+) -> Path:
+    """A sequence of UAVDT's single-object set."""
+    pictures(root / videos / name, 3, "img{:06d}.jpg")
+    (root / boxes).mkdir(parents=True)
+    (root / boxes / f"{name}_gt.txt").write_text(BOX * 3)
+    return root
+
+
 def tc128(root: Path, name: str = "Ball_ce2", first: int = 3, count: int = 3) -> Path:
     """A sequence of TC-128 with pictures before and after the annotated ones, its files in another case."""
     pictures(root / name / "img", first + count + 1, "{:04d}.jpg")
@@ -139,10 +157,13 @@ BENCHMARKS = {
     "nfs30": nfs_rehosted,
     "nfs240": lambda root: nfs(root, "240"),
     "uav123": uav,
+    "uav123_10fps": uav_10fps,
     "uav20l": lambda root: uav(root, "car3", (("car3", 1717),), "car3"),
     "tnl2k": tnl2k,
     "otb100": otb,
     "otb": otb,
+    "dtb70": lambda root: otb(root, ("Animal1",)),
+    "uavdt": uavdt,
     "tc128": tc128,
     "itb": itb,
     **{f"vot{year}": vot for year in (2018, 2019)},

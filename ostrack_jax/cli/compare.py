@@ -54,11 +54,13 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
 
     trackers = _named(arguments)
     protocol = protocols.find(_benchmark(flags.benchmark, trackers))
-    sequences = _sequences(flags, protocol)
+    if flags.truth is not None:
+        protocol = protocol.without_sizes()
+    sequences, notes = _sequences(flags, protocol)
     output = Path(flags.output)
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file: expected a folder")
-    told = comparison.compare(protocol, sequences, trackers, flags.convention, shlex.join(sys.argv))
+    told = comparison.compare(protocol, sequences, trackers, flags.convention, shlex.join(sys.argv), notes)
     comparison_view.show(told, Console())
     print(f"comparison: {comparison.write(output, told)}")
     return 0
@@ -86,23 +88,22 @@ def _benchmark(wanted: str | None, trackers: list[RawResults]) -> str:
     return said[0]
 
 
-def _sequences(flags: absl_flags.FlagValues, protocol: Protocol) -> LazySequences:
+def _sequences(flags: absl_flags.FlagValues, protocol: Protocol) -> tuple[LazySequences, list[str]]:
+    """Those to score, and what is to be noted of where they lie."""
     from ostrack_jax.datasets import attributes
-    from ostrack_jax.datasets.boxes_only import open_boxes_only
-    from ostrack_jax.datasets.matching import of_set
+    from ostrack_jax.evaluation.truth import open_truth
 
     if flags.truth is not None and flags.data_dir is not None:
         raise UserError("--truth and --data_dir: expected one of them")
     data_dir = None if flags.data_dir is None else Path(flags.data_dir)
     if flags.truth is None:
-        sequences = protocol.open(data_dir)
+        sequences, note = protocol.open(data_dir), ""
     else:
-        sequences = open_boxes_only(Path(flags.truth))
-        sequences = sequences.select(of_set(sequences.names, protocol.reader))
-        sequences = attributes.by_table(sequences, protocol.reader, protocol.part)
+        truth = open_truth(protocol, Path(flags.truth))
+        sequences, note = truth.sequences, truth.note
     if flags.attributes is not None:
         sequences = attributes.by_files(sequences, Path(flags.attributes), protocol.reader)
     sequences = sequences if flags.sequences is None else sequences.select(dict.fromkeys(flags.sequences))
     if not len(sequences):
         raise UserError(f"--sequences: expected names of {protocol.name}, as a,b")
-    return sequences
+    return sequences, [note] if note else []

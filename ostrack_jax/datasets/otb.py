@@ -1,4 +1,4 @@
-"""OTB's layout (Wu et al. 2015). Enters: the folder of its sequences. Leaves: sequences, read lazily.
+"""OTB's layout (Wu et al. 2015), also DTB70's. Enters: the folder of its sequences. Leaves: sequences, read lazily.
 
 Each sequence is a folder with `img/` and `groundtruth_rect.txt`, or `groundtruth_rect.1.txt`, `.2.txt` for several
 targets (`Jogging-1`, `Jogging-2`). The boxes count pixels from one; the published analysis and the published
@@ -57,6 +57,24 @@ def open_otb(folder: Path, split: str = "all") -> LazySequences:
     if split == "otb100":
         keys = {name: keys[name] for name in there("OTB-100", folder, rows, keys.__contains__, SHAPE)}
     return LazySequences(keys, _read)
+
+
+def open_dtb70(folder: Path) -> LazySequences:
+    """The 70 sequences of DTB70 (Li and Yeung 2017), in OTB's layout, those that are there.
+
+    Args:
+      folder: of the sequences' folders.
+
+    Raises:
+      UserError: none of the sequences is there.
+    """
+    place = folder / "DTB70" if (folder / "DTB70").is_dir() else folder
+
+    def is_there(row: Row) -> bool:
+        return (place / row.name / "img").is_dir()
+
+    rows = there("DTB70", folder, read_table("dtb70"), is_there, SHAPE)
+    return LazySequences({row.name: (place / row.name, "groundtruth_rect.txt", row) for row in rows}, _read)
 
 
 def _read(name: str, key: Key) -> Sequence:

@@ -16,7 +16,7 @@ from importlib import resources
 from ostrack_jax.errors import UserError
 
 LISTS = ("got10k_train_full", "got10k_vot_train", "got10k_vot_val", "lasot_ext", "lasot_test", "lasot_train")
-TABLES = ("nfs", "otb100", "uav123")
+TABLES = ("dtb70", "nfs", "otb100", "uav123", "uavdt")
 # What makes a sequence hard, by the short names of OTB (Wu et al. 2015), UAV123 (Mueller et al. 2016), LaSOT.
 ATTRIBUTES = {
     "ARC": "aspect ratio change",
@@ -40,6 +40,7 @@ ATTRIBUTES = {
 }
 # Sequences of the sets as published, by reader and part; of readers without parts, by the empty name.
 OFFICIAL: dict[str, dict[str, int]] = {
+    "dtb70": {"": 70},
     "got10k": {"train": 9335, "val": 180, "test": 180},
     "itb": {"": 180},
     "lasot": {"train": 1120, "test": 280},
@@ -49,7 +50,8 @@ OFFICIAL: dict[str, dict[str, int]] = {
     "tc128": {"": 128},
     "tnl2k": {"": 700},
     "trackingnet": {"train": 30_132, "test": 511},
-    "uav": {"uav123": 123, "uav20l": 20},
+    "uav": {"uav123": 123, "uav20l": 20, "uav123_10fps": 123},
+    "uavdt": {"": 50},
     "vot": {"2018": 60, "2019": 60, "2020": 60, "2021": 60, "2022": 62},
 }
 

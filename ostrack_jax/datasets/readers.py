@@ -17,7 +17,7 @@ from ostrack_jax.datasets.lasot import open_lasot, open_lasot_ext
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.nested import open_itb, open_tnl2k
 from ostrack_jax.datasets.nfs import open_nfs
-from ostrack_jax.datasets.otb import open_otb
+from ostrack_jax.datasets.otb import open_dtb70, open_otb
 from ostrack_jax.datasets.packed import is_packed, open_packed
 from ostrack_jax.datasets.pasted import open_pasted
 from ostrack_jax.datasets.paths import find_folder
@@ -25,12 +25,14 @@ from ostrack_jax.datasets.synthetic import open_synthetic
 from ostrack_jax.datasets.tc128 import open_tc128
 from ostrack_jax.datasets.trackingnet import open_trackingnet
 from ostrack_jax.datasets.uav import open_uav
+from ostrack_jax.datasets.uavdt import open_uavdt
 from ostrack_jax.datasets.vid import open_vid
 from ostrack_jax.datasets.vot import open_vot
 from ostrack_jax.errors import UnknownNameError, UserError, unknown
 
 READERS: dict[str, Callable[..., LazySequences]] = {
     "coco": open_coco,
+    "dtb70": open_dtb70,
     "folder": open_folder,
     "got10k": open_got10k,
     "itb": open_itb,
@@ -44,6 +46,7 @@ READERS: dict[str, Callable[..., LazySequences]] = {
     "tnl2k": open_tnl2k,
     "trackingnet": open_trackingnet,
     "uav": open_uav,
+    "uavdt": open_uavdt,
     "vid": open_vid,
     "vot": open_vot,
 }

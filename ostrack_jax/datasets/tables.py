@@ -1,20 +1,21 @@
-"""Sequences as a published table has them. Enters: a set, what lies on disk. Leaves: rows that are there.
+"""Sequences as a set's list or table has them. Enters: a set, what lies on disk. Leaves: those that are there.
 
 Numbers in a table are those in the pictures' file names, whatever the number of digits.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from ostrack_jax.datasets.published import Row, read_table
+from ostrack_jax.datasets.published import Row, official, read_published, read_table
 from ostrack_jax.errors import UserError
 
 # The published table of a set, by reader.
-TABLES = {"nfs": "nfs", "otb": "otb100", "uav": "uav123"}
+TABLES = {"dtb70": "dtb70", "nfs": "nfs", "otb": "otb100", "uav": "uav123", "uavdt": "uavdt"}
 # UAV20L's sequences: whole videos of UAV123.
 UAV20L = (
     *("bike1", "bird1", "car1", "car3", "car6", "car8", "car9", "car16", "group1", "group2", "group3"),
@@ -29,12 +30,40 @@ Item = TypeVar("Item")
 
 
 def rows_of(reader: str, part: str = "") -> list[Row]:
-    """The sequences of a reader's set, or of its ``part`` where that has others (uav20l); none without a table."""
+    """The sequences of a reader's set, or of its ``part`` where that has others; none without a table.
+
+    UAV20L's are whole videos of UAV123; UAV123@10fps has every third of its images, numbered anew (its `configSeqs.m`).
+    """
     rows = read_table(TABLES[reader]) if reader in TABLES else []
-    if part != "uav20l":
-        return rows
-    ends = {row.video: row for row in rows}  # the last piece of each
-    return [Row(name, name, 1, ends[name].last, ends[name].category) for name in UAV20L]
+    if part == "uav20l":
+        ends = {row.video: row for row in rows}  # the last piece of each
+        return [Row(name, name, 1, ends[name].last, ends[name].category) for name in UAV20L]
+    if part == "uav123_10fps":
+        return [dataclasses.replace(row, first=_third(row.first), last=_third(row.last)) for row in rows]
+    return rows
+
+
+def _third(number: int) -> int:
+    """What image ``number`` of a video is called where every third is kept, the first among them."""
+    return (number - 1) // 3 + 1
+
+
+def listed(reader: str, part: str, split: str = "all") -> dict[str, int | None]:
+    """The names of a benchmark's sequences, each with its number of frames where that is published.
+
+    Empty where no list is published, or any sequences will do (a reader without a set of its own, OTB unless it is
+    OTB-100).
+    """
+    if reader == "lasot":
+        return dict.fromkeys(read_published(f"lasot_{part}"))
+    if reader == "lasot_ext":
+        return dict.fromkeys(read_published("lasot_ext"))
+    if (reader, part) == ("got10k", "val"):
+        return dict.fromkeys(f"GOT-10k_Val_{i:06d}" for i in range(1, (official(reader, part) or 0) + 1))
+    if reader == "otb" and split != "otb100":
+        return {}
+    counted = part != "240"  # NFS's table is of 30 frames a second
+    return {row.name: row.last - row.first + 1 - row.omit if counted else None for row in rows_of(reader, part)}
 
 
 def there(what: str, folder: Path, listed: Iterable[Item], is_there: Callable[[Item], bool], shape: str) -> list[Item]:

@@ -2,7 +2,8 @@
 
 `data_seq/UAV123` holds 91 folders of pictures, `anno/UAV123` and `anno/UAV20L` a file of boxes for each sequence, and
 in `att` one of what is hard about it. The 123 sequences are pieces of the 91 videos: where they begin and end says the
-published table. UAV20L's 20 are videos whole, up to the last picture that UAV123 uses of them.
+published table. UAV20L's 20 are complete videos, up to the last picture that UAV123 uses of them. UAV123@10fps is a
+download of its own: every third picture, in folders named `UAV123_10fps`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.datasets.tables import between, rows_of, there
 from ostrack_jax.errors import unknown
 
-ANNOTATIONS = {"uav123": "anno/UAV123", "uav20l": "anno/UAV20L"}
-VIDEOS = "data_seq/UAV123"
-SHAPE = f"{VIDEOS}/bike1/000001.jpg .. and {ANNOTATIONS['uav123']}/bike1.txt"
+ANNOTATIONS = {"uav123": "anno/UAV123", "uav20l": "anno/UAV20L", "uav123_10fps": "anno/UAV123_10fps"}
+VIDEOS = {"uav123": "data_seq/UAV123", "uav20l": "data_seq/UAV123", "uav123_10fps": "data_seq/UAV123_10fps"}
+SHAPE = "data_seq/UAV123/bike1/000001.jpg .. and anno/UAV123/bike1.txt (UAV123_10fps in place of UAV123 at 10 frames/s)"
 
 
 def open_uav(folder: Path, part: str = "uav123") -> LazySequences:
@@ -29,25 +30,30 @@ def open_uav(folder: Path, part: str = "uav123") -> LazySequences:
 
     Args:
       folder: with `data_seq` and `anno`, or the one around it.
-      part: uav123 (123 sequences) | uav20l (20 long ones).
+      part: uav123 (123 sequences) | uav20l (20 long ones) | uav123_10fps (the 123, every third picture).
 
     Raises:
       UserError: an unknown part, none of the videos.
     """
     if part not in ANNOTATIONS:
         raise unknown("part of UAV123", part, ANNOTATIONS)
-    root = next((place for place in (folder, folder / "UAV123") if (place / VIDEOS).is_dir()), folder)
+    root = next((place for place in roots(folder) if (place / VIDEOS[part]).is_dir()), folder)
 
     def is_there(row: Row) -> bool:
-        return (root / VIDEOS / row.video).is_dir()
+        return (root / VIDEOS[part] / row.video).is_dir()
 
     rows = there(part, folder, rows_of("uav", part), is_there, SHAPE)
     return LazySequences({row.name: row for row in rows}, functools.partial(_read, root, part))
 
 
+def roots(folder: Path) -> tuple[Path, ...]:
+    """Where `data_seq` and `anno` may lie: in ``folder``, or in the one that the archive makes in it."""
+    return folder, folder / "UAV123", folder / "UAV123_10fps"
+
+
 def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
     """One piece of a video; boxes are NaN where the target is not seen."""
-    pictures = between(list_pictures(root / VIDEOS / row.video), row.first, row.last)
+    pictures = between(list_pictures(root / VIDEOS[part] / row.video), row.first, row.last)
     found = read_annotation(root / ANNOTATIONS[part] / f"{name}.txt", pictures)
     visible = valid(found.boxes_xywh)
     hard = root / ANNOTATIONS[part] / "att" / f"{name}.txt"

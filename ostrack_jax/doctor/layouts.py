@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ostrack_jax.datasets import nfs, otb, uav
+from ostrack_jax.datasets import nfs, otb, uav, uavdt
 from ostrack_jax.datasets.lasot import places
 from ostrack_jax.datasets.packed import is_packed
-from ostrack_jax.datasets.published import OFFICIAL, read_published
+from ostrack_jax.datasets.published import OFFICIAL, read_published, read_table
 from ostrack_jax.datasets.trackingnet import CHUNKS
 from ostrack_jax.datasets.vot import YEARS
 from ostrack_jax.doctor.finding import Finding
@@ -120,7 +120,12 @@ def _nfs(folder: Path) -> bool:
 
 
 def _uav(folder: Path) -> bool:
-    return any((place / uav.VIDEOS).is_dir() for place in (folder, folder / "UAV123"))
+    return any((place / videos).is_dir() for place in uav.roots(folder) for videos in uav.VIDEOS.values())
+
+
+def _uavdt(folder: Path) -> bool:
+    names = {row.name for row in read_table("uavdt")}
+    return any(path.name in names for place in uavdt.VIDEOS for path in _folders(folder / place))
 
 
 def _tc128(folder: Path) -> bool:
@@ -142,7 +147,14 @@ def _itb(folder: Path) -> bool:
 
 
 def _otb(folder: Path) -> bool:
-    return any(next(path.glob("groundtruth_rect*.txt"), None) is not None for path in _folders(folder))
+    there = any(next(path.glob("groundtruth_rect*.txt"), None) is not None for path in _folders(folder))
+    return there and not _dtb70(folder)
+
+
+def _dtb70(folder: Path) -> bool:
+    """OTB's layout with names that are not OTB's."""
+    names = {row.name for row in read_table("dtb70")} - {row.name for row in read_table("otb100")}
+    return any((path / "img").is_dir() and path.name in names for path in _folders(folder))
 
 
 LAYOUTS = {
@@ -168,9 +180,11 @@ LAYOUTS = {
         Layout("coco", "annotations/instances_*.json and images/train2017 or train2017", _coco, slow=True),
         Layout("vid", "Data/VID and Annotations/VID", _vid, slow=True),
         Layout("otb", otb.SHAPE, _otb),
+        Layout("dtb70", f"{otb.SHAPE}, named as DTB70's 70", _dtb70),
         Layout("lasot_ext", "class/class-N/img or class-N/img, of its 15 classes", _lasot_ext),
         Layout("nfs", nfs.SHAPE, _nfs),
         Layout("uav", uav.SHAPE, _uav),
+        Layout("uavdt", uavdt.SHAPE, _uavdt),
         Layout("tnl2k", "NAME/imgs and NAME/groundtruth.txt, or folders of such", _tnl2k),
         Layout("tc128", "NAME/img, NAME/NAME_gt.txt and NAME/NAME_frames.txt", _tc128),
         Layout("itb", "SCENARIO/NAME with pictures and groundtruth.txt", _itb),

@@ -85,6 +85,7 @@ def compare(
     trackers: list[RawResults],
     other_rules: Iterable[str] = (),
     command: str = "",
+    notes: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Score every tracker on the sequences that all of them have.
 
@@ -94,6 +95,7 @@ def compare(
       trackers: with names that differ.
       other_rules: names of `conventions`, to show the same results by.
       command: as the user typed it.
+      notes: what else is to be noted of the sequences.
 
     Raises:
       UserError: no sequence that all have; results that are broken, or that the benchmark's rules refuse: all that are,
@@ -124,7 +126,7 @@ def compare(
         "thresholds": summary.thresholds(next(iter(scores.values()))),
         "pairs": _pairs({entry.results.name: scores[entry.results.name] for entry in entries}, keys),
         "conventions": _other_rules(entries, other_rules),
-        "notes": [*summary.notes(protocol, entries[0].answers), *_elsewhere(entries)],
+        "notes": [*notes, *summary.notes(protocol, entries[0].answers), *_elsewhere(entries)],
         "bootstrap": {"samples": intervals.SAMPLES, "seed": intervals.SEED, "confidence": intervals.CONFIDENCE},
         "commit": environment.commit(),
         "versions": environment.versions(),

@@ -6,7 +6,7 @@ A protocol joins a reader, a part of the data, a form of result files and the co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ostrack_jax.datasets.paths import named_folder
 from ostrack_jax.datasets.published import official
 from ostrack_jax.datasets.readers import open_dataset
 from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.datasets.tables import listed
 from ostrack_jax.datasets.vot import YEARS
 from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.evaluation import metrics, published, toolkits
@@ -99,6 +100,25 @@ class Protocol:
         return official(self.reader, self.part) if self.name in PROTOCOLS and self.name != "otb" else None
 
     @property
+    def names(self) -> dict[str, int | None]:
+        """Its sequences as published, see `tables.listed`; empty where there is no list, or any will do."""
+        return listed(self.reader, self.part, self.split)
+
+    def without_sizes(self) -> Protocol:
+        """The same without the rules that need the frame's size, which ground truth without images does not tell.
+
+        Raises:
+          UserError: no rule would be left.
+        """
+        rules = tuple(convention for convention in self.conventions if convention is not toolkits.got10k_scores)
+        if self.conventions and not rules:
+            raise UserError(
+                f"{self.name} is scored by GOT-10k's rules, which clip boxes to the frame: expected --data_dir with "
+                "the images, not --truth"
+            )
+        return replace(self, conventions=rules)
+
+    @property
     def not_scored(self) -> str:
         """Why its results get no scores here; empty where they do."""
         text = "not scored: the ground truth is not public; `ostrack submit {}` packs results for its server"
@@ -139,6 +159,7 @@ _UAV = (published.uav_scores,)
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
+        Protocol("dtb70", "dtb70", "test", "otb", every, _PUBLISHED),
         Protocol("folder", "folder", "test", "otb", visible, _BOTH),
         Protocol("got10k_test", "got10k", "test", "got10k", covered, (), server="got10k"),
         Protocol("got10k_val", "got10k", "val", "got10k", covered, (toolkits.got10k_scores,)),
@@ -154,7 +175,9 @@ PROTOCOLS = {
         Protocol("tnl2k", "tnl2k", "test", "otb", every, _PUBLISHED),
         Protocol("trackingnet", "trackingnet", "test", "otb", every, (), server="trackingnet"),
         Protocol("uav123", "uav", "uav123", "otb", every, _UAV),
+        Protocol("uav123_10fps", "uav", "uav123_10fps", "otb", every, _UAV),
         Protocol("uav20l", "uav", "uav20l", "otb", every, _UAV),
+        Protocol("uavdt", "uavdt", "test", "otb", every, _PUBLISHED),
         *(Protocol(f"vot{year}", "vot", year, "otb", visible, _BOTH) for year in YEARS),
     )
 }

@@ -43,7 +43,8 @@ def notes(protocol: Protocol, answers: list[Answered]) -> list[str]:
     lists = _LISTS.get(protocol.reader, ())
     unlisted = sum(answer.present is None or any(name in answer.missing for name in lists) for answer in answers)
     if lists and unlisted and not protocol.not_scored:
-        named = f"all lists of absent frames ({', '.join(lists)})"
+        toolkit = "; or the evaluation toolkit's absent/NAME.txt" if lists == LABELS else ""
+        named = f"all lists of absent frames ({', '.join(lists)}{toolkit})"
         told.append(f"{unlisted} sequences without {named}, which the benchmark's own numbers rest on")
     if flawed := [answer.name for answer in answers if answer.flaws]:
         more = ", ..." if len(flawed) > _NAMED else ""

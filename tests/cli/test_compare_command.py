@@ -49,8 +49,8 @@ def test_classes_are_those_of_the_benchmarks_part(compare, folders):
     words = ("a", "--truth", "truth", "--sequences", "car16")
     assert compare("--benchmark", "uav20l", *words)[0] == 0
     assert json.loads((folders / "out/comparison.json").read_text())["trackers"]["a"]["categories"]["car"]
-    assert compare("--benchmark", "uav123", *words)[0] == 0
-    assert json.loads((folders / "out/comparison.json").read_text())["trackers"]["a"]["categories"] == {}
+    status, _, err = compare("--benchmark", "uav123", *words)
+    assert (status, "truth holds sequences of otb100 (Biker, Bird1)" in err) == (2, True), "UAV123 has car16_1"
 
 
 def test_truth_of_several_sets_in_one_folder(compare, folders):
@@ -58,13 +58,39 @@ def test_truth_of_several_sets_in_one_folder(compare, folders):
     for name, left in (("Car2", 10), ("uav_car2", 90)):
         for tracker in ("truth", "a"):
             (folders / tracker / f"{name}.txt").write_text(f"{left},50,20,20\n" * 5)
-    for benchmark, names in (("uav123", ["uav_car2"]), ("otb100", ["Biker", "Bird1", "Car2"])):
-        status, _, err = compare("a", "--benchmark", benchmark, "--truth", "truth")
+    others = {"uav123": "3 of the 4 sequences in truth are not part of uav123, and not scored: Biker, Bird1, Car2"}
+    others["otb100"] = "1 of the 4 sequences in truth are not part of otb100, and not scored: uav_car2"
+    for benchmark, names in (("uav123", ["car2"]), ("otb100", ["Biker", "Bird1", "Car2"])):
+        status, out, err = compare("a", "--benchmark", benchmark, "--truth", "truth")
         assert status == 0, err
+        assert f"note: {others[benchmark]}\n" in out
         told = json.loads((folders / "out/comparison.json").read_text())
         assert list(told["sequences"]) == names
         assert told["trackers"]["a"]["sequences"][names[-1]]["success_auc"] == pytest.approx(20 / 21)
     assert told["sequences"]["Car2"]["category"] == "car"
+
+
+def test_ones_own_folder_is_scored_without_images(compare, folders):
+    """By the rules that need no frame size; where none are left, that is said."""
+    status, out, _ = compare("a", "b", "--benchmark", "folder", "--truth", "truth")
+    assert status == 0
+    told = json.loads((folders / "out/comparison.json").read_text())
+    assert (told["benchmark"], told["keys"]) == ("folder", ["success_auc", "precision"])
+    assert told["trackers"]["a"]["sequences"]["Biker"]["precision"] == 1
+    assert "folder, 2 sequences" in out
+    for name in ("Biker", "Bird1"):
+        (folders / "own" / name).mkdir(parents=True)
+        (folders / "truth" / f"{name}.txt").rename(folders / "own" / name / "boxes.txt")
+    assert compare("a", "--benchmark", "folder", "--truth", "own")[0] == 0
+    assert json.loads((folders / "out/comparison.json").read_text())["trackers"]["a"]["sequences"].keys() == {
+        *("Biker", "Bird1")
+    }
+    status, _, err = compare("a", "--benchmark", "got10k_val", "--truth", "own")
+    assert status == 2
+    assert err == (
+        "ostrack compare: error: got10k_val is scored by GOT-10k's rules, which clip boxes to the frame: expected "
+        "--data_dir with the images, not --truth\n"
+    )
 
 
 def test_the_benchmark_may_be_that_of_our_results(compare, folders):

@@ -11,9 +11,11 @@ import pytest
 from ostrack_jax.datasets.lasot import open_lasot_ext
 from ostrack_jax.datasets.nested import open_itb, open_tnl2k
 from ostrack_jax.datasets.nfs import open_nfs
+from ostrack_jax.datasets.otb import open_dtb70
 from ostrack_jax.datasets.tables import rows_of
 from ostrack_jax.datasets.tc128 import open_tc128
 from ostrack_jax.datasets.uav import open_uav
+from ostrack_jax.datasets.uavdt import open_uavdt
 from ostrack_jax.datasets.vot import open_vot
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.protocols import find
@@ -94,6 +96,42 @@ def test_uav20l_has_the_published_totals():
     assert len(rows) == 20
     assert sum(row.last for row in rows) == 58_670  # the paper's
     assert {row.first for row in rows} == {1}
+
+
+def test_uav123_at_10_frames_a_second_is_every_third_image(tmp_path):
+    rows = {row.name: (row.video, row.first, row.last) for row in rows_of("uav", "uav123_10fps")}
+    # of its configSeqs.m
+    assert rows["bike1"] == ("bike1", 1, 1029)
+    assert [rows[f"bird1_{i}"] for i in (1, 2, 3)] == [("bird1", 1, 85), ("bird1", 259, 493), ("bird1", 525, 813)]
+    assert (rows["car16_2"], rows["car1_s"], rows["uav1_3"]) == (
+        *(("car16", 139, 665), ("car1_s", 1, 492), ("uav1", 825, 1157)),
+    )
+    layouts.uav_10fps(tmp_path / "UAV123_10fps")
+    (sequence,) = open_uav(tmp_path, "uav123_10fps")
+    assert (sequence.name, len(sequence), sequence.category) == ("uav6", 37, "aircraft")
+    with pytest.raises(UserError, match="no sequence of uav123 in"):
+        open_uav(tmp_path, "uav123")
+
+
+@pytest.mark.parametrize("places", [(), ("sequences", "annotations"), ("seq", "anno")])
+def test_uavdt_as_published_and_rehosted(tmp_path, places):
+    layouts.uavdt(tmp_path, "S0601", *places)
+    (sequence,) = open_uavdt(tmp_path)
+    assert (sequence.name, len(sequence), level(sequence, 2)) == ("S0601", 3, 80)
+    layouts.pictures(tmp_path / (places or ("UAV-benchmark-S",))[0] / "M0101")  # of its other set
+    assert len(open_uavdt(tmp_path)) == 1
+    with pytest.raises(
+        UserError, match=r"no sequence of UAVDT's single-object set in .*: expected UAV-benchmark-S/S0101"
+    ):
+        open_uavdt(tmp_path / (places or ("UAV-benchmark-SOT_v1.0",))[-1])
+
+
+def test_dtb70_is_its_70_sequences(tmp_path, caplog):
+    layouts.otb(tmp_path / "DTB70", ("Animal1", "Surfing03", "Girl"))
+    assert list(open_dtb70(tmp_path).names) == list(open_dtb70(tmp_path / "DTB70").names) == ["Animal1", "Surfing03"]
+    assert "2 of the 70 sequences are there, not Animal2" in caplog.text
+    with pytest.raises(UserError, match="no sequence of DTB70 in"):
+        open_dtb70(layouts.otb(tmp_path / "otb"))
 
 
 def test_uav_elsewhere_is_told(tmp_path, caplog):

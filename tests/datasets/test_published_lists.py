@@ -10,6 +10,7 @@ import pytest
 
 from ostrack_jax.datasets import published
 from ostrack_jax.datasets.published import LISTS, TABLES, expand, read_published, read_table
+from ostrack_jax.datasets.tables import rows_of
 from ostrack_jax.errors import UserError
 
 COUNTS = {
@@ -29,6 +30,7 @@ LASOT = {
 
 # sequences, videos and frames, as their papers and the published analysis count them
 TOTALS = [("uav123", 123, 91, 112_578), ("otb100", 100, 98, 59_040), ("nfs", 100, 100, 47_953)]
+TOTALS += [("dtb70", 70, 70, 15_777), ("uavdt", 50, 50, 37_084)]
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -48,6 +50,9 @@ def test_official_counts_are_those_of_the_lists():
     for part, table in (("uav123", "uav123"), ("", "otb100"), ("30", "nfs")):
         assert published.official({"": "otb", "30": "nfs"}.get(part, "uav"), part) == len(read_table(table))
     assert published.official("folder", "test") is None
+    assert published.official("dtb70", "test") == len(read_table("dtb70"))
+    assert published.official("uavdt", "test") == len(read_table("uavdt"))
+    assert published.official("uav", "uav123_10fps") == len(rows_of("uav", "uav123_10fps"))
 
 
 def test_lasot_is_parted():

@@ -113,7 +113,8 @@ def test_every_layout_is_known_by_a_few_looks(tmp_path):
 READERS = {
     **{"nfs30": "nfs 30", "nfs240": "nfs 240", "uav123": "uav uav123"},
     **{"vot2018": "vot 2018", "otb100": "otb", "got10k_val": "got10k val", "got10k_test": "got10k test"},
-    **{name: name for name in ("lasot_ext", "tnl2k", "tc128", "itb")},
+    **{"uav123_10fps": "uav uav123_10fps"},
+    **{name: name for name in ("lasot_ext", "tnl2k", "tc128", "itb", "dtb70", "uavdt")},
 }
 
 

@@ -1,0 +1,108 @@
+"""A benchmark's ground truth without images. Enters: its protocol, a folder of text files. Leaves: `Truth`.
+
+Which of the files are the benchmark's says its published list; where none is published, all are, as far as their number
+fits. Sets share names (bike1 is in UAV123, UAV20L and UAV123@10fps, Car2 in OTB and DTB70, car2 in UAV123): a folder of
+which another set's list knows more than the benchmark's own is that set's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ostrack_jax.datasets import attributes
+from ostrack_jax.datasets.annotations import read_text
+from ostrack_jax.datasets.boxes_only import find_files, sequences_of
+from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.matching import ByName, of_set
+from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation.protocols import PROTOCOLS, Protocol
+
+_NAMED = 4  # sequences that a message names
+
+Files = Mapping[str, Path]  # of boxes, by sequence
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What a folder holds of a benchmark.
+
+    Attributes:
+      sequences: the benchmark's own, by their published names, with class and attributes where a table has them.
+      note: what else lies there, in a line; empty where there is nothing.
+    """
+
+    sequences: LazySequences
+    note: str
+
+
+def open_truth(protocol: Protocol, folder: Path) -> Truth:
+    """The ground truth of a benchmark's sequences in ``folder``.
+
+    Raises:
+      UserError: it holds no boxes, none of the benchmark's sequences, another set's, or more than there are.
+    """
+    found = find_files(folder)
+    index = ByName(found.items())
+    # by the benchmark's list, else those that no prefix says are another set's
+    own = _listed(protocol, index) if protocol.names else {name: found[name] for name in of_set(found, protocol.reader)}
+    if (other := _whose(protocol, index, own)) is not None:
+        theirs = _listed(other, index)
+        raise UserError(
+            f"{folder} holds sequences of {other.name} ({_some(theirs)}), not those of {protocol.name}: "
+            f"expected --benchmark {other.name}, or another folder"
+        )
+    if not own:
+        raise UserError(
+            f"no sequence of {protocol.name} in {folder} ({_some(found)}): expected its own, such as "
+            f"{_some(protocol.names)}"
+        )
+    if protocol.sequences is not None and len(own) > protocol.sequences:
+        raise UserError(
+            f"{folder} holds {len(own):,} sequences ({_some(own)}), but {protocol.name} has {protocol.sequences:,}: "
+            "expected a folder of its own alone"
+        )
+    mine = set(own.values())
+    others = [name for name, path in found.items() if path not in mine]
+    sequences = attributes.by_table(sequences_of(own), protocol.reader, protocol.part)
+    return Truth(sequences, _note(protocol, folder, others, len(found)) if others else "")
+
+
+def _listed(protocol: Protocol, index: ByName[Path]) -> Files:
+    """The files of a benchmark's published sequences, by their published names."""
+    paths = {name: index.find(name, protocol.reader) for name in protocol.names}
+    return {name: path for name, path in paths.items() if path is not None}
+
+
+def _whose(protocol: Protocol, index: ByName[Path], own: Files) -> Protocol | None:
+    """The benchmark whose list knows all that could be ``own``, and more, or as much and its lengths fit better."""
+    best, most = None, (len(own), 0)
+    for other in PROTOCOLS.values() if protocol.sequences is not None else ():
+        theirs = _listed(other, index) if other.name != protocol.name else {}
+        if not theirs or not set(own.values()) <= set(theirs.values()):
+            continue
+        if own and not protocol.names:  # nothing says what is its own: the whole of another set is not
+            if len(theirs) == len(other.names):
+                return other
+            continue
+        fitting = _fitting(other, theirs) - _fitting(protocol, own) if len(theirs) == len(own) else 0
+        if (len(theirs), fitting) > most:
+            best, most = other, (len(theirs), fitting)
+    return best
+
+
+def _fitting(protocol: Protocol, files: Files) -> int:
+    """How many of these have the length that the benchmark's table says."""
+    lengths = protocol.names
+    return sum(lengths[name] == len(read_text(path).rstrip().splitlines()) for name, path in files.items())
+
+
+def _note(protocol: Protocol, folder: Path, others: list[str], count: int) -> str:
+    named = f"{len(others):,} of the {count:,} sequences in {folder}"
+    return f"{named} are not part of {protocol.name}, and not scored: {_some(others)}"
+
+
+def _some(names: Mapping[str, object] | list[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:_NAMED]) + (", ..." if len(listed) > _NAMED else "")

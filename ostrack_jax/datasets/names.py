@@ -9,7 +9,7 @@ import collections.abc
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -22,30 +22,35 @@ else:  # without its parameter, which a run-time type checker would look into
 
 
 @dataclass(frozen=True, slots=True)
-class NumberedNames:
-    """Names that count up by one, such as `img/00000001.jpg` and those after it.
+class NumberedNames(_Base):
+    """Names that differ in a number, such as `img/00000001.jpg` and those after it; a slice is one too.
 
     Attributes:
       prefix: before the number; ``suffix`` after it.
       digits: the least there are, filled up by zeros.
-      first: the first number.
-      count: of names.
+      numbers: of the names.
     """
 
     prefix: str
     digits: int
     suffix: str
-    first: int
-    count: int
+    numbers: range
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.numbers)
 
-    def __getitem__(self, index: int) -> str:
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> NumberedNames: ...
+
+    def __getitem__(self, index: int | slice) -> str | NumberedNames:
         """Name ``index``, from 0."""
-        if not 0 <= index < self.count:
-            raise IndexError(f"name {index} of {self.count}")
-        return f"{self.prefix}{self.first + index:0{self.digits}d}{self.suffix}"
+        if isinstance(index, slice):
+            return replace(self, numbers=self.numbers[index])
+        if not 0 <= index < len(self):
+            raise IndexError(f"name {index} of {len(self)}")
+        return f"{self.prefix}{self.numbers[index]:0{self.digits}d}{self.suffix}"
 
 
 class JoinedNames:
@@ -98,7 +103,8 @@ def compact(names: Iterable[str]) -> NumberedNames | JoinedNames | tuple[str, ..
     found = re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", listed[0], re.DOTALL) if listed else None
     if found and len(found[2]) < 16:
         prefix, digits, suffix = found.groups()
-        numbered = NumberedNames(prefix, len(digits), suffix, int(digits), len(listed))
+        numbers = range(int(digits), int(digits) + len(listed))
+        numbered = NumberedNames(prefix, len(digits), suffix, numbers)
         if listed[-1] == numbered[len(listed) - 1] and listed == tuple(numbered[i] for i in range(len(listed))):
             return numbered
     return JoinedNames(listed)

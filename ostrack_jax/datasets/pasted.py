@@ -22,6 +22,7 @@ from ostrack_jax.datasets import synthetic_shapes as shapes
 from ostrack_jax.datasets.cutouts import Cutouts, read_cutouts
 from ostrack_jax.datasets.frames import is_picture, list_folder, list_pictures, read_picture
 from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.names import NumberedNames
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.datasets.synthetic import PARTS
 from ostrack_jax.datasets.synthetic_scene import Scene, SceneFrames, Thing, film, place
@@ -101,12 +102,16 @@ def open_pasted(
         if not least <= value <= most:
             raise UserError(f"pasted {name}: expected {least} to {most}, found {value}")
     material = Material(read_cutouts(folder), _picture_folders(Path(backgrounds).expanduser()) if backgrounds else ())
-    keys = {
-        f"pasted_{part}_{i:06d}": Recipe((PARTS[part], seed, i), frames, (width, height), distractors, parts)
-        for i in range(sequences)
-    }
+    recipe = Recipe((PARTS[part], seed, 0), frames, (width, height), distractors, parts)
+    names = NumberedNames(f"pasted_{part}_", 6, "", range(sequences))
+    build = functools.partial(_make_numbered, material, recipe)
     # Few are kept: each holds its pictures, and a mix hardly ever asks for one again.
-    return LazySequences(keys, functools.partial(make_sequence, material), keep=8)
+    return LazySequences.of(names, range(sequences), build, keep=8)
+
+
+def _make_numbered(material: Material, recipe: Recipe, name: str, number: int) -> Sequence:
+    """Make sequence ``number`` of a set, otherwise by ``recipe``."""
+    return make_sequence(material, name, replace(recipe, seed=(*recipe.seed[:2], number)))
 
 
 def make_sequence(material: Material, name: str, recipe: Recipe) -> Sequence:

@@ -8,7 +8,7 @@ follows from (seed, part, sequence, index) alone; parts share no sequence, since
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from jaxtyping import Float
 from ostrack_jax.datasets import synthetic_motion as motion
 from ostrack_jax.datasets import synthetic_shapes as shapes
 from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.names import NumberedNames
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.datasets.synthetic_scene import Scene, SceneFrames, Thing, film, place
 from ostrack_jax.errors import UserError, unknown
@@ -70,11 +71,14 @@ def open_synthetic(
     ):
         if not least <= value <= most:
             raise UserError(f"synthetic {name}: expected {least} to {most}, found {value}")
-    keys = {
-        f"synthetic_{part}_{i:06d}": Recipe((PARTS[part], seed, i), frames, width, height, distractors)
-        for i in range(sequences)
-    }
-    return LazySequences(keys, make_sequence, keep=512)
+    recipe = Recipe((PARTS[part], seed, 0), frames, width, height, distractors)
+    names = NumberedNames(f"synthetic_{part}_", 6, "", range(sequences))
+    return LazySequences.of(names, range(sequences), functools.partial(_make_numbered, recipe), keep=512)
+
+
+def _make_numbered(recipe: Recipe, name: str, number: int) -> Sequence:
+    """Make sequence ``number`` of a set, otherwise by ``recipe``."""
+    return make_sequence(name, replace(recipe, seed=(*recipe.seed[:2], number)))
 
 
 def make_sequence(name: str, recipe: Recipe) -> Sequence:

@@ -36,6 +36,7 @@ def test_numbered_pictures_take_next_to_nothing(first, form):
     found = compact(names)
     assert isinstance(found, NumberedNames)
     assert [*found] == names
+    assert [*found[7:9]] == names[7:9]
     assert len(pickle.dumps(found)) < 300
 
 

@@ -62,6 +62,14 @@ def folder(tmp_path_factory) -> Path:
     return coco(tmp_path_factory.mktemp("coco"), annotations, sizes)
 
 
+def test_a_set_of_a_million_is_as_small_as_one_of_three(folder):
+    many, few = open_pasted(folder, sequences=1_000_000), open_pasted(folder, sequences=3)
+    assert len(pickle.dumps(many)) <= len(pickle.dumps(few)) + 20  # what a loader process is given
+    assert many[999_999].name == "pasted_train_999999"
+    assert np.array_equal(many[2].boxes_xywh, few[2].boxes_xywh)
+    assert not np.array_equal(many[2].boxes_xywh, many[1].boxes_xywh)
+
+
 def test_objects_are_read_with_their_largest_polygon_and_neighbours(tmp_path):
     two = record(2, rectangle(10, 10, 20, 20), 4)
     two["segmentation"].append([float(v) for corner in rectangle(60, 60, 80, 30) for v in corner])

@@ -147,3 +147,15 @@ def test_truth_of_a_square_half_hidden_and_half_outside():
     boxes, share = annotate(target, [cover], 100, 100)
     np.testing.assert_allclose(boxes, [[20, 20, 10, 10], [0, 20, 5, 10], [0, 0, 0, 0], [20, 20, 10, 10]], atol=1e-9)
     np.testing.assert_allclose(share, [1, 0.5, 0, 0.5], atol=0.03)
+
+
+def test_a_set_of_a_million_is_as_small_as_one_of_three():
+    many, few = open_synthetic(sequences=1_000_000), open_synthetic(sequences=3)
+    assert len(pickle.dumps(many)) <= len(pickle.dumps(few)) + 20  # what a loader process is given
+    assert len(many) == 1_000_000
+    assert many.names[-3 + 1_000_000] == "synthetic_train_999997"
+    assert many[999_997].name == "synthetic_train_999997"
+    assert np.array_equal(many[2].boxes_xywh, few[2].boxes_xywh)
+    assert not np.array_equal(many[2].boxes_xywh, many[1].boxes_xywh)
+    assert list(many[5:8].names) == [f"synthetic_train_{i:06d}" for i in (5, 6, 7)]
+    assert np.array_equal(many[5:8][1].boxes_xywh, many[6].boxes_xywh)

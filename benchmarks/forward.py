@@ -42,21 +42,22 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Measure, print a table, write JSON."""
     del arguments
     rows, runs = {}, {"matmul": matrix_product("float32")}
+    settings = {"batch": flags.batch, "dtype": flags.dtype, "rounds": flags.rounds}
     for name in track(flags.models, "compiling", transient=True):
         rows[name], runs[name] = _model(name, flags.batch, flags.dtype)
-    times = interleaved(runs, flags.rounds)
-    rate = side() ** 3 / float(np.median(times["matmul"]))
-    for name, row in rows.items():
-        median = float(np.median(times[name]))
-        floor = row["macs_paper"] / rate
-        row |= {"median_ms": 1e3 * median, "p95_ms": 1e3 * float(np.quantile(times[name], 0.95))}
-        row |= {"floor_ms": 1e3 * floor, "over_floor": median / floor}
-    gains = _gains(rows)
-    _show(rows, gains, rate)
-    if flags.output:
-        settings = {"batch": flags.batch, "dtype": flags.dtype, "rounds": flags.rounds}
+        write(flags.output, "forward", settings, {"models": rows})
+    rate, gains = 0.0, {}
+    for times in interleaved(runs, flags.rounds):
+        rate = side() ** 3 / float(np.median(times["matmul"]))
+        for name, row in rows.items():
+            median = float(np.median(times[name]))
+            floor = row["macs_paper"] / rate
+            row |= {"median_ms": 1e3 * median, "p95_ms": 1e3 * float(np.quantile(times[name], 0.95))}
+            row |= {"floor_ms": 1e3 * floor, "over_floor": median / floor, "rounds": len(times[name])}
+        gains = _gains(rows)
         result = {"matmul_gmacs_per_s": rate / 1e9, "models": rows, "speedup_by_elimination": gains}
         write(flags.output, "forward", settings, result)
+    _show(rows, gains, rate)
 
 
 def _model(name: str, batch: int, dtype: str) -> tuple[dict[str, Any], Callable[[], object]]:

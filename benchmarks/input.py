@@ -3,7 +3,9 @@
 All run in turn in one process (and its workers), so that their ratios hold on a shared machine. ``bare`` is what no
 loader can do without: for both frames of each pair, read the file, decode it, resize a piece to the crop's size; on one
 core, as OpenCV's own threads are off. The loader reads the folder and the same set packed, with no, one and two worker
-processes. Then what reduced decoding gains, and does to pixels, on real frames brought to two sizes.
+processes. Then what reduced decoding gains, and does to pixels, on real frames brought to two sizes. First of all how
+a loader starts: seconds from opening the data to the first batch and memory of a worker process, for the folder and for
+generated sets of a million sequences.
 
 Example:
   python benchmarks/input.py --data_dir /data/got10k --rounds 8 --output benchmarks/results/input_cpu.json
@@ -14,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -51,6 +54,8 @@ _VIDEOS, _LENGTH = 12, 24  # of the sets brought to a size
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the flags."""
     absl_flags.DEFINE_string("data_dir", None, "a GOT-10k folder", flag_values=flags, required=True)
+    text = "a folder in COCO's layout: the start of `pasted` is measured too"
+    absl_flags.DEFINE_string("coco_dir", None, text, flag_values=flags)
     absl_flags.DEFINE_string("config", "vitb_256_mae_ce_32x4_got10k_ep100", "whose crops", flag_values=flags)
     absl_flags.DEFINE_list("workers", ["0", "1", "2"], "worker processes, a comma between", flag_values=flags)
     absl_flags.DEFINE_integer("rounds", 8, "times each is run", lower_bound=3, flag_values=flags)
@@ -63,14 +68,23 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     del arguments
     cv2.setNumThreads(0)
     config = configs.load(flags.config, ["train.batch=32"])
+    settings = {"config": flags.config, "rounds": flags.rounds, "pairs": flags.pairs}
+    starts: list[dict[str, Any]] = []
+    rates: dict[str, dict[str, dict[str, float]]] = {}
+    pixels: dict[str, dict[str, dict[str, float]]] = {}
+    result = {"starts": starts, "pairs_per_second": rates, "pixels": pixels}
+    for name, data in sets_to_start(flags.data_dir, flags.coco_dir).items():
+        for workers in map(int, flags.workers):
+            starts.append({"set": name, "workers": workers, **start(config, data, workers)})
+            write(flags.output, "input", settings, result)
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         packed = pack(flags.data_dir, Path(scratch) / "packed")
         runs = {"bare": bare(sources_of(config, flags.data_dir), config, flags.pairs)}
         for name, folder in (("folder", flags.data_dir), ("packed", str(packed))):
             for workers in flags.workers:
                 runs[f"{name} {workers}"] = loader(stack, config, sources_of(config, folder), int(workers), flags.pairs)
-        rates = {"loader": measure(runs, flags.pairs, flags.rounds)}
-        pixels = {}
+        rates["loader"] = measure(runs, flags.pairs, flags.rounds)
+        write(flags.output, "input", settings, result)
         for size in SIZES:
             name = f"{size[0]} x {size[1]}"
             sources = at_size(flags.data_dir, size, Path(scratch) / name)
@@ -79,10 +93,31 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
             runs = {"bare": bare(sources, config, few), "whole": loader(stack, whole, sources, 0, few)}
             rates[name] = measure({**runs, "reduced": loader(stack, reduced, sources, 0, few)}, few, flags.rounds)
             pixels[name] = compare(config, sources)
-    show(rates, pixels)
-    if flags.output:
-        settings = {"config": flags.config, "rounds": flags.rounds, "pairs": flags.pairs}
-        write(flags.output, "input", settings, {"pairs_per_second": rates, "pixels": pixels})
+            write(flags.output, "input", settings, result)
+    show(starts, rates, pixels)
+
+
+def sets_to_start(folder: str, coco: str | None) -> dict[str, DataConfig]:
+    """The sets whose start is measured, by name."""
+    million = {"sequences": 1_000_000}
+    sets = {"got10k": DataConfig(dir=folder), "synthetic": DataConfig(reader="synthetic", options=million)}
+    return sets | ({"pasted": DataConfig(reader="pasted", dir=coco, options=million)} if coco else {})
+
+
+def start(config: Config, data: DataConfig, workers: int) -> dict[str, float]:
+    """Seconds from opening the data to the first batch, and the largest worker's own memory then, in MB."""
+    began = time.perf_counter()
+    with batches(config, sources=open_sources(dataclasses.replace(config, data={"set": data})), workers=workers) as got:
+        next(got)
+        seconds = time.perf_counter() - began
+        memory = [private_memory(child.pid) for child in multiprocessing.active_children() if child.pid]
+    return {"first_batch_s": seconds, "worker_mb": max(memory, default=0.0)}
+
+
+def private_memory(pid: int) -> float:
+    """Memory in MB that would be free without the process: what it shares with others is not counted (Linux)."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1e3
 
 
 def sources_of(config: Config, folder: str) -> tuple[Source, ...]:
@@ -222,9 +257,17 @@ def compare(config: Config, sources: tuple[Source, ...]) -> dict[str, dict[str, 
     return told
 
 
-def show(rates: dict[str, dict[str, dict[str, float]]], pixels: dict[str, dict[str, dict[str, float]]]) -> None:
+def show(
+    starts: list[dict[str, Any]],
+    rates: dict[str, dict[str, dict[str, float]]],
+    pixels: dict[str, dict[str, dict[str, float]]],
+) -> None:
     """Print the tables."""
     console = Console(width=100)
+    table = Table("set", "processes", "first batch, s", "memory of a process, MB", title="start of a loader")
+    for row in starts:
+        table.add_row(row["set"], str(row["workers"]), f"{row['first_batch_s']:.1f}", f"{row['worker_mb']:.0f}")
+    console.print(table)
     for title, rows in rates.items():
         table = Table("what", "pairs/s", "best", "over bare", title=f"{title}; {os.cpu_count()} cores")
         for name, row in rows.items():

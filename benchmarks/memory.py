@@ -67,9 +67,8 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
             continue
         overrides = [f"model.dtype={dtype}", f"model.remat={remat}", f"train.shard={shard}", f"train.batch={batch}"]
         rows.append(cell | analysis(configs.load(model, overrides), devices))
-        if output:
-            settings = {"devices": len(devices), "device": devices[0].device_kind, "topology": flags.topology}
-            write(flags.output, "memory", settings, {"steps": rows})
+        settings = {"devices": len(devices), "device": devices[0].device_kind, "topology": flags.topology}
+        write(flags.output, "memory", settings, {"steps": rows})
     show(rows, f"{len(devices)} x {devices[0].device_kind}")
 
 

@@ -43,28 +43,27 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
-    """Train three times, tell the differences, draw."""
+    """Train three times, print the differences, draw."""
     del arguments
     config = command.read_config(flags)
     weights = load_weights(Path(flags.init))[1] if flags.init else initial_weights(config.model, config.train.seed)
     other = dataclasses.replace(config, train=dataclasses.replace(config.train, seed=config.train.seed + 1))
-    runs = {
-        "float32": _losses(_in(config, "float32"), weights, flags.steps),
-        "bfloat16": _losses(_in(config, "bfloat16"), weights, flags.steps),
-        "float32, other pairs": _losses(_in(other, "float32"), weights, flags.steps),
+    cases = {
+        "float32": _in(config, "float32"),
+        "bfloat16": _in(config, "bfloat16"),
+        "float32, other pairs": _in(other, "float32"),
     }
-    means = {name: _smooth(values) for name, values in runs.items()}
-    told = {
-        name: {
-            "relative_difference_of_means": float(np.abs(means[name] / means["float32"] - 1).mean()),
-            "last_mean": float(means[name][-1]),
-        }
-        for name in runs
-    }
-    for name, numbers in told.items():
-        print(f"{name:<22} " + "  ".join(f"{key} {value:.4f}" for key, value in numbers.items()))
     settings = {"config": config.name, "batch": config.train.batch, "steps": flags.steps, "window": WINDOW}
-    write(flags.output, "precision", settings, {"runs": told, "losses": runs})
+    runs: dict[str, list[float]] = {}
+    means: dict[str, np.ndarray] = {}
+    rows: dict[str, dict[str, float]] = {}
+    for name, case in cases.items():
+        runs[name] = _losses(case, weights, flags.steps)
+        means[name] = _smooth(runs[name])
+        difference = float(np.abs(means[name] / means["float32"] - 1).mean())
+        rows[name] = {"relative_difference_of_means": difference, "last_mean": float(means[name][-1])}
+        print(f"{name:<22} " + "  ".join(f"{key} {value:.4f}" for key, value in rows[name].items()))
+        write(flags.output, "precision", settings, {"runs": rows, "losses": runs})
     _draw(means, Path(flags.output).with_suffix(".png"))
 
 

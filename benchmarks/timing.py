@@ -1,10 +1,10 @@
-"""What the timing programs share. Enters: functions to run. Leaves: seconds of each, taken in turn; results as JSON."""
+"""What the timing programs share: functions timed in turn, and results as JSON, written as they are measured."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,15 @@ from ostrack_jax.environment import commit, hardware, versions
 Run = Callable[[], object]
 
 
-def interleaved(runs: Mapping[str, Run], rounds: int, often: Mapping[str, int] | None = None) -> dict[str, list[float]]:
-    """Seconds of each of ``runs`` in turn, ``rounds`` times, after two unmeasured rounds.
+def interleaved(
+    runs: Mapping[str, Run], rounds: int, often: Mapping[str, int] | None = None
+) -> Iterator[dict[str, list[float]]]:
+    """Time each of ``runs`` in turn, ``rounds`` times, after two unmeasured rounds.
 
-    Those named in ``often`` run so many times a round: short ones beside long ones.
+    Those named in ``often`` run so many times a round: short ones next to long ones.
+
+    Yields:
+      After each measured round the seconds of all until then, by name: what is written then is there if it ends early.
     """
     times: dict[str, list[float]] = {name: [] for name in runs}
     for i in track(range(rounds + 2), "measuring", transient=True):
@@ -32,7 +37,8 @@ def interleaved(runs: Mapping[str, Run], rounds: int, often: Mapping[str, int] |
                 function()
                 if i >= 2:
                     times[name].append(time.perf_counter() - began)
-    return times
+        if i >= 2:
+            yield times
 
 
 def side() -> int:
@@ -47,8 +53,10 @@ def matrix_product(dtype: str) -> Run:
     return lambda: jax.block_until_ready(product(a))
 
 
-def write(path: str, name: str, settings: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-    """One JSON file with what was measured, how, on what and of which commit."""
+def write(path: str | None, name: str, settings: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    """Write one JSON file with what was measured, how, on what and of which commit; nothing without a path."""
+    if path is None:
+        return
     made = {"versions": versions(), "hardware": hardware(), "commit": commit()}
     content = json.dumps({"benchmark": name, **made, "settings": settings, **result}, indent=2)
     write_atomically(Path(path), content.encode())

@@ -72,6 +72,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     keep_compiled()
     settings = {name: flags[name].value for name in ("config", "checkpoint", "dtype", "frame", "tracked", "rounds")}
     rows = []
+    kernel = chosen(read(settings)[0].model.attention, jnp.dtype(flags.dtype))
     with tempfile.TemporaryDirectory() as place:
         for batch in map(int, flags.batches):
             for processes in map(int, flags.processes):
@@ -82,10 +83,8 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
                 rows.append(measure(*job) if processes == 1 else measure_shared(job, processes))
                 rows[-1] |= {"batch": batch, "processes": processes, "sequences": batch * processes, "frames": length}
                 print(f"batch {batch}, {processes} process(es): {rows[-1]['whole_ms']:.1f} ms", file=sys.stderr)
-    kernel = chosen(read(settings)[0].model.attention, jnp.dtype(flags.dtype))
+                write(flags.output, "tracking", settings, {"attention": kernel, "rows": rows})
     show(rows, kernel)
-    if flags.output:
-        write(flags.output, "tracking", settings, {"attention": kernel, "rows": rows})
 
 
 def read(settings: dict[str, Any]) -> tuple[Config, dict[str, Any]]:

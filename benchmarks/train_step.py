@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import jax
@@ -54,6 +54,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Measure case by case, print a table, write JSON."""
     del arguments
     rows: list[dict[str, Any]] = []
+    settings = {name: flags[name].value for name in ("rounds", "steps", "set")}
     for name in flags.models:
         for dtype in flags.dtypes:
             for batch in flags.batches:
@@ -62,20 +63,27 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
                     overrides.insert(2, "train.bn_group=0")
                 config = configs.load(name, overrides)
                 shares = (0.0, 0.5) if flags.scheduled and config.model.keep_ratio else (0.0,)
-                rows += [_case(config, kept_at(config, share), flags.rounds, flags.steps) for share in shares]
-                Console(stderr=True).print(_line(rows[-1]), highlight=False)
+                for share in shares:
+                    row: dict[str, Any] = {}
+                    for row in _case(config, kept_at(config, share), flags.rounds, flags.steps):
+                        write(flags.output, "train_step", settings, {"cases": [*rows, row]})
+                    rows.append(row)
+                    Console(stderr=True).print(_line(row), highlight=False)
     _show(rows)
-    if flags.output:
-        settings = {name: flags[name].value for name in ("rounds", "steps", "set")}
-        write(flags.output, "train_step", settings, {"cases": rows})
 
 
-def _case(config: Config, kept: Kept, rounds: int, steps: int) -> dict[str, Any]:
-    """One case's row."""
-    model, batch = config.model, config.train.batch
+def _case(config: Config, kept: Kept, rounds: int, steps: int) -> Iterator[dict[str, Any]]:
+    """Yield one case's row once it is compiled, and after each round."""
     compile_s, memory, step = _step(config, kept, steps)
-    product = matrix_product(model.dtype)
-    times: dict[str, list[float]] = interleaved({"matmul": product, "step": step}, rounds, {"matmul": 10})
+    yield {"model": config.name, "compile_s": compile_s, **memory}
+    product = matrix_product(config.model.dtype)
+    for times in interleaved({"matmul": product, "step": step}, rounds, {"matmul": 10}):
+        yield {**_row(config, kept, times, steps), "compile_s": compile_s, **memory}
+
+
+def _row(config: Config, kept: Kept, times: dict[str, list[float]], steps: int) -> dict[str, Any]:
+    """Make a case's row of the seconds measured so far."""
+    model, batch = config.model, config.train.batch
     rate = side() ** 3 / float(np.median(times["matmul"]))
     seconds, devices = float(np.median(times["step"])) / steps, jax.device_count()
     parts = macs(model, kept.exact)
@@ -88,7 +96,6 @@ def _case(config: Config, kept: Kept, rounds: int, steps: int) -> dict[str, Any]
         "sizes": kept.sizes,
         "attention": chosen(model.attention, np.dtype(jax.numpy.dtype(model.dtype))),
         "devices": devices,
-        "compile_s": compile_s,
         "step_s": seconds,
         "step_s_all": [t / steps for t in times["step"]],
         "matmul_gmacs_per_s": rate / 1e9,
@@ -96,7 +103,6 @@ def _case(config: Config, kept: Kept, rounds: int, steps: int) -> dict[str, Any]
         "floor_s": floor,
         "over_floor": seconds / floor,
         "model_tflops_per_s": 6 * batch * sum(parts.values()) / seconds / 1e12,
-        **memory,
     }
 
 

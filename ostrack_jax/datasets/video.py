@@ -1,6 +1,6 @@
-"""Frames of a video file by index. Enters: a path PyAV can open. Leaves: RGB frames, exact in any order of access.
+"""Frames of a video file by index. Enters: a path FFmpeg can open. Leaves: RGB frames, exact in any order of access.
 
-Reading on is as fast as the decoder; a jump decodes from the key frame before. Rotation tags are ignored.
+Reading on is as fast as the decoder; a jump decodes from the key frame before.
 """
 
 from __future__ import annotations
@@ -9,61 +9,75 @@ import bisect
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, Literal, SupportsIndex
 
 import av
 import av.error
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
 from ostrack_jax.datasets.frames import within
+from ostrack_jax.datasets.video_index import VideoIndex, decode, frame_values, open_video, read_index
 from ostrack_jax.errors import UserError
+
+# shown: as a player shows it, its rotation tag applied; stored: that tag ignored.
+Orientation = Literal["shown", "stored"]
 
 # Frames ahead that are reached sooner by decoding on than by a jump to a key frame.
 _REACH = 16
+_DEGREE = 0.0175  # its sine: quarter turns that are rounded so far still count
 
 
 class VideoFrames:
-    """The frames of a video's first stream in the order they are shown; picklable (the file is opened again)."""
+    """The frames of a video in the order they are shown; picklable (the file is opened again)."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, orientation: Orientation = "shown") -> None:
+        """Remember where the video is.
+
+        Args:
+          path: of a file of any container and codec that FFmpeg reads.
+          orientation: whether the rotation tag is applied, see `Orientation`.
+        """
         self._path = os.fspath(path)
-        self._times: list[int] = []  # when frame i is shown; empty for files whose packets do not all say it
-        self._count = -1  # of frames; -1: not counted yet
+        self._orientation: Orientation = orientation
+        self._known: VideoIndex | None = None
         self._forget()
 
     def __len__(self) -> int:
         """Number of frames, counted once: from the packets where they carry times, else by decoding."""
-        if self._count < 0:
-            self._scan()
-        return self._count
+        return len(self._index.marks)
 
     def __getitem__(self, frame: SupportsIndex, /) -> UInt8[np.ndarray, "h w 3"]:
         """Decode frame ``frame``; a `UserError` names file and frame where that fails."""
         index = within(frame, len(self))
-        try:
-            if index != self._shown:
-                self._decode(index)
-        except av.error.FFmpegError as e:
+        if not self._reach(index):
             self.close()
-            raise UserError(f"cannot decode frame {index} of the video {self._path}: {e.strerror}") from e
-        if index != self._shown:
-            self.close()
-            raise UserError(f"cannot decode frame {index} of the video {self._path}: the pictures end before it")
-        return self._frame.to_ndarray(format="rgb24")
+            raise UserError(f"cannot decode frame {index} of the video {self._path}: no image comes of its data")
+        image = frame_values(self._frame, self._reformatter)
+        return image if self._orientation == "stored" else _turned(image, self._frame, self._path)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_path": self._path, "_times": self._times, "_count": self._count}
+        return {"_path": self._path, "_orientation": self._orientation, "_known": self._known}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._forget()
 
+    @property
+    def _index(self) -> VideoIndex:
+        if self._known is None:
+            self._known = read_index(self._path)
+        return self._known
+
     def _forget(self) -> None:
         self._container: Any = None
-        self._decoder: Iterator[Any] = iter(())
+        self._stream: Any = None
+        self._decoder: Iterator[av.VideoFrame] = iter(())
+        self._reformatter = VideoReformatter()
         self._frame: Any = None
         self._shown = -1  # the index of _frame
+        self._jumped = False  # since the file was opened
 
     def close(self) -> None:
         """Close the file; the next frame that is asked for opens it again."""
@@ -71,72 +85,73 @@ class VideoFrames:
             self._container.close()
         self._forget()
 
-    def _open(self) -> Any:
+    def _reach(self, index: int) -> bool:
+        """Bring frame ``index`` into ``_frame``; whether the file has it."""
+        if index == self._shown:
+            return True
+        keys, starts = self._index.keys, self._index.starts
+        key = bisect.bisect_right(keys, index) - 1
+        start = keys[key] if key >= 0 else 0
+        ahead = index - self._shown
+        if self._container is not None and 0 < ahead and (ahead <= _REACH or start <= self._shown):
+            if self._read_on(index):
+                return True
+        elif start:
+            if self._jump(start, starts[key]):
+                if self._read_on(index):
+                    return True
+            else:  # not to be tried again
+                del keys[key], starts[key]
+        self.close()
+        self._open()  # from the first frame on, which is always right
+        return self._read_on(index)
+
+    def _open(self) -> None:
+        self._container, self._stream = open_video(self._path)
+        self._decoder = decode(self._container, self._stream)
+
+    def _jump(self, frame: int, time: int) -> bool:
+        """Decode from the key frame at ``time``, which is frame ``frame``, and make sure that it is."""
+        if self._container is None:
+            self._open()
         try:
-            container = av.open(self._path)
-        except (av.error.FFmpegError, OSError) as e:
-            raise UserError(f"cannot open the video {self._path}: {e.strerror}") from e
-        if not container.streams.video:
-            container.close()
-            raise UserError(f"cannot read {self._path}: it holds no video")
-        return container
+            self._container.seek(time, stream=self._stream)
+        except av.error.FFmpegError:  # it cannot be sought in
+            return False
+        self._decoder = decode(self._container, self._stream)
+        self._jumped = True
+        # The decoder may give others first: the seek may end earlier, and images before the key frame may follow it.
+        for found, _ in zip(self._decoder, range(frame + 1), strict=False):
+            if self._index.mark(found, self._reformatter) == self._index.marks[frame]:
+                self._frame, self._shown = found, frame
+                return True
+        return False
 
-    def _scan(self) -> None:
-        """Count the frames and note when each is shown."""
-        times: list[int | None] = []
-        with self._open() as container:
-            try:
-                times.extend(
-                    packet.pts
-                    for packet in container.demux(video=0)
-                    if packet.size and not packet.is_discard and not packet.is_corrupt
-                )
-            except av.error.FFmpegError as e:  # a file cut short is read as far as it goes
-                if not times:
-                    raise UserError(f"cannot read the video {self._path}: {e.strerror}") from e
-        known = sorted({time for time in times if time is not None})
-        self._times = known if len(known) == len(times) else []
-        self._count = len(known) if self._times else self._count_pictures()
+    def _read_on(self, index: int) -> bool:
+        """Decode up to frame ``index``; False where another comes in its place."""
+        timed, marks = self._index.timed, self._index.marks
+        while self._shown < index and (found := next(self._decoder, None)):
+            if timed and found.pts is None:
+                return False
+            self._frame = found
+            self._shown = bisect.bisect_left(marks, found.pts) if timed else self._shown + 1
+        if self._shown != index:
+            return False
+        certain = not timed and not self._jumped  # counted from the first
+        return certain or self._index.mark(self._frame, self._reformatter) == marks[index]
 
-    def _count_pictures(self) -> int:
-        count = 0
-        with self._open() as container:
-            try:
-                for _ in container.decode(video=0):
-                    count += 1
-            except av.error.FFmpegError as e:
-                if not count:
-                    raise UserError(f"cannot read the video {self._path}: {e.strerror}") from e
-        return count
 
-    def _decode(self, index: int) -> None:
-        """Bring frame ``index`` into ``_frame``, or leave ``_shown`` elsewhere where the file has it not."""
-        if not self._shown < index <= self._shown + _REACH or self._container is None:
-            self._restart(index)
-        self._read_on(index)
-        if self._shown != index:  # the jump landed late, as in files without a table of key frames
-            self._restart(0)
-            self._read_on(index)
-
-    def _restart(self, index: int) -> None:
-        jump = bool(self._times) and index > _REACH
-        if self._container is None or not jump:
-            self.close()
-            self._container = self._open()
-        if jump:
-            stream = self._container.streams.video[0]
-            self._container.seek(self._times[index], stream=stream, backward=True)
-        self._decoder = self._container.decode(video=0)
-        self._shown = -1
-
-    def _read_on(self, index: int) -> None:
-        for frame in self._decoder:
-            if not self._times:
-                self._shown += 1
-            elif frame.pts is None:
-                continue
-            else:
-                self._shown = bisect.bisect_left(self._times, frame.pts)
-            if self._shown >= index:
-                self._frame = frame
-                return
+def _turned(image: UInt8[np.ndarray, "h w 3"], frame: av.VideoFrame, path: str) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """The image as the frame's display matrix has it: a pixel (x, y) is shown at (a x + c y, b x + d y)."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return image
+    (a, b), (c, d) = np.frombuffer(data, np.int32).reshape(3, 3)[:2, :2] / 65536
+    if max(abs(a), abs(d)) > _DEGREE and max(abs(b), abs(c)) > _DEGREE:
+        raise UserError(
+            f"{path} is to be shown turned by {-frame.rotation} degrees: expected quarter turns; "
+            "orientation stored reads it as it is stored"
+        )
+    if max(abs(b), abs(c)) > _DEGREE:
+        image, a, d = image.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

@@ -58,7 +58,7 @@ def follow(output: Path, console: Console) -> int:
     import numpy as np
 
     from ostrack_jax.checkpoint import write_atomically
-    from ostrack_jax.datasets.video import VideoFrames
+    from ostrack_jax.datasets.video import VideoFrames, frame_rate
     from ostrack_jax.tiles import png
     from ostrack_jax.tracking import video
     from ostrack_jax.weights import SMALL
@@ -78,7 +78,7 @@ def follow(output: Path, console: Console) -> int:
             yield drawn
 
     began = time.perf_counter()
-    count = video.write_video(output / "demo.mp4", annotated(), video.frame_rate(CLIP))
+    count = video.write_video(output / "demo.mp4", annotated(), frame_rate(CLIP))
     seconds = time.perf_counter() - began
     write_atomically(output / "demo.png", png(contact_sheet(shown, step)))
     console.print(f"followed the rabbit through {count} frames, {count / seconds:.1f} frames/s", highlight=False)

@@ -47,6 +47,7 @@ def define(flags: absl_flags.FlagValues) -> None:
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Track and write."""
     from ostrack_jax.datasets.annotations import written_by_track
+    from ostrack_jax.datasets.video import frame_rate
     from ostrack_jax.evaluation.results import write_text
     from ostrack_jax.tracking import video
     from ostrack_jax.weights import SMALL
@@ -62,7 +63,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
             text_of = f"{path}, which `ostrack track` did not write"
             raise UserError(f"--output {output} would overwrite {text_of}: give another name")
     box = read_box(flags.box, frames[0].shape)
-    rate = video.frame_rate(source) if flags.rate is None else flags.rate
+    rate = frame_rate(source) if flags.rate is None else flags.rate
     tracker = trackers.choose(flags, otherwise=SMALL).tracker
     lines: list[str] = []
     began = time.perf_counter()

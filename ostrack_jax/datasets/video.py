@@ -14,7 +14,9 @@ from typing import Any, Literal, SupportsIndex
 import av
 import av.error
 import numpy as np
+from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from ostrack_jax.datasets.frames import within
@@ -71,8 +73,7 @@ class VideoFrames:
         return self._known
 
     def _forget(self) -> None:
-        self._container: Any = None
-        self._stream: Any = None
+        self._file: tuple[InputContainer, VideoStream] | None = None
         self._decoder: Iterator[av.VideoFrame] = iter(())
         self._reformatter = VideoReformatter()
         self._frame: Any = None
@@ -81,9 +82,14 @@ class VideoFrames:
 
     def close(self) -> None:
         """Close the file; the next frame that is asked for opens it again."""
-        if self._container is not None:
-            self._container.close()
+        if self._file is not None:
+            self._file[0].close()
         self._forget()
+
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        self._file = open_video(self._path)
+        self._decoder = decode(*self._file)
+        return self._file
 
     def _reach(self, index: int) -> bool:
         """Bring frame ``index`` into ``_frame``; whether the file has it."""
@@ -93,7 +99,7 @@ class VideoFrames:
         key = bisect.bisect_right(keys, index) - 1
         start = keys[key] if key >= 0 else 0
         ahead = index - self._shown
-        if self._container is not None and 0 < ahead and (ahead <= _REACH or start <= self._shown):
+        if self._file is not None and ahead > 0 and (ahead <= _REACH or start <= self._shown):
             if self._read_on(index):
                 return True
         elif start:
@@ -106,19 +112,14 @@ class VideoFrames:
         self._open()  # from the first frame on, which is always right
         return self._read_on(index)
 
-    def _open(self) -> None:
-        self._container, self._stream = open_video(self._path)
-        self._decoder = decode(self._container, self._stream)
-
     def _jump(self, frame: int, time: int) -> bool:
         """Decode from the key frame at ``time``, which is frame ``frame``, and make sure that it is."""
-        if self._container is None:
-            self._open()
+        container, stream = self._file or self._open()
         try:
-            self._container.seek(time, stream=self._stream)
+            container.seek(time, stream=stream)
         except av.error.FFmpegError:  # it cannot be sought in
             return False
-        self._decoder = decode(self._container, self._stream)
+        self._decoder = decode(container, stream)
         self._jumped = True
         # The decoder may give others first: the seek may end earlier, and images before the key frame may follow it.
         for found, _ in zip(self._decoder, range(frame + 1), strict=False):
@@ -131,14 +132,26 @@ class VideoFrames:
         """Decode up to frame ``index``; False where another comes in its place."""
         timed, marks = self._index.timed, self._index.marks
         while self._shown < index and (found := next(self._decoder, None)):
-            if timed and found.pts is None:
-                return False
             self._frame = found
-            self._shown = bisect.bisect_left(marks, found.pts) if timed else self._shown + 1
+            self._shown = bisect.bisect_left(marks, found.pts or 0) if timed else self._shown + 1
         if self._shown != index:
             return False
         certain = not timed and not self._jumped  # counted from the first
         return certain or self._index.mark(self._frame, self._reformatter) == marks[index]
+
+
+def frame_rate(path: Path, otherwise: float = 30.0) -> float:
+    """Frames a second that a video file states; ``otherwise`` for a folder, or where it states none of sense.
+
+    Raises:
+      UserError: it is no video.
+    """
+    if path.is_dir():
+        return otherwise
+    container, stream = open_video(path)
+    with container:
+        rate = stream.average_rate
+    return float(rate) if rate and 0.1 <= rate <= 1000 else otherwise
 
 
 def _turned(image: UInt8[np.ndarray, "h w 3"], frame: av.VideoFrame, path: str) -> UInt8[np.ndarray, "h2 w2 3"]:

@@ -49,7 +49,7 @@ class VideoIndex:
 
     def mark(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> int | None:
         """What stands in ``marks`` for this frame."""
-        return frame.pts if self.timed else zlib.crc32(frame_values(frame, reformatter))
+        return frame.pts if self.timed else zlib.crc32(frame_values(frame, reformatter).data)
 
 
 def open_video(path: Path | str) -> tuple[InputContainer, VideoStream]:
@@ -154,7 +154,7 @@ def _by_decoding(path: Path | str) -> VideoIndex:
     container, stream = open_video(path)
     with container:
         for frame in decode(container, stream):
-            if frame.opaque is not None:
+            if isinstance(frame.opaque, int):
                 index.keys.append(len(index.marks))
                 index.starts.append(frame.opaque)
             mark = index.mark(frame, reformatter)

@@ -93,18 +93,6 @@ def write_video(path: Path, pictures: Iterable[Picture], rate: float = 30.0) -> 
     return count
 
 
-def frame_rate(path: Path, otherwise: float = 30.0) -> float:
-    """Frames a second that a video file states; ``otherwise`` for a folder, or where it states none of sense."""
-    if path.is_dir():
-        return otherwise
-    try:
-        with av.open(os.fspath(path)) as container:
-            rate = container.streams.video[0].average_rate if container.streams.video else None
-    except av.error.FFmpegError as e:
-        raise UserError(f"cannot open the video {path}: {e.strerror}") from e
-    return float(rate) if rate and 0.1 <= rate <= 1000 else otherwise
-
-
 def _encode(path: Path, pictures: Iterable[Picture], rate: float) -> int:
     count = 0
     with av.open(os.fspath(path), "w", format="mp4") as container:

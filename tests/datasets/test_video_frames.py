@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from ostrack_jax.datasets.video import VideoFrames
+from ostrack_jax.datasets import video
+from ostrack_jax.datasets.video import VideoFrames, frame_rate
+from ostrack_jax.datasets.video_index import open_video
 from ostrack_jax.errors import UserError
 
 FRAMES = 60
@@ -64,13 +67,13 @@ def test_any_order_gives_the_same_frames(tmp_path, name):
 def test_reading_on_does_not_start_over(tmp_path, monkeypatch):
     write_video(tmp_path / "v.mp4")
     frames = VideoFrames(tmp_path / "v.mp4")
-    restarts = []
-    restart = frames._restart
-    monkeypatch.setattr(frames, "_restart", lambda index: (restarts.append(index), restart(index)))
+    len(frames)
+    opened = []
+    monkeypatch.setattr(video, "open_video", lambda path: (opened.append(path), open_video(path))[1])
     for i in range(0, FRAMES, 3):
         frames[i]
         frames[i]
-    assert restarts == [0]
+    assert opened == [str(tmp_path / "v.mp4")]
 
 
 def test_a_returned_frame_is_the_callers(tmp_path):
@@ -122,3 +125,17 @@ def test_a_closed_video_opens_again(tmp_path):
     for _ in range(2):
         frames.close()
     np.testing.assert_array_equal(frames[7], seventh)
+
+
+def test_the_rate_is_the_files(tmp_path):
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(30000, 1001))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(stream.encode())
+    assert frame_rate(tmp_path / "a.mp4") == pytest.approx(29.97, abs=1e-3)
+    assert frame_rate(tmp_path, otherwise=7.0) == 7.0
+    (tmp_path / "b.mp4").write_bytes(b"no video" * 99)
+    with pytest.raises(UserError, match=r"cannot open the video .*b\.mp4"):
+        frame_rate(tmp_path / "b.mp4")

@@ -146,15 +146,6 @@ def test_without_h264_it_is_mpeg4(tmp_path, monkeypatch):
         video.write_video(tmp_path / "b.mp4", [grey(48, 64)])
 
 
-def test_the_rate_is_the_inputs(tmp_path):
-    video.write_video(tmp_path / "a.mp4", [grey(48, 64)] * 3, 29.97)
-    assert video.frame_rate(tmp_path / "a.mp4") == pytest.approx(29.97, abs=1e-3)
-    assert video.frame_rate(tmp_path, otherwise=7.0) == 7.0
-    (tmp_path / "b.mp4").write_bytes(b"no video" * 99)
-    with pytest.raises(UserError, match=r"cannot open the video .*b\.mp4"):
-        video.frame_rate(tmp_path / "b.mp4")
-
-
 def test_following_starts_with_the_box_given():
     class Drifts:
         def init(self, frame, box_xywh):

@@ -16,6 +16,7 @@ Example:
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -93,8 +94,13 @@ def open_frames(source: Path) -> Frames:
 
 
 def read_box(text: str, shape: tuple[int, ...]) -> np.ndarray:
-    """``x,y,w,h`` as a box that reaches into a frame of ``shape`` (height, width, ...), or a `UserError`."""
+    """``x,y,w,h`` as a box that reaches into a frame of ``shape`` (height, width, ...), or a `UserError`.
+
+    A note is printed where it ends far outside, as corners would.
+    """
     import numpy as np
+
+    from ostrack_jax.datasets.box_forms import find_oddity
 
     try:
         box = np.array([float(part) for part in text.split(",")])
@@ -103,8 +109,14 @@ def read_box(text: str, shape: tuple[int, ...]) -> np.ndarray:
     if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
         raise UserError(f"--box {text}: expected x,y,w,h in pixels, width and height above 0")
     height, width = shape[:2]
+    size = f"the frame, which is {width} wide and {height} high"
+    if (box[2:] <= 1).any():
+        raise UserError(f"--box {text}: expected x,y,w,h in pixels of {size}; found sides of a pixel or less")
     if box[0] >= width or box[1] >= height or box[0] + box[2] <= 0 or box[1] + box[3] <= 0:
-        raise UserError(f"--box {text} lies outside the frame, which is {width} wide and {height} high")
+        raise UserError(f"--box {text} lies outside {size}")
+    oddity = find_oddity(box[None], (width, height))
+    if oddity is not None:
+        print(f"note: --box {text} ends far outside {size}: {oddity.fix}", file=sys.stderr)
     return box
 
 

@@ -102,8 +102,8 @@ def read_boxes(path: Path) -> Float[np.ndarray, "t 4"]:
     """
     text = read_text(path)
     if _has_scores(text):
-        return _numbers(path, text, 5, "x,y,width,height,score")[:, :4]
-    boxes = _numbers(path, text, 4, "x,y,width,height")
+        return _numbers(path, text, 5, "five numbers x,y,width,height,score")[:, :4]
+    boxes = _numbers(path, text, 4, "four numbers x,y,width,height")
     if not len(boxes):
         raise UserError(f"{path} is empty: expected a line x,y,width,height per frame")
     return boxes

@@ -15,6 +15,7 @@ import numpy as np
 
 from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.annotations import valid
+from ostrack_jax.datasets.box_forms import find_oddity
 from ostrack_jax.datasets.frames import PictureFrames
 from ostrack_jax.datasets.index import each
 from ostrack_jax.datasets.lazy import LazySequences
@@ -35,11 +36,13 @@ _FIXES = (
     (r"annotation .* cannot be read", "an annotation is damaged: take it from the set's archive again"),
     (r"no pictures? ", "its pictures are missing: unpack its archive again"),
     (r"cannot read .*(\.txt|\.label): ", "an annotation is missing or locked: take it from the set's archive again"),
-    (r" line \d+: expected|is empty: expected", "an annotation is damaged: take it from the set's archive again"),
+    (
+        r" line \d+: expected|is empty: expected",
+        "an annotation is damaged: correct that line, or take it from the set's archive again",
+    ),
     (r"cannot (read|decode) the picture", "a picture is damaged: unpack its archive again"),
     (r"cannot (read|decode|open) .*video", "a video is damaged: copy it again"),
 )
-_OUTSIDE = "expected x,y,width,height in pixels of these very pictures: neither corners, nor boxes of another size"
 
 
 @dataclass
@@ -151,7 +154,7 @@ def _pictures(sequence: Sequence, decode: int | None, counted: Checked) -> list[
     if decode is None and sequence.is_picture:
         if isinstance(sequence.frames, PictureFrames) and not Path(path := sequence.frames.name(0)).is_file():
             raise UserError(f"cannot read the picture {path}: no such file")
-        return []
+        return _boxes(sequence, sequence.size_wh)
     size = None
     for frame in np.unique(np.linspace(0, len(sequence) - 1, min(decode or 2, len(sequence))).round().astype(int)):
         height, width = sequence.frames[int(frame)].shape[:2]
@@ -166,17 +169,17 @@ def _pictures(sequence: Sequence, decode: int | None, counted: Checked) -> list[
         said = " x ".join(map(str, sequence.size_wh or ()))
         text = f"the pictures are {size[0]} x {size[1]}, the annotation says {said}"
         return [Finding("wrong", text, "pictures that were resized need boxes that were, too")]
-    return _within(sequence, size)
+    return _boxes(sequence, size)
 
 
-def _within(sequence: Sequence, size: tuple[int, int]) -> list[Finding]:
-    """Boxes reach a little out of the picture in many sets; most of them far out is another convention."""
-    boxes = sequence.boxes_xywh[sequence.visible]
-    beyond = (boxes[:, :2] + boxes[:, 2:] > 1.1 * np.array(size)).any(axis=1)
-    if np.count_nonzero(beyond) <= len(boxes) / 2:
+def _boxes(sequence: Sequence, size: tuple[int, int] | None) -> list[Finding]:
+    """What the boxes are, where they are no x,y,width,height in pixels of frames of this size."""
+    oddity = find_oddity(sequence.boxes_xywh, size)
+    if oddity is None:
         return []
-    text = f"{np.count_nonzero(beyond)} of {len(boxes)} boxes reach far out of the pictures of {size[0]} x {size[1]}"
-    return [Finding("wrong", text, _OUTSIDE)]
+    example = ",".join(f"{number:g}" for number in sequence.boxes_xywh[valid(sequence.boxes_xywh)][0])
+    of = "" if size is None else f" of {size[0]} x {size[1]}"
+    return [Finding("wrong", f"the boxes {oddity.text} ({example} in frames{of})", oddity.fix)]
 
 
 def _fix(text: str) -> str:

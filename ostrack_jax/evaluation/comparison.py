@@ -31,10 +31,11 @@ from rich.console import Console
 from rich.progress import track
 
 from ostrack_jax import environment
+from ostrack_jax.datasets.box_forms import find_oddity_of_result
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import conventions, intervals, measures, report, results, summary
+from ostrack_jax.evaluation import conventions, intervals, report, results, summary
 from ostrack_jax.evaluation.metrics import Answered, Scores
 from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.raw_results import RawResults
@@ -44,7 +45,6 @@ _MADE_WITH = ("weights_sha256", "config", "processes")  # taken from the folder'
 # The number that trackers are ordered by, the first of these that there is.
 HEADLINES = ("ao", "success_auc")
 _MOST_TOLD = 20  # bad files in one message
-_BEGINS = 0.5  # overlap with the first true box, which every tracker is given, of a result that begins there
 
 
 @dataclass(eq=False)
@@ -54,14 +54,12 @@ class Entry:
     Attributes:
       results: where they come from.
       answers: one a sequence; ``lengths`` of those whose result is longer or shorter than the truth.
-      elsewhere: sequences whose result does not begin where the truth does.
       frames: that the time files speak of; ``seconds`` that they took.
     """
 
     results: RawResults
     answers: list[Answered] = field(default_factory=list)
     lengths: dict[str, list[int]] = field(default_factory=dict)
-    elsewhere: list[str] = field(default_factory=list)
     frames: int = 0
     seconds: float = 0.0
 
@@ -71,8 +69,6 @@ class Entry:
         assert boxes is not None, sequence.name
         if len(boxes) != len(sequence):
             self.lengths[sequence.name] = [len(boxes), len(sequence)]
-        if measures.overlap(boxes[:1], sequence.boxes_xywh[:1])[0] < _BEGINS:
-            self.elsewhere.append(sequence.name)
         self.answers.append(protocol.answer(sequence, boxes))
         times = self.results.read_times(sequence.name, protocol.reader)
         if times is not None and len(times) > 1:  # the first frame starts the tracker
@@ -126,7 +122,11 @@ def compare(
         "thresholds": summary.thresholds(next(iter(scores.values()))),
         "pairs": _pairs({entry.results.name: scores[entry.results.name] for entry in entries}, keys),
         "conventions": _other_rules(entries, other_rules),
-        "notes": [*notes, *summary.notes(protocol, entries[0].answers), *_elsewhere(entries)],
+        "notes": [
+            *notes,
+            *summary.notes(protocol, entries[0].answers),
+            *(note for entry in entries for note in _odd_results(entry)),
+        ],
         "bootstrap": {"samples": intervals.SAMPLES, "seed": intervals.SEED, "confidence": intervals.CONFIDENCE},
         "commit": environment.commit(),
         "versions": environment.versions(),
@@ -209,15 +209,13 @@ def _refuse(problems: list[str]) -> None:
         raise UserError(f"{len(different)} results cannot be compared: {'; '.join(different[:_MOST_TOLD])}{more}")
 
 
-def _elsewhere(entries: list[Entry]) -> Iterator[str]:
+def _odd_results(entry: Entry) -> list[str]:
     """What speaks for boxes of another form, or results of other data; either is scored without an error."""
-    for entry in entries:
-        if names := entry.elsewhere:
-            named = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-            yield (
-                f"{entry.results.name}: {len(names)} of {len(entry.answers)} results do not begin with the true box "
-                f"({named}): are they x,y,width,height, and of these sequences?"
-            )
+    odd = [
+        (find_oddity_of_result(answer.result_xywh[0], answer.truth_xywh[0], answer.size_wh), answer.name)
+        for answer in entry.answers
+    ]
+    return summary.odd_boxes(f"{entry.results.name}: the boxes", odd, "results")
 
 
 def _about(sequence: Sequence) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def show(told: Mapping[str, Any], console: Console) -> None:
             console.print(table)
     rules_view.show(told["conventions"], console)
     for note in told["notes"]:
-        console.print(f"[yellow]note[/yellow]: {note}", soft_wrap=True)
+        console.print(f"[yellow]note[/yellow]: {escape(note)}", soft_wrap=True)
     left_out = told["left_out"]
     if left_out:
         named = "; ".join(f"{name} ({', '.join(lacking)})" for name, lacking in list(left_out.items())[:4])

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ostrack_jax.datasets.box_forms import SHIFTED, Oddity, find_oddity
 from ostrack_jax.datasets.lasot import LABELS
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import conventions, intervals
@@ -36,7 +37,7 @@ def summarize(scores: Scores, answers: list[Answered]) -> dict[str, Any]:
 
 
 def notes(protocol: Protocol, answers: list[Answered]) -> list[str]:
-    """What keeps these answers' scores from being the benchmark's own, a line each: what lacks."""
+    """What keeps these answers' scores from being the benchmark's own, a line each: what lacks or is odd."""
     told = []
     if protocol.sequences is not None and len(answers) != protocol.sequences:
         told.append(only(len(answers), protocol.sequences))
@@ -52,6 +53,20 @@ def notes(protocol: Protocol, answers: list[Answered]) -> list[str]:
             f"sequences that are not whole, scored on the frames that are there: {len(flawed)} "
             f"({', '.join(flawed[:_NAMED])}{more}); `ostrack data check` says what is wrong"
         )
+    odd = [(find_oddity(answer.truth_xywh, answer.size_wh), answer.name) for answer in answers]
+    return [*told, *odd_boxes("the true boxes", odd, "sequences")]
+
+
+def odd_boxes(whose: str, found: list[tuple[Oddity | None, str]], of: str) -> list[str]:
+    """Notes on what is odd about boxes: a line for each oddity, with the names it was ``found`` by."""
+    told = []
+    for oddity in dict.fromkeys(oddity for oddity, _ in found if oddity is not None):
+        names = [name for each, name in found if each == oddity]
+        if oddity == SHIFTED and len(names) <= len(found) / 2:
+            continue  # of a few it is chance
+        more = ", ..." if len(names) > _NAMED else ""
+        some = f"{len(names)} of {len(found)} {of} ({', '.join(names[:_NAMED])}{more})"
+        told.append(f"{whose} of {some} {oddity.text}: {oddity.fix}")
     return told
 
 

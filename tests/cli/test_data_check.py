@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import cv2
@@ -135,8 +136,33 @@ FLAWS = {
     ),
     "corners": (
         lambda a: (a / "groundtruth.txt").write_text("15,2,30,20\n20,4,31,22\n1,2,9,9\n"),
-        "2 of 3 boxes reach far out of the pictures of 32 x 24",
-        "neither corners, nor boxes of another size",
+        "the boxes are corners x1,y1,x2,y2 (15,2,30,20 in frames of 32 x 24)",
+        "expected x,y,width,height: x1, y1, x2 - x1, y2 - y1",
+    ),
+    "fractions": (
+        lambda a: (a / "groundtruth.txt").write_text("0.5,0.25,0.3,0.2\n0.6,0.25,0.3,0.2\n0,0,0,0\n"),
+        "the boxes are fractions of the frame, 0 to 1 (0.5,0.25,0.3,0.2 in frames of 32 x 24)",
+        "expected pixels: multiply x and width by the width of the frame",
+    ),
+    "another size": (
+        lambda a: (a / "groundtruth.txt").write_text("30,20,20,20\n40,30,20,20\n5,5,8,8\n"),
+        "the boxes reach far out of the frame (30,20,20,20 in frames of 32 x 24)",
+        "in pixels of these very frames, not resized",
+    ),
+    "first outside": (
+        lambda a: (a / "groundtruth.txt").write_text("33,2,4,4\n20,2,4,4\n20,2,4,4\n"),
+        "the boxes begin outside the frame (33,2,4,4 in frames of 32 x 24)",
+        "a tracker starts on the first box",
+    ),
+    "a class in front": (
+        lambda a: (a / "groundtruth.txt").write_text("0 0.5 0.5 0.2 0.3\n" * 3),
+        "line 1: expected four numbers x,y,width,height, found '0 0.5 0.5 0.2 0.3'",
+        "correct that line",
+    ),
+    "a header": (
+        lambda a: (a / "groundtruth.txt").write_text("x,y,w,h\n" + layouts.BOX * 3),
+        "line 1: expected four numbers x,y,width,height, found 'x,y,w,h'",
+        "correct that line",
     ),
 }
 
@@ -214,6 +240,18 @@ def test_a_missing_picture_of_coco_is_told_without_decoding(tmp_path, check):
     assert out.endswith("1 thing is WRONG, see above\n")
 
 
+def test_boxes_of_coco_are_looked_at_without_decoding(tmp_path, check):
+    layouts.coco(tmp_path, images=2, annotations=1)
+    path = tmp_path / "annotations/instances_train2017.json"
+    told = json.loads(path.read_text())
+    told["annotations"][1]["bbox"] = [0.25, 0.25, 0.5, 0.5]
+    path.write_text(json.dumps(told))
+    status, out = check("coco", tmp_path)
+    assert status == 1
+    assert out.count("WRONG") == 2
+    assert ": the boxes are fractions of the frame, 0 to 1 (0.25,0.25,0.5,0.5 in frames of 32 x 24)" in out
+
+
 def test_a_broken_annotation_of_vid_is_told(tmp_path, check):
     layouts.vid(tmp_path, [BOX] * 3)
     (tmp_path / "Annotations/VID/train/g/s_000/000002.xml").write_text("<")
@@ -281,7 +319,9 @@ def test_ten_samples_are_drawn(tmp_path, check):
 
 @pytest.mark.data
 def test_the_real_sets_are_sound(shared_data, check):
-    for words in (("got10k", "got10k"), ("got10k", "got10k/val", "--part", "val"), ("otb", "otb"), ("coco", "coco")):
+    more = (("got10k", "train_more/got10k_more"), ("coco", "train_more/coco_more"))
+    parts = (("got10k", "got10k"), ("got10k", "got10k/val", "--part", "val"), ("otb", "otb"), ("coco", "coco"))
+    for words in (*parts, *more):
         status, out = check(words[0], shared_data / words[1], *words[2:])
         assert status == 0, out
     assert check("lasot", shared_data / "lasot", "--part", "test")[0] == 0

@@ -40,6 +40,17 @@ def evaluate(otb, tmp_path, capsys):
     return call
 
 
+def test_true_boxes_of_another_form_are_noted(evaluate, otb, tmp_path):
+    (otb / "Fast/groundtruth_rect.txt").write_text("0.2,0.3,0.25,0.25\n" * 4)
+    status, out, err = evaluate("--tracker", "still")
+    assert status == 0, err
+    (note,) = json.loads((tmp_path / "out/report.json").read_text())["notes"]
+    assert note.startswith(
+        "the true boxes of 1 of 2 sequences (Fast) are fractions of the frame, 0 to 1: expected pixels"
+    )
+    assert f"note: {note}\n" in out
+
+
 @pytest.mark.parametrize("name", sorted(set(layouts.BENCHMARKS) - {"uav20l", "folder", "otb"}))
 def test_every_benchmark_by_its_name(tmp_path, capsys, name):
     folder, output = layouts.BENCHMARKS[name](tmp_path / "set"), tmp_path / "out"

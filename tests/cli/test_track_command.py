@@ -91,6 +91,19 @@ def test_a_box_that_is_none_is_told(track, pictures, box):
     one_line(track(pictures, box=box), "expected x,y,w,h")
 
 
+@pytest.mark.parametrize("box", ["0.19,0.33,0.25,0.25", "0,0,1,1", "20,30,0.5,30"])
+def test_a_box_that_cannot_be_pixels_is_told(track, pictures, box):
+    text = "expected x,y,w,h in pixels of the frame, which is 120 wide and 90 high; found sides of a pixel or less"
+    one_line(track(pictures, box=box), f"--box {box}: {text}")
+
+
+def test_a_box_that_may_be_corners_is_noted(track, pictures):
+    status, _, err = track(pictures, box="50,60,80,85", tracker=("--tracker", "still"))
+    assert status == 0
+    assert "note: --box 50,60,80,85 ends far outside the frame, which is 120 wide and 90 high: expected x,y" in err
+    assert "note" not in track(pictures, box="90,60,35,33", tracker=("--tracker", "still"))[2]
+
+
 @pytest.mark.parametrize("box", ["120,0,10,10", "0,90,10,10", "-10,0,10,10", "0,-40,10,40"])
 def test_a_box_outside_the_frame_is_told(track, pictures, box):
     one_line(track(pictures, box=box), "lies outside the frame, which is 120 wide and 90 high")

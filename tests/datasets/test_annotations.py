@@ -37,12 +37,12 @@ def test_scores_of_tracked_boxes_are_left_out(tmp_path):
     np.testing.assert_array_equal(an.read_boxes(path), [[1, 2, 3, 4], [5, 6, 7, 8], [9, 9, 9, 9]])
     assert an.written_by_track(path)
     path.write_text("1,2,3,4,nan\n5,6,7,8\n")
-    with pytest.raises(UserError, match=r"line 2: expected x,y,width,height,score, found '5,6,7,8'"):
+    with pytest.raises(UserError, match=r"line 2: expected five numbers x,y,width,height,score, found '5,6,7,8'"):
         an.read_boxes(path)
     for text in ("0,5,6,7,8\n1,5,6,7,8\n", "1,2,3,4,0.5\n5,6,7,8,nan\n", "1,2,3,4\n1,2,3,4,nan\n"):
         path.write_text(text)
         assert not an.written_by_track(path)
-        with pytest.raises(UserError, match=r"expected x,y,width,height, found"):
+        with pytest.raises(UserError, match=r"expected four numbers x,y,width,height, found"):
             an.read_boxes(path)
 
 
@@ -76,7 +76,9 @@ def test_unannotated_and_empty_boxes_are_not_valid(tmp_path):
 def test_errors_name_file_and_line(tmp_path, text, line, found):
     path = tmp_path / "boxes.txt"
     path.write_text(text)
-    with pytest.raises(UserError, match=rf"boxes.txt line {line}: expected x,y,width,height, found {found}"):
+    with pytest.raises(
+        UserError, match=rf"boxes.txt line {line}: expected four numbers x,y,width,height, found {found}"
+    ):
         an.read_boxes(path)
 
 

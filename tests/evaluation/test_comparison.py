@@ -194,14 +194,49 @@ def test_lasot_without_its_lists_is_told(folders):
     assert told["notes"][1].startswith("4 sequences without all lists of absent frames")
 
 
-def test_boxes_of_another_form_are_noted(folders):
-    (folders / "corners").mkdir()
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("50,50,70,70", "are corners x1,y1,x2,y2"),
+        ("60,60,20,20", "are centres and sizes cx,cy,w,h"),
+        ("0.5,0.5,0.2,0.2", "are fractions of the frame, 0 to 1"),
+        ("51,51,20,20", "begin one pixel off the true box, in x and in y"),
+        ("5,50,20,20", "do not begin with the true box"),
+        ("51,50,20,20", None),
+    ],
+)
+def test_boxes_of_another_form_are_noted(folders, line, note):
+    (folders / "other").mkdir()
     for name in NAMES:
-        (folders / "corners" / f"{name}.txt").write_text("50,50,70,70\n" * 10)
-    trackers = [open_results(str(folders / name)) for name in ("good", "corners")]
+        (folders / "other" / f"{name}.txt").write_text(f"{line}\n" * 10)
+    trackers = [open_results(str(folders / name)) for name in ("good", "other")]
     told = comparison.compare(protocols.find("otb100"), open_boxes_only(folders / "truth"), trackers)
-    (note,) = [line for line in told["notes"] if "do not begin with the true box" in line]
-    assert note.startswith("corners: 4 of 4 results do not begin with the true box (Biker, Bird1, Car1, ...)")
+    notes = [line for line in told["notes"] if "of the benchmark's" not in line]
+    assert len(notes) == (note is not None)
+    if note is not None:
+        assert notes[0].startswith(f"other: the boxes of 4 of 4 results (Biker, Bird1, Car1, Walking) {note}: ")
+        out = io.StringIO()
+        comparison_view.show(told, Console(file=out, width=100))
+        assert notes[0] in out.getvalue()
+
+
+def test_one_result_a_pixel_off_is_chance(folders):
+    (folders / "good/biker.txt").write_text("51,51,20,20\n" * 10)
+    told = comparison.compare(
+        protocols.find("otb100"), open_boxes_only(folders / "truth"), [open_results(str(folders / "good"))]
+    )
+    assert not [note for note in told["notes"] if "one pixel" in note]
+
+
+def test_true_boxes_of_another_form_are_noted(folders):
+    for name in NAMES:
+        (folders / "truth" / f"{name}.txt").write_text("0.5,0.5,0.2,0.2\n" * 10)
+    told = comparison.compare(
+        protocols.find("otb100"), open_boxes_only(folders / "truth"), [open_results(str(folders / "good"))]
+    )
+    assert told["notes"][1].startswith(
+        "the true boxes of 4 of 4 sequences (Biker, Bird1, Car1, Walking) are fractions of the frame, 0 to 1: expected"
+    )
 
 
 def test_mistakes_are_told(folders, tmp_path):

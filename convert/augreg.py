@@ -22,11 +22,10 @@ from absl import flags as absl_flags
 from ostrack_jax.cli import command
 from ostrack_jax.config import Config, ModelConfig
 
-from . import backbone
-from .npz import read_arrays
+from . import backbone, recognise
 from .tables import SAME, Layout, Table
 
-ARGUMENTS = ("IN.npz",)
+ARGUMENTS = ("FILE",)
 _LEFT_OUT = ("head/", "pre_logits/")
 _PARTS = {"query": "q", "key": "k", "value": "v"}
 define = backbone.define
@@ -34,7 +33,7 @@ define = backbone.define
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Convert the file."""
-    return backbone.convert(flags, Path(arguments[0]), read_arrays, from_release)
+    return backbone.convert(flags, Path(arguments[0]), from_release)
 
 
 def from_release(
@@ -51,6 +50,8 @@ def from_release(
       UserError: tensors missing, unexpected, misshapen or of the wrong kind; all of them at once.
     """
     model = config.model
+    recognise.check_command(tensors, "augreg")
+    recognise.check_settings(recognise.augreg_settings(tensors), model)
     backbone.check_layer_scale(model, False)
     encoder = {name: value for name, value in tensors.items() if not name.startswith(_LEFT_OUT)}
     fitted = backbone.fit(encoder, table(model.depth, model.heads), model, _part_shapes(model))

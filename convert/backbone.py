@@ -21,8 +21,9 @@ from ostrack_jax.config import Config, ModelConfig
 from ostrack_jax.errors import UserError
 from ostrack_jax.models.interpolate import resize_grid, resize_positions
 
-from . import tables
-from .ostrack import check_output, save
+from . import recognise, states, tables
+from .files import read_tensors
+from .ostrack import check_output, define_key, save
 from .tables import Array, Shapes, Table
 
 KERNEL, POSITIONS = "backbone.patch_embed.kernel", "backbone.pos_embed"
@@ -38,25 +39,37 @@ def define(flags: absl_flags.FlagValues) -> None:
         "output", None, "where to write: a directory, or X.safetensors", flag_values=flags, required=True
     )
     absl_flags.DEFINE_integer("seed", 42, "of what the file does not give: the head", flag_values=flags)
+    define_key(flags)
 
 
 def convert(
     flags: absl_flags.FlagValues,
     source: Path,
-    read: Callable[[Path], Tensors],
     from_release: Callable[[Mapping[str, Array], Config, int], tuple[Tensors, Notices]],
 ) -> int:
-    """A converter's work from file to file: ``read`` the tensors, convert them, tell the notices, write."""
+    """A converter's work from file to file: read the tensors, convert them, tell the notices, write."""
     config = command.read_config(flags)
     output = Path(flags.output)
     check_output(output)
-    tensors = read(source)
+    tensors = read_tensors(source, flags.key)
     with tables.told_of(source):
         weights, notices = from_release(tensors, config, flags.seed)
     for notice in notices:
         print(f"notice: {notice}", file=sys.stderr)
     print(f"{source}: the backbone -> {save(output, weights, config)}")
     return 0
+
+
+def recognised(tensors: Mapping[str, Array], command: str, model: ModelConfig) -> Tensors:
+    """The tensors of a file for the converter ``command`` by the release's names.
+
+    Raises:
+      UserError: they are for another converter or another config, whose name is told.
+    """
+    tensors = states.named(tensors, "patch_embed.proj.weight")
+    recognise.check_command(tensors, command)
+    recognise.check_settings(recognise.vit_settings(tensors), model)
+    return tensors
 
 
 def fit(tensors: Mapping[str, Array], table: Table, model: ModelConfig, parts: Shapes | None = None) -> Tensors:

@@ -21,16 +21,15 @@ from ostrack_jax.cli import command
 from ostrack_jax.config import Config
 
 from . import backbone, tables
-from .files import read_tensors
 
-ARGUMENTS = ("IN.pth",)
+ARGUMENTS = ("FILE",)
 _LEFT_OUT = ("head.", "head_dist.", "dist_token")
 define = backbone.define
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Convert the file."""
-    return backbone.convert(flags, Path(arguments[0]), lambda path: read_tensors(path, "model"), from_release)
+    return backbone.convert(flags, Path(arguments[0]), from_release)
 
 
 def from_release(
@@ -46,8 +45,8 @@ def from_release(
     Raises:
       UserError: tensors missing, unexpected, misshapen or of the wrong kind; all of them at once.
     """
+    tensors = backbone.recognised(tensors, "deit", config.model)
     backbone.check_layer_scale(config.model, False)
-    tensors = tables.without_wrapper(tensors)
     encoder = {name: value for name, value in tensors.items() if not name.startswith(_LEFT_OUT)}
     notices = []
     if "dist_token" in tensors:

@@ -24,17 +24,15 @@ from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 
 from . import backbone, tables
-from .files import read_tensors
-from .npz import read_arrays
 
-ARGUMENTS = ("IN.pth|IN.npz",)
+ARGUMENTS = ("FILE",)
 _LEFT_OUT = ("mask_token", "register_tokens", "head.")
 define = backbone.define
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Convert the file."""
-    return backbone.convert(flags, Path(arguments[0]), _read, from_release)
+    return backbone.convert(flags, Path(arguments[0]), from_release)
 
 
 def from_release(
@@ -51,9 +49,9 @@ def from_release(
       UserError: a network with a gated MLP; a config without LayerScale; tensors missing, unexpected, misshapen or
         of the wrong kind, all of them at once.
     """
-    tensors = tables.without_wrapper(tensors)
     if any(".mlp.w12." in name for name in tensors):
         raise UserError("its MLP is gated (SwiGLU, as in DINOv2's ViT-g); expected ViT-S, ViT-B or ViT-L")
+    tensors = backbone.recognised(tensors, "dinov2", config.model)
     backbone.check_layer_scale(config.model, True)
     encoder = {name: value for name, value in tensors.items() if not name.startswith(_LEFT_OUT)}
     notices = []
@@ -71,10 +69,6 @@ def from_release(
             "tracker: the file's own come with its patch and model.pretraining_size (14 and 518)"
         )
     return backbone.with_fresh(fitted, config, seed), notices
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    return read_arrays(path) if path.suffix == ".npz" else read_tensors(path, "model")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The files that torch writes. Enters: the path of a checkpoint. Leaves: its tensors by name, as numpy arrays.
+"""The files that weights come in. Enters: the path of a checkpoint. Leaves: its tensors by name, as numpy arrays.
 
-Two forms: a zip archive (torch 1.6 on; a pickle and one uncompressed member for each storage), and before it five
-pickles followed by the storages. Both are taken for hostile: nothing is run (`pickles`), nothing is extracted, and
-what is read into memory never exceeds the file's own size. torch is not needed.
+torch writes two forms: a zip archive (torch 1.6 on; a pickle and one uncompressed member for each storage), and before
+it five pickles followed by the storages. Both are taken for hostile: nothing is run (`pickles`), nothing is extracted,
+and what is read into memory never exceeds the file's own size. torch is not needed. In a safetensors file or an .npz
+(`npz`) there is nothing to run.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from ostrack_jax.errors import UserError
 
+from . import states
 from .names import brief, malformed
+from .npz import read_arrays
 from .pickles import MAX_BYTES, load
 from .tensors import REBUILD, Storage, StoredTensor, storage_of
 
@@ -33,22 +37,27 @@ _FOREIGN = {  # the first bytes of what is downloaded by mistake
     b"\x1f\x8b": "a gzip archive: unpack it first",
     b"\x93NUMPY": "a numpy array",
     b"version https://git-lfs": "a Git LFS pointer: fetch the file itself",
+    b"{": "JSON: of a checkpoint in parts this is the index, and no single part holds the network",
     b"<": "a web page: the download did not give the file itself",
 }
 
 Read = Callable[[Storage], bytes]
 
 
-def read_tensors(path: Path, key: str) -> dict[str, np.ndarray]:
-    """The tensors that the checkpoint ``path`` holds under ``key`` (OSTrack: "net", MAE: "model"), by name.
+def read_tensors(path: Path, key: str = "") -> dict[str, np.ndarray]:
+    """The tensors that the checkpoint ``path`` holds, by name; where in it they lie is found, or said by ``key``.
 
-    A file that is nothing but named tensors is taken as they are. The arrays are read-only and have the file's dtypes.
+    The arrays have the file's dtypes and may be read-only; see `states.find` for ``key``.
 
     Raises:
-      UserError: no such file; no checkpoint, or a damaged one; one that asks to run something; none under ``key``.
+      UserError: no such file; no checkpoint, or a damaged one; one that asks to run something; no tensors in it.
     """
     kind = _kind(path)
     try:
+        if kind == "npz":
+            return states.find(read_arrays(path), key, np.ndarray)
+        if kind == "safetensors":
+            return states.find(_read_safetensors(path), key, np.ndarray)
         with path.open("rb") as file:
             return _read_zip(file, key) if kind == "zip" else _read_legacy(file, key)
     except UserError as e:
@@ -60,21 +69,32 @@ def _kind(path: Path) -> str:
     if not path.exists():
         raise UserError(f"no checkpoint {path}")
     if not path.is_file():
-        raise UserError(f"{path} is no file; expected a checkpoint that torch has written")
+        raise UserError(f"{path} is no file; expected a checkpoint")
     with path.open("rb") as file:
         head = file.read(512)
     if not head:
         raise UserError(f"{path} is empty")
     if head.startswith(b"PK\x03\x04"):
-        return "zip"
+        return "npz" if path.suffix == ".npz" else "zip"
     if head.startswith(b"\x80"):  # a pickle's first opcode since protocol 2
         return "legacy"
+    if head[8:9] == b"{":  # behind the header's length
+        return "safetensors"
     found = next((what for start, what in _FOREIGN.items() if head.lstrip().startswith(start)), "something else")
     if head[257:262] == b"ustar":
         found = "a tar archive, as torch before 0.4 wrote, or a folder that is still packed"
-    if head[8:10] == b'{"':
-        found = "a safetensors file: its name should end in .safetensors"
-    raise UserError(f"{path} is no checkpoint that torch has written but {found}")
+    raise UserError(f"{path} is no checkpoint (torch's, .safetensors or .npz) but {found}")
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Read a safetensors file, whose library checks that no tensor reaches beyond it."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            if "config" in (file.metadata() or {}):
+                raise UserError("is converted already: it goes to --checkpoint or --init as it is")
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, ValueError, TypeError, OSError) as e:
+        raise UserError(f"damaged or cut off ({brief(str(e))}); fetch it again") from e
 
 
 def _read_zip(file: io.BufferedReader, key: str) -> dict[str, np.ndarray]:
@@ -190,21 +210,8 @@ def _places(file: io.BufferedReader, start: int, storages: list[Storage]) -> dic
 
 
 def _arrays(content: object, key: str, read: Read) -> dict[str, np.ndarray]:
-    """The tensors under ``key`` as arrays; each storage is read once."""
-    if isinstance(content, dict) and content and all(isinstance(v, StoredTensor) for v in content.values()):
-        tensors: object = content
-    elif isinstance(content, dict) and key in content:
-        tensors = content[key]
-    else:
-        holds = ", ".join(map(brief, list(content)[:10])) if isinstance(content, dict) else brief(content)
-        raise UserError(f"holds no {key!r} but {holds or 'nothing'}")
-    if not isinstance(tensors, dict):
-        raise UserError(f"{key!r} is {brief(tensors)}, not a dict of tensors")
-    odd = [
-        f"{brief(n)} ({brief(v)})" for n, v in tensors.items() if not (isinstance(v, StoredTensor) and type(n) is str)
-    ]
-    if odd:
-        raise UserError(f"{key!r} holds {len(odd)} values that are no tensors: {', '.join(odd[:5])}")
+    """The tensors that ``content`` holds as arrays; each storage is read once."""
+    tensors = states.find(content, key, StoredTensor)
     data: dict[str, bytes] = {}
     for tensor in tensors.values():
         storage = tensor.storage

@@ -21,16 +21,15 @@ from ostrack_jax.cli import command
 from ostrack_jax.config import Config
 
 from . import backbone, tables
-from .files import read_tensors
 
-ARGUMENTS = ("IN.pth",)
+ARGUMENTS = ("FILE",)
 _LEFT_OUT = ("decoder_", "mask_token", "head.", "fc_norm.")
 define = backbone.define
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Convert the file."""
-    return backbone.convert(flags, Path(arguments[0]), lambda path: read_tensors(path, "model"), from_release)
+    return backbone.convert(flags, Path(arguments[0]), from_release)
 
 
 def from_release(
@@ -46,8 +45,8 @@ def from_release(
     Raises:
       UserError: tensors missing, unexpected, misshapen or of the wrong kind; all of them at once.
     """
+    tensors = backbone.recognised(tensors, "mae", config.model)
     backbone.check_layer_scale(config.model, False)
-    tensors = tables.without_wrapper(tensors)
     table, notices = tables.vit(config.model.depth), []
     if "fc_norm.weight" in tensors and "norm.weight" not in tensors:
         del table["norm.weight"], table["norm.bias"]

@@ -38,21 +38,17 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of the .npz file ``path`` by name.
 
     Raises:
-      UserError: no such file; no .npz file, or a damaged one; objects in it; arrays far larger than the file.
+      UserError: no .npz file, or a damaged one; objects in it; arrays far larger than the file.
     """
-    if not path.exists():
-        raise UserError(f"no file {path}")
-    if not path.is_file() or not zipfile.is_zipfile(path):
-        raise UserError(f"{path} is no .npz file, or cut off")
+    if not zipfile.is_zipfile(path):
+        raise UserError("no .npz file, or cut off")
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             _check(members, path.stat().st_size)
             return {member.filename.removesuffix(".npy"): _read(archive, member) for member in members}
-    except UserError as e:
-        raise UserError(f"{path}: {e}") from e
     except _DAMAGE as e:
-        raise UserError(f"{path}: damaged or cut off ({brief(str(e))}); fetch it again") from e
+        raise UserError(f"damaged or cut off ({brief(str(e))}); fetch it again") from e
 
 
 def _check(members: list[zipfile.ZipInfo], size: int) -> None:

@@ -1,12 +1,15 @@
 """Convert a checkpoint of the published PyTorch OSTrack into weights of this project, or back.
 
-The file is read without torch and without running anything in it; every one of its tensors must fit the config.
-What comes out is a weights directory, or a .safetensors file where the output is named so. With --export, weights
-of this project are written as a file that the PyTorch code loads (its network's state under "net"); that needs
-PyTorch.
+The file (of torch, or a .safetensors file) is read without torch and without running anything in it; every one of its
+tensors must fit the config. DropTrack's temporal_pos_embed_z and _x are the setting model.identity_embeddings here.
+With --resize_positions a file of other crop sizes fits: its position embeddings are interpolated. What comes out is
+a weights directory, or a .safetensors file where the output is named so. With --export, weights of this project are
+written as a file that the PyTorch code loads (its network's state under "net"); that needs PyTorch.
 
 Example (`python -m convert.ostrack` in a checkout):
   ostrack convert ostrack OSTrack_ep0300.pth.tar --config vitb_256_mae_ce_32x4_ep300 --output weights/256
+  ostrack convert ostrack OSTrack_ep0300.pth.tar --config vitb_384_mae_ce_32x4_ep300 --resize_positions \\
+      --output weights/384_of_256
   ostrack convert ostrack --export weights/256 --config vitb_256_mae_ce_32x4_ep300 --output OSTrack_ep0300.pth.tar
 """
 
@@ -16,6 +19,7 @@ import io
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +29,17 @@ from ostrack_jax.cli import command
 from ostrack_jax.config import Config, ModelConfig
 from ostrack_jax.errors import UserError
 
-from . import tables
+from . import recognise, states, tables
 from .files import read_tensors
 
-ARGUMENTS = ("[IN.pth.tar]",)
+ARGUMENTS = ("[FILE]",)
 TORCH_SUFFIXES = (".tar", ".pth", ".pt")
+ANCHOR = "backbone.patch_embed.proj.weight"
+# What derivatives call a tensor that the release has too.
+_ALIASES = {  # DropTrack
+    "backbone.temporal_pos_embed_z": "backbone.template_segment_pos_embed",
+    "backbone.temporal_pos_embed_x": "backbone.search_segment_pos_embed",
+}
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -48,6 +58,19 @@ def define(flags: absl_flags.FlagValues) -> None:
         "weights of this project (directory, run or .safetensors) to write for PyTorch",
         flag_values=flags,
     )
+    define_key(flags)
+    absl_flags.DEFINE_boolean(
+        "resize_positions",
+        False,
+        "interpolate the position embeddings of a file of other crop sizes to the config's",
+        flag_values=flags,
+    )
+
+
+def define_key(flags: absl_flags.FlagValues) -> None:
+    """Declare the flag that says where in a file the tensors lie."""
+    text = "the network's key in the file, such as model_ema, or a prefix of its names (default: found)"
+    absl_flags.DEFINE_string("key", "", text, flag_values=flags)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
@@ -60,9 +83,15 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
         return _export(Path(flags.export), config, output)
     check_output(output)
     source = Path(arguments[0])
-    tensors = read_tensors(source, "net")
+    tensors = read_tensors(source, flags.key)
     with tables.told_of(source):
-        weights = from_release(tensors, config)
+        tensors, notices = states.named(tensors, ANCHOR), []
+        if flags.resize_positions:
+            weights, notices = resized(tensors, config)
+        else:
+            weights = from_release(tensors, config)
+    for notice in notices:
+        print(f"notice: {notice}", file=sys.stderr)
     print(f"{source}: {len(weights)} tensors -> {save(output, weights, config)}")
     return 0
 
@@ -71,15 +100,34 @@ def from_release(tensors: Mapping[str, np.ndarray], config: Config) -> dict[str,
     """The published ``net`` as our weights, by dotted name.
 
     Raises:
-      UserError: tensors missing, unexpected, misshapen or of the wrong kind; all of them at once.
+      UserError: the network is another kind's or another config's, which are told; or tensors are missing,
+        unexpected, misshapen or of the wrong kind, all of them at once.
     """
     from ostrack_jax.models.weights import weight_shapes
 
-    tensors = tables.without_wrapper(tensors)
+    tensors = states.named(tensors, ANCHOR)
+    recognise.check_command(tensors, "ostrack")
+    recognise.check_settings(recognise.ostrack_settings(tensors), config.model)
+    for name, ours in _ALIASES.items():
+        if name in tensors and ours not in tensors:
+            tensors[ours] = tensors.pop(name)
     for name, index in _indices(config.model).items():  # follow from the sizes: checked, not kept
         if name in tensors and not np.array_equal(tensors.pop(name), index):
             raise UserError(f"{name} is not the index between the config's template and search region")
     return tables.to_ours(tensors, tables.ostrack(config.model), weight_shapes(config.model))
+
+
+def resized(tensors: Mapping[str, np.ndarray], config: Config) -> tuple[dict[str, np.ndarray], list[str]]:
+    """`from_release` of a ``net`` made at other crop sizes, and a notice for each position embedding interpolated."""
+    from ostrack_jax.models import fitting
+    from ostrack_jax.models.weights import check
+
+    shown = recognise.ostrack_settings(tensors)
+    sizes = {name: shown[name][0] for name in recognise.SIZES if name in shown}
+    weights = from_release(tensors, replace(config, model=replace(config.model, **sizes)))
+    weights, notices = fitting.fitted(config.model, weights)
+    check(config.model, weights)
+    return weights, notices
 
 
 def to_release(weights: Mapping[str, np.ndarray], config: Config) -> dict[str, np.ndarray]:

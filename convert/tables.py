@@ -113,14 +113,6 @@ def _within(theirs: str, ours: str, table: Table) -> Table:
     return {theirs + name: (ours + place, layout) for name, (place, layout) in table.items()}
 
 
-def without_wrapper(tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """``tensors`` without the prefix ``module.`` that a parallel wrapper puts before every name."""
-    out = {name.removeprefix("module."): value for name, value in tensors.items()}
-    if len(out) < len(tensors):
-        raise UserError("a tensor is there twice, with the prefix module. and without")
-    return out
-
-
 @contextmanager
 def told_of(source: Path) -> Iterator[None]:
     """Puts the file's name before what is said of its tensors."""

@@ -1,5 +1,6 @@
 """Checkpoint files of both forms, honest, foreign, damaged and hostile; and a fuzz of both."""
 
+import json
 import struct
 import tracemalloc
 import zipfile
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 from torch_files import Raw, encode, name, pickled, tensor, write_legacy, write_zip
 
 from convert.files import read_tensors
@@ -40,7 +42,42 @@ def test_tensors_of_every_kind(tmp_path, form):
 
 @pytest.mark.parametrize("form", WRITERS)
 def test_a_file_of_nothing_but_tensors(tmp_path, form):
-    assert_same(read_tensors(WRITERS[form](tmp_path / "x.pth", some_tensors()), "net"), some_tensors())
+    assert_same(read_tensors(WRITERS[form](tmp_path / "x.pth", some_tensors())), some_tensors())
+
+
+def test_a_safetensors_file_by_its_content(tmp_path):
+    """Whatever its name; the library writes names in an order of its own."""
+    path = tmp_path / "pytorch_model.bin"
+    save_file(some_tensors(), path)
+    found = read_tensors(path)
+    assert_same({name: found[name] for name in some_tensors()}, some_tensors())
+    whole = path.read_bytes()
+    for length in (*range(9, len(whole), 37), len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError, match="damaged or cut off") as caught:
+            read_tensors(path)
+        assert str(path) in str(caught.value)
+        assert str(caught.value).isprintable()
+    save_file({"a": np.ones(1)}, path, {"config": "{}"})
+    with pytest.raises(UserError, match=r"converted already: .* --checkpoint or --init"):
+        read_tensors(path)
+
+
+HEADERS = {
+    "beyond the file": {"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}},
+    "another size": {"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 8]}},
+    "twice the same bytes": {name: {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} for name in "ab"},
+    "an unknown type": {"a": {"dtype": "O", "shape": [2], "data_offsets": [0, 8]}},
+    "no numbers": {"a": {"dtype": "F32", "shape": [-2], "data_offsets": [0, 8]}},
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_safetensors_headers_that_lie(tmp_path, kind):
+    header = json.dumps(HEADERS[kind]).encode()
+    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    with pytest.raises(UserError, match="damaged or cut off"):
+        read_tensors(tmp_path / "x.safetensors")
 
 
 def test_views_share_a_storage(tmp_path):
@@ -62,7 +99,9 @@ FOREIGN = {
     "JPEG": (b"\xff\xd8\xff\xe0\x00\x10JFIF", "JPEG"),
     "page": (b"\n<!DOCTYPE html><html>Quota exceeded", "web page"),
     "text": (b"weights of the tracker", "no checkpoint"),
-    "safetensors": (struct.pack("<Q", 9) + b'{"a": {}}', r"end in \.safetensors"),
+    "safetensors": (struct.pack("<Q", 9) + b'{"a": {}}', "damaged or cut off"),
+    "safetensors of a long header": (struct.pack("<Q", 1 << 62) + b"{", "damaged or cut off"),
+    "index": (b'{"metadata": {}, "weight_map": {"a": "model-00001-of-00002.safetensors"}}', "JSON"),
     "LFS pointer": (b"version https://git-lfs.github.com/spec/v1\n", "LFS"),
     "gzip": (b"\x1f\x8b\x08\x00", "gzip"),
     "tar": (b"x" * 257 + b"ustar\x0000" + b"\x00" * 300, "tar archive"),

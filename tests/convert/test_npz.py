@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from convert.files import read_tensors
 from convert.npz import ALLOWANCE, read_arrays
 from ostrack_jax.errors import UserError
 
@@ -55,7 +56,7 @@ def test_what_it_does_not_write(tmp_path, members, message):
         for name, data in members.items():
             archive.writestr(name, data)
     with pytest.raises(UserError, match=message) as caught:
-        read_arrays(path)
+        read_tensors(path)
     assert str(path) in str(caught.value)
 
 
@@ -71,10 +72,10 @@ def test_arrays_far_larger_than_their_file(tmp_path):
 
 
 def test_other_files(tmp_path):
-    with pytest.raises(UserError, match="no file"):
-        read_arrays(tmp_path / "none.npz")
-    with pytest.raises(UserError, match=r"is no \.npz file"):
-        read_arrays(tmp_path)
+    with pytest.raises(UserError, match="no checkpoint"):
+        read_tensors(tmp_path / "none.npz")
+    with pytest.raises(UserError, match="is no file"):
+        read_tensors(tmp_path)
     buffer = io.BytesIO()
     np.savez(buffer, **ARRAYS)
     path = tmp_path / "cut.npz"

@@ -37,10 +37,11 @@ def find(content: object, key: str, kind: type) -> dict[str, Any]:
     """
     found: Any = _at(content, key) if key else _ABSENT
     if found is _ABSENT:
-        key, prefix = _choose(states := _states(content, kind)), key
-        if key is None:
+        states, prefix = _states(content, kind), key
+        chosen = _choose(states)
+        if chosen is None:
             raise _nothing(content, prefix)
-        found = states[key]
+        key, found = chosen, states[chosen]
         if prefix:
             short = {_bare(name): value for name, value in found.items() if isinstance(name, str)}
             found = {name[len(prefix) + 1 :]: value for name, value in short.items() if name.startswith(f"{prefix}.")}

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ostrack_jax.weights import locate, names
 
 WEIGHTS_FILE, CONFIG_FILE = "weights.safetensors", "config.json"
 
+_FOREIGN = (".tar", ".pth", ".pt", ".bin", ".ckpt", ".npz")  # endings of what `ostrack convert` reads
 _SCALES = "/scales"  # after a tensor's name: of its output channels; dotted names hold no slash
 _LEAST_FOR_8_BIT = 20_000  # numbers of a matrix: what is smaller stays float32
 
@@ -98,6 +100,9 @@ def load_weights(path: Path | str) -> tuple[Config, dict[str, np.ndarray]]:
         found = TrainCheckpoints(folder)
         if found.steps():
             return found.newest_whole(lambda step, found=found: _of_step(found, step))[1]
+    for file in [path] if path.is_file() else sorted(path.iterdir()):
+        if file.suffix in _FOREIGN:
+            raise _unconverted(file)
     raise UserError(
         f"{path} is no checkpoint: expected {WEIGHTS_FILE} (convert), a .safetensors file or a run with finished "
         f"checkpoints (WORKDIR, WORKDIR/{BEST}, WORKDIR/{STEPS}/STEP)"
@@ -122,14 +127,24 @@ def load_config(directory: Path) -> Config:
 def _load_safetensors(path: Path) -> tuple[Config, dict[str, np.ndarray]]:
     try:
         with safe_open(path, framework="numpy") as f:
-            metadata = f.metadata() or {}
+            config = json.loads((f.metadata() or {})["config"])
             stored = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - not a mapping
-        config = json.loads(metadata["config"])
     except KeyError as e:
-        raise UserError(f"{path} holds no config in its header: not written by this project") from e
+        raise _unconverted(path) from e
     except (SafetensorError, ValueError, OSError) as e:
         raise UserError(f"{path} is no whole safetensors file: {e}") from e
     return configs.freeze(config), _float32(stored)
+
+
+def _unconverted(path: Path) -> UserError:
+    """The error for a file of another project; the release keeps a file in a folder named as its config."""
+    config = path.resolve().parent.name
+    name = config if config in configs.names() else "NAME"
+    command = f"ostrack convert ostrack {shlex.quote(str(path))} --config {name} --output DIR"
+    return UserError(
+        f"{path} is not of this project: convert it first, `{command}` (a backbone alone: mae, deit, augreg or dinov2 "
+        "in place of the second ostrack), and give DIR"
+    )
 
 
 def _eight_bit(name: str, value: np.ndarray) -> list[tuple[str, np.ndarray]]:

@@ -83,8 +83,22 @@ def test_a_foreign_safetensors_file(tmp_path):
     from safetensors.numpy import save_file
 
     save_file({"a": np.zeros(3, np.float32)}, tmp_path / "other.safetensors")
-    with pytest.raises(UserError, match="no config"):
+    with pytest.raises(UserError, match=r"`ostrack convert ostrack .*/other\.safetensors --config NAME --output DIR`"):
         checkpoint.load_weights(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize("name", ["OSTrack_ep0300.pth.tar", "my weights.pth", "model.bin", "x.ckpt", "B_16.npz"])
+def test_an_unconverted_file(tmp_path, name):
+    """Also where its folder is given; the release names that as the config."""
+    folder = tmp_path / "vitb_256_mae_ce_32x4_ep300"
+    folder.mkdir()
+    (folder / name).write_bytes(b"PK")
+    quoted = f"'{folder / name}'" if " " in name else str(folder / name)
+    command = f"`ostrack convert ostrack {quoted} --config vitb_256_mae_ce_32x4_ep300 --output DIR`"
+    for path in (folder / name, folder):
+        with pytest.raises(UserError) as caught:
+            checkpoint.load_weights(path)
+        assert command in str(caught.value)
 
 
 def test_nothing_and_something_else(tmp_path):

@@ -106,8 +106,8 @@ def test_a_vit_l_for_a_config_of_vit_b():
     assert (fitted.model.width, fitted.model.depth, fitted.model.heads) == tuple(configs.VIT_SIZES["large"].values())
     with pytest.raises(UserError, match=r"width 384 .* not 768; give --config vits14_252_dinov2_ce_32x4_ep300, vits_"):
         dinov2.from_release(hollow(standin.mae_shapes("small", 14)) | {"blocks.0.ls1.gamma": 0}, config, 0)
-    with pytest.raises(UserError, match=r"width=1024 --config\.model\.heads=4 --config\.model\.depth=2$"):
-        augreg.from_release(augreg_tensors(1024, 2, 4), config, 0)
+    with pytest.raises(UserError, match=r"width=192 --config\.model\.heads=3 --config\.model\.depth=2$"):
+        augreg.from_release(augreg_tensors(192, 2, 3), config, 0)
 
 
 def drop_track():

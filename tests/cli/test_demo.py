@@ -51,7 +51,7 @@ def test_the_demo_follows_the_rabbit(monkeypatch, tmp_path, capsys):
     assert re.search(r"12 frames, \d+\.\d frames/s", out)
     with av.open(str(tmp_path / "out" / "demo.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == 12
-    assert cv2.imread(str(tmp_path / "out" / "demo.png")).shape[1] > 1280  # four frames of 320 in a row
+    assert cv2.imread(str(tmp_path / "out" / "demo.jpg")).shape[1] > 1280  # four frames of 320 in a row
 
 
 @pytest.mark.slow

@@ -28,7 +28,6 @@ from typing import Any, cast
 
 import cv2
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import flags as absl_flags
 from rich.console import Console
@@ -72,7 +71,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     keep_compiled()
     settings = {name: flags[name].value for name in ("config", "checkpoint", "dtype", "frame", "tracked", "rounds")}
     rows = []
-    kernel = chosen(read(settings)[0].model.attention, jnp.dtype(flags.dtype))
+    kernel = chosen(read(settings)[0].model)
     with tempfile.TemporaryDirectory() as place:
         for batch in map(int, flags.batches):
             for processes in map(int, flags.processes):

@@ -94,7 +94,7 @@ def _row(config: Config, kept: Kept, times: dict[str, list[float]], steps: int) 
         "batch": batch,
         "kept": kept.exact,
         "sizes": kept.sizes,
-        "attention": chosen(model.attention, np.dtype(jax.numpy.dtype(model.dtype))),
+        "attention": chosen(model),
         "devices": devices,
         "step_s": seconds,
         "step_s_all": [t / steps for t in times["step"]],

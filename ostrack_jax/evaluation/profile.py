@@ -17,7 +17,6 @@ from typing import Any
 
 import cv2
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 from rich.box import SIMPLE_HEAD
@@ -175,7 +174,7 @@ def _prepare(
     row = _counts(model) | {
         "compile_seconds": forward.compile_seconds,
         "memory_bytes": forward.memory_bytes,
-        "attention": chosen(model.attention, jnp.dtype(model.dtype)),
+        "attention": chosen(model),
     }
     return row, Timed(forward, tracker, video)
 

@@ -10,7 +10,7 @@ import functools
 import logging
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -131,7 +131,7 @@ class Attention(nnx.Module):
         width = config.width
         self.qkv = nnx.Linear(width, 3 * width, dtype=dtype, kernel_init=truncated_normal, rngs=rngs)
         self.proj = nnx.Linear(width, width, dtype=dtype, kernel_init=truncated_normal, rngs=rngs)
-        self.heads, self.kernel = config.heads, config.attention
+        self.config, self.heads = config, config.heads
         self.relative_positions = _relative_table(config, rngs) if config.relative_positions else None
 
     def __call__(
@@ -170,39 +170,77 @@ class Attention(nnx.Module):
         """All tokens over all, by the kernel that serves best."""
         b, n, _, m, d = qkv.shape
         q, k, v = (qkv[:, :, i] for i in range(3))
-        if bias is None and chosen(self.kernel, qkv.dtype) == "cudnn":
+        if chosen(self.config) == "cudnn":
             return cudnn(q, k, v, length).reshape(b, n, m * d)
         q, k, v = (x.transpose(0, 2, 1, 3) for x in (q, k, v))
         return attend(q, k, v, length, bias).transpose(0, 2, 1, 3).reshape(b, n, m * d)
 
 
 def cudnn(
-    q: Float[Array, "b n m d"], k: Float[Array, "b l m d"], v: Float[Array, "b l m d"], length: Int[Array, ""] | None
+    q: Float[Array, "b n m d"],
+    k: Float[Array, "b n m d"],
+    v: Float[Array, "b n m d"],
+    length: Int[Array, ""] | None,
+    implementation: Literal["cudnn", "xla"] = "cudnn",
 ) -> Float[Array, "b n m d"]:
-    """`attend` by cuDNN's fused kernel (bfloat16 on NVIDIA GPUs), which keeps no matrix of weights at all."""
-    lengths = None if length is None else jnp.broadcast_to(length.astype(jnp.int32), q.shape[:1])
-    return jax.nn.dot_product_attention(q, k, v, key_value_seq_lengths=lengths, implementation="cudnn")
+    """`attend` by cuDNN's fused kernel (bfloat16 on NVIDIA GPUs), which keeps no matrix of weights at all.
+
+    JAX refuses its gradient for an odd number of tokens, so these get one more, of zeros: no token attends to it, and
+    its own output is dropped, so that neither outputs nor gradients change. ``implementation`` is that of
+    `jax.nn.dot_product_attention`: by ``xla`` this runs anywhere.
+    """
+    b, n = q.shape[:2]
+    if n % 2:
+        q, k, v = (jnp.pad(x, ((0, 0), (0, 1), (0, 0), (0, 0))) for x in (q, k, v))
+        length = jnp.int32(n) if length is None else length
+    lengths = None if length is None else jnp.broadcast_to(length.astype(jnp.int32), (b,))
+    mixed = jax.nn.dot_product_attention(q, k, v, key_value_seq_lengths=lengths, implementation=implementation)
+    return mixed[:, :n]
+
+
+def chosen(config: ModelConfig) -> str:
+    """Which kernel computes attention: xla | cudnn. ``auto``: cuDNN's where it serves here, else XLA's.
+
+    XLA's wherever positions are relative: cuDNN's kernel has no gradient of a bias that the samples of a batch share
+    (https://github.com/jax-ml/jax/issues/30593).
+    """
+    if config.relative_positions:
+        return "xla"
+    if config.attention != "auto":
+        return config.attention
+    possible = jax.default_backend() == "gpu" and config.dtype == "bfloat16"
+    return "cudnn" if possible and _cudnn_serves(config.width // config.heads) else "xla"
 
 
 @functools.cache
-def chosen(kernel: str, dtype: jnp.dtype) -> str:
-    """Which kernel computes attention: xla | cudnn. ``auto``: cuDNN's where it runs here and agrees, else XLA's.
+def _cudnn_serves(channels: int) -> bool:
+    """Whether cuDNN's kernel runs here and agrees, outputs and gradients, for heads of that many channels.
 
-    cuDNN may be missing, too old, or refuse the card, so it is tried on a small case rather than asked for.
+    cuDNN may be missing, too old, or refuse the card or the channels, so it is tried on a small case: an odd number
+    of tokens of which some count nothing.
     """
-    if kernel != "auto":
-        return kernel
-    if jax.default_backend() != "gpu" or dtype != jnp.bfloat16:
-        return "xla"
+
+    def answers(kernel: Callable[..., Array]) -> Callable[..., Any]:
+        def total(qkv: Array) -> tuple[Array, Array]:
+            mixed = kernel(*qkv, jnp.int32(9)).astype(jnp.float32)
+            return jnp.square(mixed).sum(), mixed
+
+        return jax.jit(jax.grad(total, has_aux=True))
+
+    def by_xla(q: Array, k: Array, v: Array, length: Array) -> Array:
+        return attend(*(x.transpose(0, 2, 1, 3) for x in (q, k, v)), length).transpose(0, 2, 1, 3)
+
     with jax.ensure_compile_time_eval():
-        q, k, v = jax.random.normal(jax.random.key(0), (3, 2, 16, 2, 64), jnp.bfloat16)
+        qkv = jax.random.normal(jax.random.key(0), (3, 2, 17, 2, channels), jnp.bfloat16)
         try:
-            found = jax.jit(cudnn)(q, k, v, jnp.int32(9))
+            found = answers(cudnn)(qkv)
         except (RuntimeError, ValueError, NotImplementedError) as e:
             _log.warning("attention by XLA: cuDNN's kernel does not run here (%s)", str(e).splitlines()[0])
-            return "xla"
-        right = attend(*(t.transpose(0, 2, 1, 3) for t in (q, k, v)), jnp.int32(9)).transpose(0, 2, 1, 3)
-        agrees = bool(jnp.allclose(found.astype(jnp.float32), right.astype(jnp.float32), atol=2e-2))
+            return False
+        gradient, mixed = found
+        right_gradient, right_mixed = answers(by_xla)(qkv)
+        pairs = (*zip(gradient, right_gradient, strict=True), (mixed, right_mixed))
+        agrees = all(bool(jnp.abs(a - b).max() <= 2e-2 * jnp.abs(b).max()) for a, b in pairs)
     if not agrees:
         _log.warning("attention by XLA: cuDNN's kernel gives other numbers here")
-    return "cudnn" if agrees else "xla"
+    return agrees

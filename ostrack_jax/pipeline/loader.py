@@ -140,12 +140,20 @@ class Batches:
             search_box=fields["search_box"],
         )
 
+    def ready(self, timeout: float | None = None) -> bool:
+        """Whether the next batch lies ready; waits for it up to ``timeout`` seconds (None: as long as it takes).
+
+        Raises:
+          UserError: a loader process has ended.
+        """
+        return self._made.ready(timeout)
+
     def settle(self) -> None:
         """Wait until the batches made ahead lie ready, and the workers rest."""
         self._made.settle()
 
     def close(self) -> None:
-        """End the workers; there are no more batches then."""
+        """End the workers, whatever they are at; there are no more batches then."""
         self._made.close()
 
     def __enter__(self) -> Batches:

@@ -22,16 +22,18 @@ SPEC = {"number": ((2, 3), np.dtype(np.int64)), "where": ((), np.dtype(np.int64)
 
 
 class Items:
-    """Item i is filled with i, and says in which process it was made; one raises, one kills its process."""
+    """Item i is filled with i, and says in which process it was made; one raises, one kills its process, one hangs."""
 
-    def __init__(self, raises: int = -1, dies: int = -1):
-        self.raises, self.dies = raises, dies
+    def __init__(self, raises: int = -1, dies: int = -1, sleeps: int = -1):
+        self.raises, self.dies, self.sleeps = raises, dies, sleeps
 
     def fill(self, index: int, fields: dict[str, np.ndarray]) -> None:
         if index == self.raises:
             raise UserError(f"item {index} is broken")
         if index == self.dies:
             os.kill(os.getpid(), signal.SIGKILL)
+        if index == self.sleeps:
+            time.sleep(3600)
         time.sleep(0.002 * (index % 3))  # later ones may be ready first
         for name, value in (("number", index), ("where", os.getpid()), ("bytes", index % 256)):
             fields[name][...] = value
@@ -73,8 +75,9 @@ def test_what_is_made_ahead_can_be_waited_for(workers):
     with Ahead(Items(), SPEC, workers) as items:
         next(items)
         items.settle()
-        assert all(coming.done() for coming in items._coming)
-        assert numbers(items, 3) == [1, 2, 3]
+        for i in range(1, workers + 3):
+            assert items.ready(0.0)
+            assert numbers(items, 1) == [i]
 
 
 def test_closing_twice_or_unused_is_fine():
@@ -104,8 +107,52 @@ def test_errors_of_workers_and_their_death_are_told():
         assert numbers(items, 1) == [0]
         with pytest.raises(UserError, match="item 1 is broken"):
             next(items)
-        with pytest.raises(UserError, match="a loader process ended unasked"):
+        with pytest.raises(UserError, match="a loader process ended unasked, killed by SIGKILL"):
             next(items)
+
+
+class OddError(Exception):
+    """Cannot be pickled: its constructor takes what it does not pass on."""
+
+    def __init__(self, one: int, two: int):
+        super().__init__(f"{one} and {two}")
+
+
+class Odd:
+    """Items that raise an error of their own kind."""
+
+    def fill(self, index: int, fields: dict[str, np.ndarray]) -> None:
+        raise OddError(index, 7)
+
+
+def test_an_error_that_cannot_travel_is_told_with_its_place():
+    with Ahead(Odd(), SPEC, 1) as items, pytest.raises(RuntimeError, match="OddError: 0 and 7") as caught:
+        next(items)
+    assert "raise OddError(index, 7)" in caught.value.__notes__[0]
+
+
+def test_processes_end_at_once_whatever_they_are_at():
+    """One is in the middle of an item that takes an hour, one has been killed, the others may not be up yet."""
+    with Ahead(Items(dies=1, sleeps=0), SPEC, 4) as items:
+        with pytest.raises(UserError, match="killed by SIGKILL"):
+            items.ready()
+        began = time.monotonic()
+        items.close()
+    assert time.monotonic() - began < 5
+    assert not multiprocessing.active_children()
+
+
+def test_a_signal_to_all_processes_reaches_none_that_starts_up():
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append(multiprocessing.active_children()))
+    try:
+        with Ahead(Items(), SPEC, 2) as items:
+            for process in (*multiprocessing.active_children(), multiprocessing.current_process()):
+                os.kill(process.pid or 0, signal.SIGTERM)
+            assert numbers(items, 6) == list(range(6))
+        assert len(heard) == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def trainer_script(folder: Path, rest: str = "") -> Path:

@@ -41,7 +41,12 @@ class BatchNorm(nnx.Module):
 
     In training the statistics are those of groups of samples (the release: each GPU's 32 pairs); the running
     buffers follow the first group, as the release saves its first GPU's.
+
+    Attributes:
+      frozen: whether it normalises by the running buffers in training too, and leaves them as they are.
     """
+
+    frozen: bool = False
 
     def __init__(self, channels: int, rngs: nnx.Rngs):
         del rngs
@@ -52,9 +57,9 @@ class BatchNorm(nnx.Module):
         self.count = nnx.BatchStat(jnp.zeros((), jnp.int32))
 
     def __call__(self, x: Float[Array, "b h w c"], group: int | None) -> Float[Array, "b h w c"]:
-        """Normalise by the running buffers (``group`` None), or by each group's own (and update them)."""
+        """Normalise by the running buffers (``group`` None, or frozen), or by each group's own (and update them)."""
         dtype, shape = x.dtype, x.shape
-        if group is None:
+        if group is None or self.frozen:
             factor = self.scale[...] * jax.lax.rsqrt(self.var[...] + BATCH_NORM_EPS)
             return (x * factor + (self.bias[...] - self.mean[...] * factor)).astype(dtype)
         b, h, w, c = shape

@@ -5,6 +5,8 @@ Records are made in other processes: what they failed at travels in arrays of fi
 
 from __future__ import annotations
 
+import errno
+import resource
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +20,20 @@ _MOST_TOLD = 20  # files listed in the error
 _TEXT = 240  # bytes of a failure's text
 
 Spec = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+
+
+def too_many_files(error: BaseException) -> UserError | None:
+    """The `UserError` of a process that has no file left to open, where ``error`` says so: no picture's fault."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            return UserError(
+                f"too many open files (a process may have {most}): raise that limit (`ulimit -n`), or read with fewer "
+                "loader processes (config.train.workers)"
+            )
+        cause = cause.__cause__
+    return None
 
 
 class Draws:

@@ -47,9 +47,10 @@ class Batch(TypedDict):
 class DrawExample(grain.transforms.RandomMap):
     """Draw a pair, augment it; draw again where that fails. A record's fields, and what became of its draws."""
 
-    def __init__(self, sources: tuple[Source, ...], config: Config, use: Use):
+    def __init__(self, sources: tuple[Source, ...], config: Config, use: Use, most_reported: int = _MOST_REPORTED):
         self.sources, self.config, self.use = sources, config, use
         self._reported: set[str] = set()
+        self._most_reported = most_reported
 
     def random_map(self, element: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Record ``element``; ``rng`` is what its index and the seed make it.
@@ -78,7 +79,8 @@ class DrawExample(grain.transforms.RandomMap):
         )
 
     def _report(self, error: UnusablePairError) -> None:
-        if error.kind == "unreadable" and error.detail not in self._reported and len(self._reported) < _MOST_REPORTED:
+        new = error.kind == "unreadable" and error.detail not in self._reported
+        if new and len(self._reported) < self._most_reported:
             self._reported.add(error.detail)
             _log.warning("not readable, another pair is drawn: %s", error.detail)
 
@@ -190,6 +192,18 @@ def open_sources(config: Config, use: Use = "train") -> tuple[Source, ...]:
         if not len(source.sequences):
             raise UserError(f"config.data.{source.name}: the data set has no sequence")
     return sources
+
+
+def make_one(config: Config, use: Use, source: Source) -> None:
+    """Make one pair of a data set, as a run would.
+
+    Raises:
+      UserError: none of many draws gave one.
+    """
+    try:
+        DrawExample((source,), config, use, 0).random_map(0, np.random.default_rng(config.train.seed))
+    except UserError as e:
+        raise UserError(f"config.data.{source.name} gives no pair: {e}") from e
 
 
 def batches(

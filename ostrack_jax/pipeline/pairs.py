@@ -18,6 +18,7 @@ from ostrack_jax.config import PairConfig
 from ostrack_jax.datasets.frames import read_frame
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.errors import UserError
+from ostrack_jax.pipeline.failures import too_many_files
 
 _MAX_SEQUENCES = 10_000  # drawn in a row without one eligible; a set with 1 in 500 still passes (2e-9)
 _GAP_STEP = 5  # frames by which the release widens the window where no search frame was found
@@ -106,6 +107,7 @@ class Pair:
 
         Raises:
           UnusablePairError: one could not be read (kind "unreadable").
+          UserError: too many files are open.
         """
         frames = self.sequence.frames
         try:
@@ -115,7 +117,7 @@ class Pair:
             template = read_frame(frames, self.template_index, template_factor)
             return template, read_frame(frames, self.search_index, search_factor)
         except (UserError, OSError) as e:
-            raise UnusablePairError("unreadable", str(e), self.source) from e
+            raise _unreadable(e, self.source) from e
 
 
 def draw_pair(sources: tuple[Source, ...], config: PairConfig, rng: np.random.Generator) -> Pair:
@@ -152,7 +154,7 @@ def pick_sequence(source: Source, config: PairConfig, rng: np.random.Generator) 
         try:
             sequence = source.sequences[int(rng.integers(len(source.sequences)))]
         except (UserError, OSError) as e:
-            raise UnusablePairError("unreadable", str(e), source.name) from e
+            raise _unreadable(e, source.name) from e
         if is_eligible(sequence, config):
             return sequence
     raise UserError(
@@ -160,6 +162,11 @@ def pick_sequence(source: Source, config: PairConfig, rng: np.random.Generator) 
         f"{len(source.sequences)}; expected videos of {config.min_frames} frames or more, {config.min_visible} "
         "of them with the target visible (config.pairs.min_frames, min_visible)"
     )
+
+
+def _unreadable(error: UserError | OSError, source: str) -> Exception:
+    """What to raise where a frame or an annotation could not be read."""
+    return too_many_files(error) or UnusablePairError("unreadable", str(error), source)
 
 
 def is_eligible(sequence: Sequence, config: PairConfig) -> bool:

@@ -255,7 +255,7 @@ def _work(orders: Connection, given: Shared, slots: list[Shared], spec: Spec) ->
             error = None
             try:
                 items.fill(index, fields[index % len(fields)])
-            except Exception as e:  # raised again where the item is asked for
+            except Exception as e:  # noqa: BLE001 - raised again where the item is asked for
                 error = _portable(e)
             orders.send((index, error))
     except (EOFError, OSError):  # the trainer has ended
@@ -267,7 +267,7 @@ def _portable(error: Exception) -> Exception:
     error.add_note("".join(traceback.format_exception(error)))
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # an error of any kind, with a constructor of its own
+    except Exception:  # noqa: BLE001 - its constructor may be anybody's
         portable = RuntimeError(f"{type(error).__name__}: {error}")
         portable.add_note(error.__notes__[-1])
         return portable

@@ -35,6 +35,22 @@ def read(workdir: Path, kind: str | None = None) -> list[dict[str, Any]]:
     return [event for event in _events(path) if kind in (None, event["kind"])]
 
 
+def last_validation(workdir: Path, step: int) -> dict[str, Any] | None:
+    """The numbers of the last validation up to ``step``, its epoch and step; None where the log has none.
+
+    A line that is no event is left out, as it is when the run goes on with its log.
+    """
+    path = workdir / LOG_FILE
+    for line in reversed(path.read_bytes().splitlines() if path.is_file() else []):
+        try:
+            event = json.loads(line)
+            if event.pop("kind") == "validation" and event["step"] <= step:
+                return event
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return None
+
+
 def _events(path: Path) -> Iterator[dict[str, Any]]:
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):

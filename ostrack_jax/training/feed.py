@@ -20,6 +20,10 @@ class Feed:
         self.data, self._mesh = data, mesh
         self._ready: dict[str, jax.Array] | None = None
 
+    def ready(self, timeout: float) -> bool:
+        """Whether the next batch is there to be put on the devices; waits up to ``timeout`` seconds for it."""
+        return self._ready is not None or self.data.ready(timeout)
+
     def prepare(self) -> None:
         """Put the next batch on the devices, where it is not there yet."""
         if self._ready is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from ostrack_jax import environment
 from ostrack_jax.checkpoint import save_config
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
-from ostrack_jax.pipeline.loader import batches, open_sources, steps_per_epoch
-from ostrack_jax.training import hosts, logs, pictures
+from ostrack_jax.pipeline.loader import Use, batches, steps_per_epoch
+from ostrack_jax.pipeline.pairs import Source
+from ostrack_jax.training import checks, ending, hosts, lock, logs
 from ostrack_jax.training.console import validates
 from ostrack_jax.training.feed import Feed
 from ostrack_jax.training.mesh import make_mesh
@@ -36,47 +38,36 @@ def train(config: Config, workdir: Path, init: Path | None = None, console: Cons
 
     Raises:
       UserError: data sets missing, weights that do not fit, a batch the devices cannot share, a number not finite, a
-        folder that cannot be written to.
+        folder that cannot be written to or that another run trains in. What was trained is saved.
       Stopped: SIGTERM or Ctrl-C; all is saved.
     """
     console = console or Console(quiet=not hosts.first())
     mesh = make_mesh(config)
     hosts.check_shared(workdir)
     hosts.check_same(config)
-    sources = open_sources(config, "train")
-    check_later_sets(config)
+    for notice in checks.check_settings(config):
+        console.print(f"notice: {notice}", highlight=False, soft_wrap=True)
+    sources = checks.open_checked(config)
     try:
-        with Stop() as stop, Saving(config, workdir) as saving:
+        with Stop() as stop, lock.held(workdir, console), Saving(config, workdir) as saving:
             begin = start(config, workdir, init, mesh, saving, console)
             if hosts.first():
                 save_config(workdir, config)
-            tell_start(config, mesh, begin, console)
-            run = Run(config, workdir, mesh, saving, stop, console)
+            if hosts.first():
+                tell_start(config, workdir, mesh, begin, sources, console)
+            run = Run(config, workdir, mesh, saving, stop, console, begin.state)
             validated = begin.validation is not None and begin.validation["step"] == begin.step
             with (
                 logs.Log(workdir, begin.step, config, validated) if hosts.first() else logs.Silent() as log,
-                batches(config, "train", start_step=begin.step, sources=sources, **hosts.share()) as data,
+                batches(config, "train", start_step=begin.step, sources=sources["train"], **hosts.share()) as data,
+                ending.saved(run),
             ):
                 return epochs(run, begin, Feed(data, mesh), log)
-    except OSError as e:
-        what = f"{e.filename or workdir}: {e.strerror or e}"
-        raise UserError(f"{what}; the same command goes on from the last checkpoint") from e
-    except jax.errors.JaxRuntimeError as e:
-        if "RESOURCE_EXHAUSTED" not in str(e):
+    except (OSError, jax.errors.JaxRuntimeError) as e:
+        told = ending.in_words(e, config)
+        if told is None:
             raise
-        raise UserError(
-            f"a batch of {config.train.batch} does not fit into the memory of {mesh.size} device(s): try "
-            "--config.model.remat=True, then --config.train.accumulate=2, 4 .. (docs/scale.md)"
-        ) from e
-
-
-def check_later_sets(config: Config) -> None:
-    """Raise the `UserError` of a set that only a validation or a picture will open, before the first epoch."""
-    if config.train.validate_every:
-        steps_per_epoch(config, "validation")
-        open_sources(config, "validation")
-    if config.train.picture_every:
-        open_sources(config, pictures.use_of(config))
+        raise UserError(told) from e
 
 
 def epochs(run: Run, begin: Start, feed: Feed, log: logs.Log) -> dict[str, float]:
@@ -90,26 +81,42 @@ def epochs(run: Run, begin: Start, feed: Feed, log: logs.Log) -> dict[str, float
         fresh = step < epoch * run.per_epoch
         if fresh:
             state, step = run.epoch(state, step, epoch, feed, log), epoch * run.per_epoch
+        if epoch % train.save_every == 0 or epoch == train.epochs or validates(train, epoch):
+            saving.save(state, step)
         if validates(train, epoch) and (validation is None or validation["step"] < step):
             validation = saving.validation = {**run.validate(state, step, epoch, log), "epoch": epoch, "step": step}
             saving.save_if_best(state, step, validation)
         if fresh and train.picture_every and (epoch % train.picture_every == 0 or epoch == train.epochs):
             run.picture(state, step, epoch, log)
-        if epoch % train.save_every == 0 or epoch == train.epochs:
-            saving.save(state, step)
         saving.check()
     return {name: value for name, value in (validation or {}).items() if name not in ("epoch", "step")}
 
 
-def tell_start(config: Config, mesh: Mesh, begin: Start, console: Console) -> None:
-    """A line on where the run begins, on what, and how fast it learns."""
-    peak = peak_rate(config.train)
-    console.print(
-        f"{config.name}: from {begin.origin}; {mesh.size} {jax.devices()[0].platform} device(s){hosts.told()}; "
-        f"batch {config.train.batch}; learning rate {peak:.3g} (backbone {peak * config.train.backbone_lr_scale:.3g})",
-        highlight=False,
-        soft_wrap=True,
-    )
+def tell_start(
+    config: Config,
+    workdir: Path,
+    mesh: Mesh,
+    begin: Start,
+    sources: Mapping[Use, tuple[Source, ...]],
+    console: Console,
+) -> None:
+    """Where the run begins, on what, how fast it learns and from what; or that nothing is left to train."""
+    peak, epochs = peak_rate(config.train), config.train.epochs
+    if begin.step >= epochs * steps_per_epoch(config):
+        lines = [
+            f"{config.name}: all {epochs} epochs are done ({begin.origin}): nothing is left to train. More epochs: "
+            f"--config.train.epochs=N above {epochs}; another run from these weights: --init {workdir} and another "
+            "--workdir"
+        ]
+    else:
+        lines = [
+            f"{config.name}: from {begin.origin}; {mesh.size} {jax.devices()[0].platform} device(s){hosts.told()}; "
+            f"batch {config.train.batch}; learning rate {peak:.3g} (backbone "
+            f"{peak * config.train.backbone_lr_scale:.3g}); {checks.parameters(config)}",
+            *(f"{use}: {', '.join(checks.sequences(config, s) for s in of)}" for use, of in sources.items()),
+        ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def about() -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Meter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="meter")
         self._coming: deque[_Coming] = deque()
         self._numbers: list[dict[str, Any]] = []
+        self._broken: NotFiniteError | None = None
         self._began = self._ended = time.perf_counter()
         self._waited = self._idle = 0.0
 
@@ -73,7 +74,7 @@ class Meter:
         """One more step's metrics, still on the device; the steps that are finished by now and were not before.
 
         Raises:
-          NotFiniteError: one of those was not finite by its own ``finite``.
+          NotFiniteError: one of those was not finite by its own ``finite``; from then on always that one.
         """
         self._coming.append(_Coming(step, self._thread.submit(_fetch, metrics)))
         return self._take(1)
@@ -84,11 +85,14 @@ class Meter:
 
     def _take(self, leave: int) -> list[int]:
         finished = []
+        if self._broken is not None:
+            raise self._broken
         while len(self._coming) > leave:
             coming = self._coming.popleft()
             self._ended, numbers = coming.outcome.result()
             if not numbers.get("finite", True):
-                raise NotFiniteError(coming.step)
+                self._broken = NotFiniteError(coming.step)
+                raise self._broken
             self._waited += self._idle
             began, ended = coming.waited
             self._idle = max(0.0, ended - max(began, self._ended))  # lies before the next step's end

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
 from ostrack_jax.config import Config
-from ostrack_jax.errors import Stopped, UserError
+from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.loader import batches, steps_per_epoch
 from ostrack_jax.training import hosts, logs, pictures, replay
 from ostrack_jax.training.console import Display, summary
@@ -38,10 +38,17 @@ Show = Callable[[int, Mapping[str, float]], None]
 
 
 class Run:
-    """What stays the same over the epochs: the executables, one for each number of kept tokens."""
+    """What stays the same over the epochs: the executables, one for each number of kept tokens.
 
-    def __init__(self, config: Config, workdir: Path, mesh: Mesh, saving: Saving, stop: Stop, console: Console):
+    Attributes:
+      state: the newest; what is saved where the run ends early.
+    """
+
+    def __init__(
+        self, config: Config, workdir: Path, mesh: Mesh, saving: Saving, stop: Stop, console: Console, state: State
+    ):
         self.config, self.workdir, self.mesh, self.saving, self.stop = config, workdir, mesh, saving, stop
+        self.state = state
         self.per_epoch = steps_per_epoch(config)
         self.display = Display(console, config.train, self.per_epoch)
         self._jitted = {
@@ -59,26 +66,26 @@ class Run:
         with self.display.epoch(epoch, step - (end - self.per_epoch)) as show, Meter(train.batch) as meter:
             reading = Reading(self, epoch, meter, feed, log, show)
             try:
-                with meter.uncounted():  # processes start
-                    feed.prepare()
-                while step < end:
-                    batch = feed.take()
-                    with meter.uncounted():
-                        run = self._executable("training", state, step, batch, kept)
-                    state, metrics = run(state, batch)
-                    step += 1
-                    self._recent.append((step, batch))
-                    reading.finished(meter.add(step, metrics))
-                    if self.stop.requested():
-                        reading.finished(meter.finish())
-                        self.saving.save_now(state, step)
-                        raise self.stop.stopped(f"at step {step}, saved")
-                    if step < end and step % train.log_every == 0 and self.saving.due():
-                        reading.finished(meter.finish())
-                        self.saving.save(state, step)
-                    with meter.waiting():
-                        feed.prepare()
-                reading.finished(meter.finish())
+                try:
+                    with meter.uncounted():  # processes start
+                        self._prepare(feed)
+                    while step < end:
+                        batch = feed.take()
+                        with meter.uncounted():
+                            run = self._executable("training", state, batch, kept)
+                        state, metrics = run(state, batch)
+                        self.state, step = state, step + 1
+                        self._recent.append((step, batch))
+                        reading.finished(meter.add(step, metrics))
+                        if self.stop.requested():
+                            raise self.stop.stopped()
+                        if step < end and step % train.log_every == 0 and self.saving.due():
+                            reading.finished(meter.finish())
+                            self.saving.save(state, step)
+                        with meter.waiting():
+                            self._prepare(feed)
+                finally:  # whatever ends it: the log has every step that is done
+                    reading.finished(meter.finish())
             except NotFiniteError as e:
                 batch = next(batch for at, batch in self._recent if at == e.step)
                 raise replay.keep(self.config, self.workdir, e.step, state, batch, self.display.tell) from e
@@ -99,25 +106,23 @@ class Run:
         ):
             feed = Feed(data, self.mesh)
             with meter.uncounted():
-                feed.prepare()
+                self._prepare(feed)
             try:
                 for done in range(1, steps + 1):
                     batch = feed.take()
                     with meter.uncounted():
-                        run = self._executable("validation", state, step, batch, kept)
+                        run = self._executable("validation", state, batch, kept)
                     meter.add(done, run(state, batch))
                     show(done)
                     if self.stop.requested():
-                        self.saving.save_now(state, step)
-                        raise self.stop.stopped(f"within the validation after step {step}, saved")
+                        raise self.stop.stopped()
                     with meter.waiting():
-                        feed.prepare()
+                        self._prepare(feed)
                 meter.finish()
             except NotFiniteError as e:
-                self.saving.save_now(state, step)
                 pairs = f"{(e.step - 1) * train.batch} to {e.step * train.batch - 1}"
                 raise UserError(
-                    f"the validation after step {step}: loss not finite for one of its pairs {pairs}; the step is saved"
+                    f"the validation after step {step}: loss not finite for one of its pairs {pairs}"
                 ) from e
             numbers = meter.read()
         log.write("validation", step, numbers | {"epoch": epoch})
@@ -129,16 +134,21 @@ class Run:
         kept, everywhere = kept_at(self.config, 0.0), NamedSharding(self.mesh, PartitionSpec())
         batch = pictures.pairs(self.config)
         placed = jax.device_put(batch, everywhere)
-        prediction = jax.device_get(self._executable("pictures", state, step, placed, kept)(state, placed))
+        prediction = jax.device_get(self._executable("pictures", state, placed, kept)(state, placed))
         path = log.picture(f"epoch_{epoch:04}", step, pictures.draw(batch, prediction))
         self.display.tell(f"  picture      {path}")
 
-    def _executable(
-        self, name: str, state: State, step: int, batch: Mapping[str, Any], kept: Kept
-    ) -> Callable[..., Any]:
+    def _prepare(self, feed: Feed) -> None:
+        """Put the next batch on the devices; a wish to stop that comes while it is waited for is heard."""
+        while not feed.ready(0.1):
+            if self.stop.wished:
+                raise self.stop.stopped()
+        feed.prepare()
+
+    def _executable(self, name: str, state: State, batch: Mapping[str, Any], kept: Kept) -> Callable[..., Any]:
         """What ``name`` says (training, validation, pictures) compiled for the sizes of ``kept``.
 
-        A wish to stop that comes meanwhile is heard: ``state``, of ``step``, is saved.
+        A wish to stop that comes meanwhile is heard.
         """
         valid = None if kept.valid is None else self._placed(kept.valid)
         key = name, kept.sizes, valid is None
@@ -148,11 +158,7 @@ class Run:
             began = time.perf_counter()
             with self.display.working(f"compiling {what}"):
                 lowered = self._jitted[name].lower(state, batch, valid, kept=kept.sizes)
-                try:
-                    self._compiled[key] = self.stop.during(lowered.compile)
-                except Stopped:
-                    self.saving.save_now(state, step)
-                    raise
+                self._compiled[key] = self.stop.during(lowered.compile)
             self.display.tell(f"compiled {what} in {time.perf_counter() - began:.1f} s")
         compiled = self._compiled[key]
         return lambda state, batch: compiled(state, batch, valid)

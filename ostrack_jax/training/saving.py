@@ -69,7 +69,7 @@ class Saving:
         self.save(state, step)
         self.newest.wait()
 
-    def save_if_best(self, state: State, step: int, validation: Mapping[str, float]) -> None:
+    def save_if_best(self, state: State, step: int, validation: Mapping[str, float | int]) -> None:
         """Write ``state`` to the best where ``validation``, made of it, says so."""
         self.best.wait()
         try:

@@ -21,6 +21,7 @@ from ostrack_jax.config import Config, freeze, to_dict
 from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as model_weights
 from ostrack_jax.models.fitting import fitted
+from ostrack_jax.training.events import last_validation
 from ostrack_jax.training.saving import Saving, items_of, with_items
 from ostrack_jax.training.step import State, init_state
 
@@ -41,6 +42,9 @@ def start(config: Config, workdir: Path, init: Path | None, mesh: Mesh, saving: 
       UserError: the workdir is another run's, or none of its checkpoints is whole; weights that do not fit.
     """
     if saving.newest.steps():
+        if init is not None:
+            text = f"notice: --init {init} is not used: {workdir} has checkpoints already, another --workdir has none"
+            console.print(text, highlight=False, soft_wrap=True)
         return _resume(config, workdir, mesh, saving, console)
     if init is None:
         weights, origin = model_weights.initial_weights(config.model, config.train.seed), "fresh weights"
@@ -77,10 +81,11 @@ def _resume(config: Config, workdir: Path, mesh: Mesh, saving: Saving, console: 
 
     step, (about, state) = saving.newest.newest_whole(read)
     saving.newest.put_aside(step)
-    saving.validation = about["validation"]
+    # A step is saved before it is validated: what that said then stands in the log alone.
+    saving.validation = last_validation(workdir, step) or about["validation"]
     for change in _changes(to_dict(freeze(about["config"])), to_dict(config)):
         console.print(f"notice: since step {step}: {change}", highlight=False, soft_wrap=True)
-    return Start(state, step, about["validation"], f"step {step} of {workdir}")
+    return Start(state, step, saving.validation, f"step {step} of {workdir}")
 
 
 def _check_same_run(config: Config, workdir: Path, about: Mapping[str, Any]) -> None:

@@ -15,6 +15,8 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Int, Key
 
 from ostrack_jax.config import Config
+from ostrack_jax.models.head import BatchNorm
+from ostrack_jax.models.ostrack import OSTrack
 from ostrack_jax.models.precision import wide
 from ostrack_jax.models.weights import flat, from_flat, structure, trained_names
 from ostrack_jax.training.losses import Losses, losses
@@ -54,11 +56,16 @@ def abstract_state(config: Config, mesh: Mesh) -> State:
 
 
 def _fresh(config: Config, weights: Arrays) -> State:
-    trained = {name for name in trained_names(config.model) if not name.startswith(config.train.freeze or ("\0",))}
+    trained = {name for name in trained_names(config.model) if not is_frozen(config, name)}
     params = {name: value for name, value in weights.items() if name in trained}
     buffers = {name: value for name, value in weights.items() if name not in trained}
     ema = jax.tree.map(jnp.copy, params) if config.train.ema else {}
     return State(jnp.int32(0), params, buffers, optimizer(config).init(params), ema, jnp.bool_(True))
+
+
+def is_frozen(config: Config, name: str) -> bool:
+    """Whether the settings leave the tensor of that name as it is."""
+    return name.startswith(config.train.freeze)
 
 
 def _dtypes(config: Config, weights: Mapping[str, Any]) -> dict[str, np.dtype]:
@@ -90,6 +97,7 @@ def make_loss(config: Config) -> Callable[..., tuple[Array, tuple[Losses, Arrays
 
     def loss(params: Arrays, buffers: Arrays, batch: Mapping, keys: Array, valid: Array | None, kept: Any) -> Any:
         model = nnx.merge(graph, from_flat(config.model, params | buffers))
+        _freeze_statistics(config, model)
         group = bn_group(config, len(batch["search"]))
         prediction = model(
             *(batch["template"], batch["search"], batch["template_box"]),
@@ -99,6 +107,13 @@ def make_loss(config: Config) -> Callable[..., tuple[Array, tuple[Losses, Arrays
         return out.loss, (out, buffers | flat(nnx.state(model, nnx.BatchStat)))
 
     return loss
+
+
+def _freeze_statistics(config: Config, model: OSTrack) -> None:
+    """BatchNorm of a frozen part normalises in training too by its running buffers, which stay as they are."""
+    for path, module in nnx.iter_modules(model) if config.train.freeze else ():
+        if isinstance(module, BatchNorm):
+            module.frozen = is_frozen(config, ".".join(map(str, (*path, "mean"))))
 
 
 def make_gradient(config: Config, mesh: Mesh) -> Callable[..., tuple[Arrays, Losses, Arrays]]:

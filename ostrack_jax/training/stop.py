@@ -32,12 +32,17 @@ class Stop:
         self._passed_on = False
         self._before: dict[int, Any] = {}
 
+    @property
+    def wished(self) -> bool:
+        """Whether the wish has come; of several hosts that train together never, they `requested` together."""
+        return self._number is not None
+
     def requested(self) -> bool:
         """Whether to save and end now. Of several hosts all must ask, equally often."""
         self._asked += 1
         if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(self._asked):
             self._number = signal.SIGTERM
-        return self._number is not None
+        return self.wished
 
     def during(self, work: Callable[[], T]) -> T:
         """What ``work`` gives; `Stopped` at once where the wish comes while it runs, as a compiler hears no signal."""
@@ -46,14 +51,14 @@ class Stop:
         pool.close()
         while not result.ready():
             result.wait(0.1)
-            if self._number is not None:
-                raise self.stopped("while compiling", abandoned=True)
+            if self.wished:
+                raise self.stopped(abandoned=True)
         return result.get()
 
-    def stopped(self, where: str, abandoned: bool = False) -> Stopped:
-        """What to raise when all is saved; ``abandoned``: a thread still works at what nobody will ask for."""
+    def stopped(self, abandoned: bool = False) -> Stopped:
+        """What to raise, see `ending`; ``abandoned``: a thread still works at what nobody will ask for."""
         number = signal.Signals(self._number or signal.SIGTERM)
-        return Stopped(f"stopped by {number.name} {where}; the same command goes on from there", number, abandoned)
+        return Stopped(f"stopped by {number.name}", number, abandoned)
 
     def _note(self, number: int, _: FrameType | None) -> None:
         if self._number is not None and number == signal.SIGINT:

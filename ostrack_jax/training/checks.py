@@ -1,0 +1,99 @@
+"""What can be known of a run before it begins. Enters: a config. Leaves: its opened data sets, notices, or an error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from ostrack_jax.config import Config
+from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.models.weights import trained_names, weight_shapes
+from ostrack_jax.pipeline.loader import Use, make_one, open_sources, steps_per_epoch
+from ostrack_jax.pipeline.pairs import Source, is_eligible
+from ostrack_jax.training.pictures import use_of
+from ostrack_jax.training.step import is_frozen
+
+_COUNTED, _SAMPLED = 500, 200  # sequences of a set that are counted one by one; of a larger one so many are looked at
+
+
+def check_settings(config: Config) -> list[str]:
+    """What of the settings will never happen, in words.
+
+    Raises:
+      UserError: settings that no run can have.
+    """
+    steps_per_epoch(config)
+    if config.train.validate_every:
+        steps_per_epoch(config, "validation")
+    _check_frozen(config)
+    return list(_never(config))
+
+
+def _check_frozen(config: Config) -> None:
+    names = weight_shapes(config.model).keys()
+    for start in config.train.freeze:
+        if not start or not any(name.startswith(start) for name in names):
+            parts = [name.split(".") for name in names]
+            known = {".".join(part[:n]) + "." * (n < len(part)) for part in parts for n in range(1, len(part) + 1)}
+            raise unknown("beginning of a parameter's name in config.train.freeze:", start, known)
+    if all(is_frozen(config, name) for name in trained_names(config.model)):
+        raise UserError(f"config.train.freeze: {config.train.freeze} leaves no parameter to train")
+
+
+def _never(config: Config) -> Iterator[str]:
+    train, model = config.train, config.model
+    of = f"config.train.epochs={train.epochs}"
+    if train.schedule == "step" and train.drop_epoch >= train.epochs:
+        yield f"config.train.drop_epoch={train.drop_epoch}: with {of} the learning rate never drops"
+    if train.warmup_epochs >= train.epochs:
+        yield f"config.train.warmup_epochs={train.warmup_epochs:g}: with {of} the learning rate never reaches its peak"
+    if model.keep_ratio and train.keep_until_epoch > train.epochs:
+        yield f"config.train.keep_until_epoch={train.keep_until_epoch}: with {of} more tokens are kept than the model's"
+    steps = steps_per_epoch(config)
+    if train.save_minutes and train.log_every >= steps:
+        yield (
+            f"config.train.save_minutes={train.save_minutes:g}: a run saves at multiples of log_every="
+            f"{train.log_every} steps, and none lies within an epoch of {steps}"
+        )
+
+
+def open_checked(config: Config) -> dict[Use, tuple[Source, ...]]:
+    """The data sets of the training and, where it has such, of its validations and pictures; each gives a pair.
+
+    Raises:
+      UserError: one is missing, has no sequence, or gives no pair.
+    """
+    uses: list[Use] = ["train"]
+    if config.train.validate_every or (config.train.picture_every and use_of(config) == "validation"):
+        uses.append("validation")
+    opened: dict[Use, tuple[Source, ...]] = {use: open_sources(config, use) for use in uses}
+    for use, sources in opened.items():
+        for source in sources:
+            make_one(config, use, source)
+    return opened
+
+
+def parameters(config: Config) -> str:
+    """How many parameters the settings freeze, in words."""
+    shapes, names = weight_shapes(config.model), trained_names(config.model)
+    frozen = sum(math.prod(shapes[name]) for name in names if is_frozen(config, name))
+    return f"{frozen:,} of {sum(math.prod(shapes[name]) for name in names):,} parameters frozen"
+
+
+def sequences(config: Config, source: Source) -> str:
+    """How many sequences of a set the rules of `is_eligible` leave, in words; of a large set by a sample."""
+    count = len(source.sequences)
+    looked_at = range(count) if count <= _COUNTED else np.linspace(0, count - 1, _SAMPLED).astype(int).tolist()
+    left = sum(_is_left(config, source, i) for i in looked_at)
+    if count <= _COUNTED:
+        return f"{source.name} {left:,} of {count:,} sequences"
+    return f"{source.name} {left / _SAMPLED:.0%} of {count:,} sequences (by {_SAMPLED} of them)"
+
+
+def _is_left(config: Config, source: Source, index: int) -> bool:
+    try:
+        return is_eligible(source.sequences[index], config.pairs)
+    except (UserError, OSError):  # drawn again in training, and counted there
+        return False

@@ -45,7 +45,7 @@ ARROWS: dict[str, set[str]] = {
     "training": {"geometry", "datasets", "pipeline", "models", "checkpoint"},
     "tracking": {"geometry", "models", "checkpoint"},
     "evaluation": {"geometry", "datasets", "models", "tracking"},
-    "doctor": {"datasets", "models"},
+    "doctor": {"datasets", "pipeline", "models"},
     "reports": {"training", "checkpoint", "tracking", "evaluation", "datasets"},  # of training the events of its log
     "cli": {
         *("geometry", "datasets", "pipeline", "models", "checkpoint", "training", "tracking", "evaluation", "doctor"),

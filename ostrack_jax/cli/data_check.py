@@ -133,12 +133,17 @@ def _say(finding: Finding, before: str, with_fix: bool = True) -> None:
 
 def _sum_up(what: str, total: Checked) -> None:
     """The counts, and what is worth knowing though not wrong."""
+    from ostrack_jax.config import PairConfig
+
     share = f", {total.visible / total.frames:.1%} visible" if total.frames else ""
     print(f"{what}: {total.sequences:,} sequences, {total.frames:,} frames{share}; {total.decoded:,} pictures decoded")
     for name, count in sorted(total.missing.items()):
         print(f"note   {name} is missing in {count:,} sequences: it hides no frame there")
-    if total.never:
-        print(f"note   {total.never:,} sequences have no visible frame: training never draws them")
+    rules = PairConfig()
+    print(
+        f"training would sample {total.sampled:,} of the {total.sequences:,} sequences: single images, and videos of "
+        f"{rules.min_frames} frames or more with {rules.min_visible} visible (config.pairs)"
+    )
 
 
 def _decode(text: str | None) -> int | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ostrack_jax.config import DataConfig
+from ostrack_jax.config import DataConfig, PairConfig
 from ostrack_jax.datasets.annotations import valid
 from ostrack_jax.datasets.box_forms import find_oddity
 from ostrack_jax.datasets.frames import PictureFrames
@@ -25,6 +25,7 @@ from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.doctor.finding import Finding, Verdict
 from ostrack_jax.doctor.layouts import find_archives, why_not
 from ostrack_jax.errors import UnknownNameError, UserError
+from ostrack_jax.pipeline.pairs import is_eligible
 
 # What mends an error of a reader, by its words; the first that fits.
 _FIXES = (
@@ -52,7 +53,7 @@ class Checked:
     Attributes:
       sequences: looked at; ``frames`` they have, ``visible`` of these to learn from, ``decoded`` pictures.
       missing: sequences without a label file, by its name.
-      never: sequences without any visible frame.
+      sampled: sequences that training would draw from, by its published rules.
       size: of the picture decoded last, `32 x 24`.
     """
 
@@ -60,13 +61,13 @@ class Checked:
     frames: int = 0
     visible: int = 0
     decoded: int = 0
-    never: int = 0
+    sampled: int = 0
     size: str = ""
     missing: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Checked) -> None:
         """Count what another has counted, too."""
-        for name in ("sequences", "frames", "visible", "decoded", "never"):
+        for name in ("sequences", "frames", "visible", "decoded", "sampled"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.missing.update(other.missing)
 
@@ -132,7 +133,7 @@ def check_sequence(
     try:
         sequence = sequences.read(index)
         counted.frames, counted.visible = len(sequence), int(np.count_nonzero(sequence.visible))
-        counted.never = int(not counted.visible)
+        counted.sampled = int(is_eligible(sequence, PairConfig()))
         counted.missing.update(sequence.missing)
         findings = [Finding("wrong", flaw, _fix(flaw)) for flaw in sequence.flaws]
         findings += _first_box(sequence, unstarted)

@@ -78,7 +78,10 @@ def test_the_counts_are_told(tmp_path, check):
     assert "2 sequences, 10 frames, 50.0% visible; 4 pictures decoded" in out
     assert "note   2 of the 9,335 sequences of the official set are there" in out
     assert "note   cover.label is missing in 2 sequences" in out
-    assert "note   1 sequences have no visible frame" in out
+    assert "training would sample 0 of the 2 sequences: single images, and videos of 20 frames or more" in out
+    layouts.got10k(tmp_path / "long" / "train", ("a", "b", "c"), count=20)
+    (tmp_path / "long/train/c/groundtruth.txt").write_text("0,0,0,0\n" * 20)
+    assert "training would sample 2 of the 3 sequences" in check("got10k", tmp_path / "long")[1]
     assert "8 pictures decoded" in check("got10k", tmp_path, "--decode", "4")[1]
 
 

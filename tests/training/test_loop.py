@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
+import re
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +17,10 @@ from rich.console import Console
 from ostrack_jax import checkpoint
 from ostrack_jax.checkpoint import TrainCheckpoints
 from ostrack_jax.config import DataConfig
-from ostrack_jax.errors import UserError
+from ostrack_jax.errors import Stopped, UserError
+from ostrack_jax.pipeline.loader import Batches
 from ostrack_jax.tracking.tracker import Tracker
-from ostrack_jax.training import events, logs
+from ostrack_jax.training import events, feed, logs
 from ostrack_jax.training import run as training_run
 from ostrack_jax.training.loop import train
 from ostrack_jax.training.run import Run
@@ -91,11 +95,76 @@ def test_what_a_run_leaves(trained):
     assert checkpoint.sha256(weights) != checkpoint.sha256(checkpoint.load_weights(workdir)[1])
 
 
-def test_a_finished_run_is_left_as_it_is(trained):
+def test_a_finished_run_is_left_as_it_is_and_says_so(trained):
     config, workdir, numbers, _ = trained
     before = (workdir / events.LOG_FILE).read_text()
-    assert _train(config, workdir)[0] == numbers
+    again, told = _train(config, workdir, init=workdir)
+    assert again == numbers
     assert (workdir / events.LOG_FILE).read_text() == before
+    assert f"all 2 epochs are done (step 4 of {workdir}): nothing is left to train" in told
+    assert "--config.train.epochs=N above 2" in told
+    assert f"notice: --init {workdir} is not used: {workdir} has checkpoints already" in told
+
+
+def test_the_start_says_what_is_frozen_and_how_many_sequences_are_sampled(trained):
+    told = trained[3]
+    assert re.search(r"; 0 of [\d,]+ parameters frozen\n", told)
+    assert "train: synthetic 6 of 6 sequences\nvalidation: synthetic_val 6 of 6 sequences\n" in told
+
+
+def test_whatever_ends_a_run_its_newest_step_is_saved_and_the_run_resumes(trained, tmp_path, monkeypatch):
+    """Data that cannot be read, SIGTERM while data are waited for, a validation that fails by a mistake in the code."""
+    config, whole, _, _ = trained
+
+    def ends(error, match, place=feed, name="place", after=0):
+        work, calls = getattr(place, name), iter(range(1, 100))
+
+        def fail(*arguments):
+            if next(calls) > after:
+                error()
+            return work(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, fail)
+            with pytest.raises(Exception, match=match) as caught:
+                _train(config, tmp_path)
+        return caught.value
+
+    def unreadable():
+        raise UserError("the images are gone")
+
+    def mistaken():
+        raise ZeroDivisionError("by nothing")
+
+    def told_to_stop():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    resumes = "saved; the same command resumes the run from there"
+    ends(unreadable, f"^the images are gone; ended at step 1, {resumes}$", after=1)  # while the second is placed
+    assert isinstance(ends(told_to_stop, f"^stopped by SIGTERM at step 2, {resumes}$", Batches, "ready", 1), Stopped)
+    error = ends(mistaken, "by nothing", Run, "validate")
+    assert error.__notes__ == [f"ended at step 2, {resumes}"]
+    ends(unreadable, f"^the images are gone; ended at step 3, {resumes}$", after=2)
+    _train(config, tmp_path)
+    resumed, straight = (checkpoint.load_weights(path)[1] for path in (tmp_path, whole))
+    assert checkpoint.sha256(resumed) == checkpoint.sha256(straight)
+    losses = [[event["loss"] for event in events.read(path) if event["kind"] != "run"] for path in (tmp_path, whole)]
+    assert losses[0] == losses[1]
+
+
+def test_an_epoch_is_saved_before_it_is_validated(run_config, tmp_path, monkeypatch):
+    """So a validation that is killed costs nothing; one that came after its step was saved is known from the log."""
+    work, found = Run.validate, []
+
+    def validate(run, state, step, *others):
+        run.saving.newest.wait()
+        found.append(run.saving.newest.steps())
+        return work(run, state, step, *others)
+
+    monkeypatch.setattr(Run, "validate", validate)
+    numbers = _train(run_config, tmp_path)[0]
+    assert _train(run_config, tmp_path)[0] == numbers
+    assert found == [[2]]
 
 
 def test_the_tracker_of_a_run(trained):
@@ -154,7 +223,8 @@ def test_a_validation_that_is_not_finite_names_its_pairs_and_is_saved(run_config
         )
 
     monkeypatch.setattr(training_run, "make_validation", broken)
-    with pytest.raises(UserError, match="validation after step 2: loss not finite for one of its pairs 0 to 3"):
+    expected = "validation after step 2: loss not finite for one of its pairs 0 to 3; ended at step 2, saved"
+    with pytest.raises(UserError, match=expected):
         _train(run_config, tmp_path)
     assert checkpoint.TrainCheckpoints(tmp_path / checkpoint.STEPS).steps() == [2]
 

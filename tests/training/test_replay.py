@@ -60,6 +60,7 @@ def test_the_run_stops_and_names_step_and_element(stopped):
     workdir, told = stopped
     assert told.startswith(f"step {STEP}: loss or gradient not finite: batch elements {ELEMENT} (boxes); gradients of ")
     assert f"ostrack train --replay {workdir}/replay_{STEP}.safetensors" in told
+    assert told.endswith(f"ended at step {STEP - 1}, saved; the same command resumes the run from there")
     assert "\n" not in told
     assert [event["step"] for event in events.read(workdir, "train")] == [1, 2]
     assert checkpoint.TrainCheckpoints(workdir / checkpoint.STEPS).steps()[-1] == STEP - 1

@@ -97,13 +97,16 @@ def test_a_step_that_is_not_finite_changes_nothing_nor_do_those_after_it(small_c
         assert not bool(numbers["finite"])
 
 
-def test_frozen_parameters_stay_and_have_no_moments(small_config, small_weights):
-    freeze = ("backbone.patch_embed", "backbone.blocks.0.")
+def test_what_is_frozen_stays_with_its_statistics_and_has_no_moments(small_config, small_weights):
+    freeze = ("backbone.patch_embed", "backbone.blocks.0.", "head.")
     config = dataclasses.replace(small_config, train=dataclasses.replace(small_config.train, batch=4, freeze=freeze))
     mesh = make_mesh(config)
     state = init_state(config, small_weights, mesh)
     assert not any(name.startswith(freeze) for name in state.params)
-    state, _ = make_step(config, mesh)(state, place(_batch(config), mesh), kept=(45,))
+    batch = place(_batch(config), mesh)
+    by_running_buffers = float(make_validation(config)(state, batch, kept=(45,))["loss"])
+    state, numbers = make_step(config, mesh)(state, batch, kept=(45,))
+    np.testing.assert_allclose(float(numbers["loss"]), by_running_buffers, rtol=1e-5)
     for name, before in small_weights.items():
         if name.startswith(freeze):
             np.testing.assert_array_equal(state.buffers[name], before)

@@ -116,8 +116,9 @@ class Run:
                     show(done)
                     if self.stop.requested():
                         raise self.stop.stopped()
-                    with meter.waiting():
-                        self._prepare(feed)
+                    if done < steps:
+                        with meter.waiting():
+                            self._prepare(feed)
                 meter.finish()
             except NotFiniteError as e:
                 pairs = f"{(e.step - 1) * train.batch} to {e.step * train.batch - 1}"

@@ -2,8 +2,9 @@
 
 Command:  python train.py --config configs/vitb_384_mae_ce_32x4_ep300.py --workdir DIR --init MAE_DIR
 Cost:     300 epochs of 60,000 pairs: 140,400 steps of 128 pairs
-Published: LaSOT AUC 71.1, P_norm 81.1, P 77.6; TrackingNet AUC 83.9, P_norm 88.5, P 83.2
-           LaSOT_ext AUC 50.5, UAV123 AUC 70.7, NFS 66.5, TNL2K 55.9
+Published: LaSOT AUC 71.1, P_norm 81.1, P 77.6; LaSOT_ext AUC 50.5, P_norm 61.3, P 57.6
+           TrackingNet AUC 83.9, P_norm 88.5, P 83.2 (the paper's Table 1)
+           UAV123 AUC 70.7, NFS 66.5, TNL2K 55.9 (Table 2); ITB mIoU 64.8 (Table A7)
 Scored by: python eval.py --config vitb_384_mae_ce_32x4_ep300 --checkpoint DIR \\
              --benchmark got10k_val --data_dir GOT10K --output OUT
 """

@@ -2,7 +2,7 @@
 
 Command:  python train.py --config configs/vitb_384_mae_ce_32x4_got10k_ep100.py --workdir DIR --init MAE_DIR
 Cost:     100 epochs of 60,000 pairs: 46,800 steps of 128 pairs
-Published: GOT-10k test AO 73.7, SR0.5 83.2, SR0.75 70.8 (GOT-10k's server; weights trained on GOT-10k alone)
+Published: GOT-10k test AO 73.7, SR0.5 83.2, SR0.75 70.8 (the paper's Table 1, by GOT-10k's server)
 Scored by: python eval.py --config vitb_384_mae_ce_32x4_got10k_ep100 --checkpoint DIR \\
              --benchmark got10k_val --data_dir GOT10K --output OUT
 """

@@ -2,8 +2,9 @@
 
 FOLDER holds one tracker's results: one of `ostrack eval`, or raw results as others publish them (pytracking, GOT-10k,
 OTB, LaSOT toolkit: NAME.txt or NAME/NAME_001.txt; commas, tabs or blanks; names in any case). NAME=FOLDER names the
-tracker. Only sequences that all of them have are scored, the others are told. Writes comparison.json, with the curves.
-The ground truth is that of --data_dir, or, where there are no pictures, of --truth.
+tracker. Several runs of a tracker (GOT-10k's NAME_002.txt, folders TRACKER_000, TRACKER_001) are averaged. Only
+sequences that all of them have are scored, the others are reported. Writes comparison.json, with the curves. The ground
+truth is that of --data_dir, or, where there are no images, of --truth: of its files those of the benchmark's sequences.
 
 Example:
   ostrack compare results/256 results/nano --data_dir /data/got10k --output compared

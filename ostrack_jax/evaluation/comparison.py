@@ -6,9 +6,10 @@ Keys of the comparison (numbers are shares in 0..1 with the keys of `metrics.MEA
 - `sequences`: by name, `frames`, `category`, `attributes`: those that every tracker has; `left_out`: by name, the
   trackers that lack it;
 - `trackers`: by name, in the order of the headline number: `folder`, `scores`, `intervals`, `curves`, `attributes`,
-  `categories` (see `summary`), `sequences` (by name, its numbers), `fps` (frames a second by the time files, null
-  without), `lengths` (by name [found, expected], results of another length than the truth), and of a folder of
-  `ostrack eval` with its report `weights_sha256`, `config` and `processes` as there;
+  `categories` (see `summary`), `sequences` (by name, its numbers), `runs` (how many: all numbers are their mean),
+  `spread` (of each overall number, the standard deviation of a run; empty with one), `fps` (frames a second by the
+  time files, null without), `lengths` (by name [found, expected], results of another length than the truth), and of a
+  folder of `ostrack eval` with its report `weights_sha256`, `config` and `processes` as there;
 - `thresholds`: what the curves run over, see `summary.thresholds`;
 - `pairs`: `a`, `b`, `key`, `difference` (a less b), `interval` of it, sequences `won`, `lost`, `tied` by a;
 - `conventions`: the same results by other rules: by name, `meaning` and `trackers` (by name, `scores` or `refused`);
@@ -22,11 +23,14 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
 from rich.console import Console
 from rich.progress import track
 
@@ -36,7 +40,7 @@ from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import conventions, intervals, report, results, summary
-from ostrack_jax.evaluation.metrics import Answered, Scores
+from ostrack_jax.evaluation.metrics import Answered, Scores, average
 from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.raw_results import RawResults
 
@@ -53,24 +57,34 @@ class Entry:
 
     Attributes:
       results: where they come from.
-      answers: one a sequence; ``lengths`` of those whose result is longer or shorter than the truth.
+      answers: one a sequence, of the first run that has it; ``runs`` of each run.
+      lengths: of the results that are longer or shorter than the truth.
       frames: that the time files speak of; ``seconds`` that they took.
     """
 
     results: RawResults
     answers: list[Answered] = field(default_factory=list)
+    runs: list[list[Answered]] = field(default_factory=list)
     lengths: dict[str, list[int]] = field(default_factory=dict)
     frames: int = 0
     seconds: float = 0.0
 
     def add(self, protocol: Protocol, sequence: Sequence) -> None:
-        """Read the result of ``sequence``, which must be there."""
-        boxes = self.results.read(sequence.name, protocol.reader)
-        assert boxes is not None, sequence.name
+        """Read the result of ``sequence``, which must be there in one run at least."""
+        several = [run.read(sequence.name, protocol.reader) for run in self.results.runs]
+        self.runs = self.runs or [[] for _ in several]
+        for i, boxes in enumerate(several):
+            if boxes is not None:
+                self._add(protocol, sequence, i, boxes)
+        self.answers.append(next(run[-1] for run, boxes in zip(self.runs, several, strict=True) if boxes is not None))
+
+    def _add(self, protocol: Protocol, sequence: Sequence, i: int, boxes: Float[np.ndarray, "t 4"]) -> None:
+        """The same of run ``i`` alone."""
+        name = sequence.name if len(self.runs) == 1 else f"{sequence.name}, run {i + 1}"
         if len(boxes) != len(sequence):
-            self.lengths[sequence.name] = [len(boxes), len(sequence)]
-        self.answers.append(protocol.answer(sequence, boxes))
-        times = self.results.read_times(sequence.name, protocol.reader)
+            self.lengths[name] = [len(boxes), len(sequence)]
+        self.runs[i].append(protocol.answer(sequence, boxes))
+        times = self.results.runs[i].read_times(sequence.name, protocol.reader)
         if times is not None and len(times) > 1:  # the first frame starts the tracker
             self.frames, self.seconds = self.frames + len(times) - 1, self.seconds + float(times[1:].sum())
 
@@ -109,7 +123,8 @@ def compare(
         )
     entries = [Entry(results) for results in trackers]
     about = _read(protocol, sequences, shared, entries)
-    scores = _score(protocol, entries)
+    by_run = _score(protocol, entries)
+    scores = {name: average(runs) for name, runs in by_run.items()}
     keys = sorted(next(iter(scores.values())).overall, key=lambda key: key not in HEADLINES)
     entries.sort(key=lambda entry: -scores[entry.results.name].overall[keys[0]])
     told = {
@@ -118,7 +133,7 @@ def compare(
         "keys": keys,
         "sequences": about,
         "left_out": left_out,
-        "trackers": {entry.results.name: _told(entry, scores[entry.results.name]) for entry in entries},
+        "trackers": {entry.results.name: _told(entry, by_run[entry.results.name]) for entry in entries},
         "thresholds": summary.thresholds(next(iter(scores.values()))),
         "pairs": _pairs({entry.results.name: scores[entry.results.name] for entry in entries}, keys),
         "conventions": _other_rules(entries, other_rules),
@@ -126,6 +141,7 @@ def compare(
             *notes,
             *summary.notes(protocol, entries[0].answers),
             *(note for entry in entries for note in _odd_results(entry)),
+            *_uneven(entries),
         ],
         "bootstrap": {"samples": intervals.SAMPLES, "seed": intervals.SEED, "confidence": intervals.CONFIDENCE},
         "commit": environment.commit(),
@@ -149,7 +165,7 @@ def _left_out(reader: str, sequences: LazySequences, trackers: list[RawResults])
     for name in sequences.names:
         for tracker in trackers:
             try:
-                if tracker.boxes.find(name, reader) is None:
+                if not tracker.has(name, reader):
                     lacking.setdefault(name, []).append(tracker.name)
             except UserError as e:
                 problems.append(str(e))
@@ -178,14 +194,14 @@ def _read(
     return about
 
 
-def _score(protocol: Protocol, entries: list[Entry]) -> dict[str, Scores]:
-    """By tracker; where the rules refuse one answer, each is looked at alone, to tell them all."""
+def _score(protocol: Protocol, entries: list[Entry]) -> dict[str, list[Scores]]:
+    """By tracker, of each run; where the rules refuse one answer, each is looked at alone, to tell them all."""
     scores, problems = {}, []
     for entry in entries:
         try:
-            scores[entry.results.name] = protocol.score(entry.answers)
+            scores[entry.results.name] = [protocol.score(answers) for answers in entry.runs if answers]
         except UserError as e:
-            refusals = list(_refusals(protocol, entry.answers)) or [str(e)]
+            refusals = [told for answers in entry.runs for told in _refusals(protocol, answers)] or [str(e)]
             problems += [f"{entry.results.name}: {refusal}" for refusal in refusals]
     _refuse(problems)
     return scores
@@ -213,9 +229,23 @@ def _odd_results(entry: Entry) -> list[str]:
     """What speaks for boxes of another form, or results of other data; either is scored without an error."""
     odd = [
         (find_oddity_of_result(answer.result_xywh[0], answer.truth_xywh[0], answer.size_wh), answer.name)
-        for answer in entry.answers
+        for answers in entry.runs
+        for answer in answers
     ]
     return summary.odd_boxes(f"{entry.results.name}: the boxes", odd, "results")
+
+
+def _uneven(entries: list[Entry]) -> Iterator[str]:
+    """Sequences that not every run has: their mean is of fewer."""
+    for entry in entries:
+        having = Counter(answer.name for answers in entry.runs for answer in answers)
+        fewer = [name for name, count in having.items() if count < len(entry.runs)]
+        if fewer:
+            named = ", ".join(fewer[:3]) + (", ..." if len(fewer) > 3 else "")
+            yield (
+                f"{entry.results.name}: {len(fewer)} of {len(having)} sequences have fewer than {len(entry.runs)} runs "
+                f"({named}), and the mean of those they have"
+            )
 
 
 def _about(sequence: Sequence) -> dict[str, Any]:
@@ -226,16 +256,24 @@ def _about(sequence: Sequence) -> dict[str, Any]:
     }
 
 
-def _told(entry: Entry, scores: Scores) -> dict[str, Any]:
+def _told(entry: Entry, runs: list[Scores]) -> dict[str, Any]:
+    scores = average(runs)
     return {
         "folder": str(entry.results.folder),
         "scores": scores.overall,
         **summary.summarize(scores, entry.answers),
         "sequences": scores.sequences,
+        "runs": len(entry.runs),
+        "spread": _spread([run.overall for run in runs if run.sequences.keys() == scores.sequences.keys()]),
         "fps": entry.frames / entry.seconds if entry.seconds > 0 else None,
         "lengths": entry.lengths,
         **_made_with(entry.results),
     }
+
+
+def _spread(runs: list[dict[str, float]]) -> dict[str, float]:
+    """The standard deviation of each overall number over the runs that have all sequences, where there are several."""
+    return {key: float(np.std([run[key] for run in runs], ddof=1)) for key in runs[0]} if len(runs) > 1 else {}
 
 
 def _made_with(found: RawResults) -> dict[str, Any]:
@@ -256,7 +294,7 @@ def _pairs(scores: dict[str, Scores], keys: list[str]) -> list[dict[str, Any]]:
 def _other_rules(entries: list[Entry], names: Iterable[str]) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for entry in entries:
-        for name, found in summary.by_other_rules(names, entry.answers).items():
+        for name, found in summary.by_other_rules(names, *filter(None, entry.runs)).items():
             meaning = found.pop("meaning")
             told.setdefault(name, {"meaning": meaning, "trackers": {}})["trackers"][entry.results.name] = found
     return told

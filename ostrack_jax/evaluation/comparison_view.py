@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ostrack_jax.evaluation import rules_view
-from ostrack_jax.evaluation.metrics import HEADINGS
+from ostrack_jax.evaluation.metrics import HEADINGS, percent
 
 _MOST_ROWS = 24  # of classes: all are in the JSON
 
@@ -21,6 +21,8 @@ def show(told: Mapping[str, Any], console: Console) -> None:
     key = told["keys"][0]
     console.print(_scores(told))
     console.print(_intervals(told))
+    if any(tracker["runs"] > 1 for tracker in told["trackers"].values()):
+        console.print(_spreads(told))
     if told["pairs"]:
         console.print(_pairs(told, key))
     for groups, heading in (("attributes", "attribute"), ("categories", "class")):
@@ -48,7 +50,7 @@ def _scores(told: Mapping[str, Any]) -> Table:
         table.add_column(HEADINGS[key], justify="right", no_wrap=True)
     table.add_column("frames/s", justify="right", no_wrap=True)
     for name, tracker in told["trackers"].items():
-        cells = [_percent(tracker["scores"][key]) for key in told["keys"]]
+        cells = [percent(tracker["scores"][key]) for key in told["keys"]]
         fps = tracker["fps"]
         table.add_row(escape(name), *cells, "-" if fps is None else f"{fps:.1f}")
     return table
@@ -61,9 +63,17 @@ def _intervals(told: Mapping[str, Any]) -> Table:
         table.add_column(HEADINGS[key], justify="right", no_wrap=True)
     for name, tracker in told["trackers"].items():
         ends = [tracker["intervals"][key] for key in told["keys"]]
-        table.add_row(
-            escape(name), *("-" if two is None else f"{_percent(two[0])}..{_percent(two[1])}" for two in ends)
-        )
+        table.add_row(escape(name), *("-" if two is None else f"{_rough(two[0])}..{_rough(two[1])}" for two in ends))
+    return table
+
+
+def _spreads(told: Mapping[str, Any]) -> Table:
+    table = _table("standard deviation over runs", "tracker")
+    for heading in ("runs", *(HEADINGS[key] for key in told["keys"])):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, tracker in told["trackers"].items():
+        cells = (percent(tracker["spread"].get(key)) for key in told["keys"])
+        table.add_row(escape(name), str(tracker["runs"]), *cells)
     return table
 
 
@@ -73,7 +83,7 @@ def _pairs(told: Mapping[str, Any], key: str) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for pair in told["pairs"]:
         if pair["key"] == key:
-            difference = _with_interval(pair["difference"], pair["interval"], "+.1f")
+            difference = _with_interval(pair["difference"], pair["interval"], "+.2f")
             counts = (str(pair[count]) for count in ("won", "lost", "tied"))
             table.add_row(escape(f"{pair['a']}, {pair['b']}"), difference, *counts)
     return table
@@ -91,7 +101,7 @@ def _groups(told: Mapping[str, Any], groups: str, heading: str, key: str) -> Tab
         table.add_column(column, justify="right", no_wrap=True)
     for name in rows[:_MOST_ROWS]:
         table.add_row(
-            escape(name), str(first[groups][name]["sequences"]), *(_percent(t[groups][name][key]) for t in trackers)
+            escape(name), str(first[groups][name]["sequences"]), *(percent(t[groups][name][key]) for t in trackers)
         )
     if len(rows) > _MOST_ROWS:
         table.caption = f"the {_MOST_ROWS} hardest of {len(rows)}"
@@ -104,12 +114,13 @@ def _table(title: str, first: str) -> Table:
     return table
 
 
-def _percent(value: float | None, form: str = ".1f") -> str:
-    return "-" if value is None else f"{100 * value:{form}}"
+def _rough(value: float | None, form: str = ".1f") -> str:
+    """An end of an interval: drawn, so its second decimal says nothing."""
+    return percent(value, form)
 
 
-def _with_interval(value: float | None, interval: list[float] | None, form: str = ".1f") -> str:
+def _with_interval(value: float | None, interval: list[float] | None, form: str) -> str:
     if interval is None:
-        return _percent(value, form)
-    low, high = (_percent(end, form) for end in interval)
-    return f"{_percent(value, form)} \\[{low}, {high}]"
+        return percent(value, form)
+    low, high = (_rough(end, "+.1f") for end in interval)
+    return f"{percent(value, form)} \\[{low}, {high}]"

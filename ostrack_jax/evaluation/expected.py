@@ -1,7 +1,7 @@
 """What a config should score. Enters: `expected.json` beside this file. Leaves: `Expected` figures by config.
 
 Published figures are in percent as the paper prints them; `tests/evaluation/test_expected.py` holds them against the
-configs' docstrings. Frames a second are the paper's: the network alone, on an RTX 2080 Ti.
+configs' docstrings and the paper's tables. Frames a second are the paper's: the network alone, on an RTX 2080 Ti.
 
 The tolerance, in points of percent, is how far a training of one's own may end from the figure and still count as the
 same: a judgement, not a measurement. The released weights, scored again, should come much closer.
@@ -25,6 +25,7 @@ class Expected:
     Attributes:
       config: its name.
       by: who measured them: `paper`, or `here` for this project's own.
+      source: the tables of the paper, or the page, that they stand in.
       tolerance: in points of percent.
       scores: percent by benchmark and key of `metrics.MEANING`.
       fps: frames a second; None where not stated.
@@ -32,6 +33,7 @@ class Expected:
 
     config: str
     by: str
+    source: str
     tolerance: float
     scores: dict[str, dict[str, float]]
     fps: float | None = None

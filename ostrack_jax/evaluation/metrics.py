@@ -8,7 +8,8 @@ those of the GOT-10k toolkit, `published` those of the analysis published with O
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -32,6 +33,14 @@ HEADINGS = {
     **{"ao": "AO", "sr50": "SR0.5", "sr75": "SR0.75", "success_auc": "AUC", "op50": "OP50", "op75": "OP75"},
     **{"precision": "P", "norm_precision": "P_norm", "miou": "mIoU"},
 }
+
+
+def percent(share: float | None, form: str = ".2f") -> str:
+    """A share in 0..1 as tables print it: percent with two decimals, as papers do; 100.0, no wider than any other."""
+    if share is None:
+        return "-"
+    text = f"{100 * share:{form}}"
+    return "100.0" if text == "100.00" else text
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +166,30 @@ def gather(rows: Mapping[str, Row], numbers: tuple[str, ...], curves: tuple[str,
         {name: row.curves for name, row in rows.items()},
         weights,
     )
-    return Scores(single.mean(rows), single.sequences, single.mean_curves(rows), single.sequence_curves, single.weights)
+    return _with_means(single)
+
+
+def _with_means(single: Scores) -> Scores:
+    """The same with its means over all sequences."""
+    names = list(single.sequences)
+    return replace(single, overall=single.mean(names), curves=single.mean_curves(names))
+
+
+def average(runs: list[Scores]) -> Scores:
+    """The scores of several runs over the same sequences: of each sequence the mean of the runs that have it.
+
+    With as many runs of each sequence that is also the GOT-10k toolkit's number, which pools the frames of all runs.
+    """
+    having = {name: [run for run in runs if name in run.sequences] for run in runs for name in run.sequences}
+
+    def mean(what: str) -> dict[str, dict[str, Any]]:
+        rows = {name: [getattr(run, what)[name] for run in some] for name, some in having.items()}
+        return {
+            name: {key: np.mean([row[key] for row in some], axis=0) for key in some[0]} for name, some in rows.items()
+        }
+
+    single = Scores(runs[0].overall, mean("sequences"), runs[0].curves, mean("sequence_curves"), mean("weights"))
+    return _with_means(single)
 
 
 def combine(*several: Scores) -> Scores:

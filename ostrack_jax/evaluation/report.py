@@ -33,7 +33,7 @@ from rich.table import Table
 
 from ostrack_jax import environment
 from ostrack_jax.evaluation import results, rules_view, summary
-from ostrack_jax.evaluation.metrics import HEADINGS
+from ostrack_jax.evaluation.metrics import HEADINGS, percent
 from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.results import Result
 from ostrack_jax.evaluation.runner import Outcome
@@ -143,18 +143,21 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     """Print the table of sequences with the overall scores below, the speed, and what failed and why."""
     keys = [key for key in HEADINGS if key in report["scores"]]
     table = Table(
-        title=escape(f"{report['tracker']} on {report['benchmark']}"), title_justify="left", box=SIMPLE_HEAD, padding=0
+        title=escape(f"{report['tracker']} on {report['benchmark']}, in percent"),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=0,
     )
     table.add_column("sequence", overflow="fold")
     for heading in ("frames", *(HEADINGS[key] for key in keys), "frames/s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, row in report["sequences"].items():
         note = " *" if row["state"] == "skipped" else ""
-        table.add_row(escape(name) + note, str(row["frames"]), *(_cell(row[k]) for k in keys), _cell(row["fps"], 1))
+        table.add_row(escape(name) + note, str(row["frames"]), *(percent(row[k]) for k in keys), _cell(row["fps"]))
     frames = sum(row["frames"] for row in report["sequences"].values())
     table.add_section()
-    overall = [_cell(report["scores"][key]) for key in keys]
-    table.add_row("all", str(frames), *overall, _cell(report["speed"]["fps"], 1), style="bold")
+    overall = [percent(report["scores"][key]) for key in keys]
+    table.add_row("all", str(frames), *overall, _cell(report["speed"]["fps"]), style="bold")
     console.print(table)
     if report["not_scored"]:
         console.print(report["not_scored"], soft_wrap=True)
@@ -175,8 +178,8 @@ def show(report: Mapping[str, Any], console: Console) -> None:
         console.print(f"[red]failed[/red] {escape(name)}: {escape(reason)}", soft_wrap=True)
 
 
-def _cell(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def _cell(fps: float | None) -> str:
+    return "-" if fps is None else f"{fps:.1f}"
 
 
 def without_nan(value: Any) -> Any:

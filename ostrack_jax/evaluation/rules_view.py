@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ostrack_jax.evaluation.metrics import HEADINGS
+from ostrack_jax.evaluation.metrics import HEADINGS, percent
 
 
 def show(rules: Mapping[str, Any], console: Console) -> None:
@@ -37,13 +37,9 @@ def show(rules: Mapping[str, Any], console: Console) -> None:
                 table.add_row(name)
             for tracker, scores in trackers.items():
                 label = name if alone else f"  {escape(tracker)}"
-                table.add_row(label, *(_percent(scores[key]) if key in scores else "" for key in keys))
+                table.add_row(label, *(percent(scores[key]) if key in scores else "" for key in keys))
         console.print(table)
     for name, rule in rules.items():
         refused = sorted({one["refused"] for one in rule["trackers"].values() if "refused" in one})
         why = "".join(f" [yellow]Refused: {escape(reason)}[/yellow]" for reason in refused)
         console.print(f"{name}: {rule['meaning']}{why}", highlight=False, soft_wrap=True)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"

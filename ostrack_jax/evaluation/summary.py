@@ -18,7 +18,7 @@ from ostrack_jax.datasets.box_forms import SHIFTED, Oddity, find_oddity
 from ostrack_jax.datasets.lasot import LABELS
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import conventions, intervals
-from ostrack_jax.evaluation.metrics import CURVES, Answered, Scores
+from ostrack_jax.evaluation.metrics import CURVES, Answered, Scores, average
 from ostrack_jax.evaluation.protocols import Protocol
 
 _NAMED = 5  # sequences that a note names
@@ -44,8 +44,7 @@ def notes(protocol: Protocol, answers: list[Answered]) -> list[str]:
     lists = _LISTS.get(protocol.reader, ())
     unlisted = sum(answer.present is None or any(name in answer.missing for name in lists) for answer in answers)
     if lists and unlisted and not protocol.not_scored:
-        toolkit = "; or the evaluation toolkit's absent/NAME.txt" if lists == LABELS else ""
-        named = f"all lists of absent frames ({', '.join(lists)}{toolkit})"
+        named = f"all lists of absent frames ({', '.join(lists)})"
         told.append(f"{unlisted} sequences without {named}, which the benchmark's own numbers rest on")
     if flawed := [answer.name for answer in answers if answer.flaws]:
         more = ", ..." if len(flawed) > _NAMED else ""
@@ -93,13 +92,16 @@ def thresholds(scores: Scores) -> dict[str, Any]:
     }
 
 
-def by_other_rules(names: Iterable[str], answers: list[Answered]) -> dict[str, Any]:
-    """The same answers by these conventions: by name `meaning` and `scores`, or `refused`, the reason in a line."""
+def by_other_rules(names: Iterable[str], *runs: list[Answered]) -> dict[str, Any]:
+    """The same answers by these conventions: by name `meaning` and `scores`, or `refused`, the reason in a line.
+
+    Of several ``runs`` the scores are their mean.
+    """
     told: dict[str, Any] = {}
     for name, convention in conventions.choose(list(names)).items():
         told[name] = {"meaning": conventions.meaning(name)}
         try:
-            told[name]["scores"] = convention(answers).overall
+            told[name]["scores"] = average([convention(answers) for answers in runs]).overall
         except UserError as e:
             told[name]["refused"] = str(e)
     return told

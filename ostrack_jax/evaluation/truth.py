@@ -29,7 +29,8 @@ class Truth:
     """What a folder holds of a benchmark.
 
     Attributes:
-      sequences: the benchmark's own, by their published names, with class and attributes where a table has them.
+      sequences: the benchmark's own as they lie there, by their published names, with class and attributes where a
+        table has them.
       note: what else lies there, in a line; empty where there is nothing.
     """
 
@@ -63,9 +64,10 @@ def open_truth(protocol: Protocol, folder: Path) -> Truth:
             f"{folder} holds {len(own):,} sequences ({_some(own)}), but {protocol.name} has {protocol.sequences:,}: "
             "expected a folder of its own alone"
         )
-    mine = set(own.values())
-    others = [name for name, path in found.items() if path not in mine]
-    sequences = attributes.by_table(sequences_of(own), protocol.reader, protocol.part)
+    names = {path: name for name, path in own.items()}
+    others = [name for name, path in found.items() if path not in names]
+    ordered = {names[path]: path for path in found.values() if path in names}
+    sequences = attributes.by_table(sequences_of(ordered), protocol.reader, protocol.part)
     return Truth(sequences, _note(protocol, folder, others, len(found)) if others else "")
 
 

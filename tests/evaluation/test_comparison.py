@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,15 +13,18 @@ from rich.console import Console
 
 from ostrack_jax.datasets import attributes
 from ostrack_jax.datasets.boxes_only import open_boxes_only
+from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import comparison, comparison_view, protocols, rules_view
 from ostrack_jax.evaluation.conventions import CONVENTIONS
-from ostrack_jax.evaluation.metrics import CURVES, HEADINGS
+from ostrack_jax.evaluation.metrics import CURVES, HEADINGS, percent
 from ostrack_jax.evaluation.raw_results import open_results
+from ostrack_jax.evaluation.truth import open_truth
 from ostrack_jax.reports.evaluations import read_evaluations
 
 TOP = ("benchmark", "rules", "keys", "sequences", "left_out", "trackers", "thresholds", "pairs", "conventions", "notes")
-OF_A_TRACKER = ("folder", "scores", "intervals", "curves", "attributes", "categories", "sequences", "fps", "lengths")
+OF_A_TRACKER = ("folder", "scores", "intervals", "curves", "attributes", "categories", "sequences")
+OF_A_TRACKER += ("runs", "spread", "fps", "lengths")
 NAMES = ("Biker", "Bird1", "Car1", "Walking")
 
 
@@ -143,7 +148,8 @@ def test_names_and_numbers_are_whole_on_a_narrow_terminal(told):
     for name in ("good", "poor"):
         row = next(line for line in out.getvalue().splitlines() if line.strip().startswith(name))
         numbers = [told["trackers"][name]["scores"][key] for key in told["keys"]]
-        assert row.split()[1:-1] == [f"{100 * number:.1f}" for number in numbers]
+        assert row.split()[1:-1] == [percent(number) for number in numbers]
+        assert row.split()[1] == f"{100 * numbers[0]:.2f}", "with two decimals, as papers print them"
     assert "…" not in out.getvalue()
 
 
@@ -168,6 +174,63 @@ def test_a_result_of_another_length_is_told(folders):
     out = io.StringIO()
     comparison_view.show(told, Console(file=out, width=140))
     assert "1 results of another length: Biker (4 for 10 frames)" in out.getvalue()
+
+
+def test_several_runs_are_averaged_with_their_spread(folders):
+    """Each sequence's number is the mean of its runs, the benchmark's that of the sequences'."""
+    for run, off in enumerate((1, 2, 4)):
+        for name in ("Biker", "Bird1"):
+            place = folders / f"many_{run:03d}" / f"{name}.txt"
+            place.parent.mkdir(exist_ok=True)
+            np.savetxt(place, np.tile([50.0 + off, 50, 20, 20], (10, 1)), delimiter=",")
+    benchmark, truth = protocols.find("otb100"), open_boxes_only(folders / "truth")
+    several = [open_results(str(folders / f"many_{run:03d}")) for run in range(3)]
+    alone = comparison.compare(benchmark, truth, several)["trackers"]
+    told = comparison.compare(
+        benchmark, truth, [open_results(str(folders / "many")), open_results(str(folders / "good"))], ("published",)
+    )
+    many = told["trackers"]["many"]
+    aucs = [alone[f"many_{run:03d}"]["scores"]["success_auc"] for run in range(3)]
+    assert len(set(aucs)) == 3
+    assert many["runs"] == 3
+    assert many["scores"]["success_auc"] == pytest.approx(np.mean(aucs))
+    assert many["spread"]["success_auc"] == pytest.approx(np.std(aucs, ddof=1))
+    assert many["sequences"]["Biker"]["success_auc"] == pytest.approx(np.mean(aucs))
+    assert np.mean(many["curves"]["success"]) == pytest.approx(np.mean(aucs))
+    assert told["conventions"]["published"]["trackers"]["many"]["scores"] == many["scores"]
+    assert (told["trackers"]["good"]["runs"], told["trackers"]["good"]["spread"]) == (1, {})
+    out = io.StringIO()
+    comparison_view.show(told, Console(file=out, width=80))
+    row = out.getvalue().partition("standard deviation over runs")[2].split("many")[1].split()
+    assert row[:2] == ["3", f"{100 * np.std(aucs, ddof=1):.2f}"]
+    (folders / "many_002/Bird1.txt").unlink()
+    (folders / "many_001/Biker.txt").write_text("50,50,20,20\n" * 4)
+    told = comparison.compare(benchmark, truth, [open_results(str(folders / "many"))])
+    assert told["trackers"]["many"]["lengths"] == {"Biker, run 2": [4, 10]}
+    assert any("1 of 2 sequences have fewer than 3 runs (Bird1)" in note for note in told["notes"])
+    bird = np.mean(aucs[:2])
+    assert told["trackers"]["many"]["sequences"]["Bird1"]["success_auc"] == pytest.approx(bird)
+
+
+def test_repeated_runs_in_got10ks_layout_are_pooled_as_its_toolkit_does(tmp_path, sequence):
+    """All frames of all runs of all sequences in one pool."""
+    offs, lengths, overlaps = {"a": (1, 3), "b": (2, 5)}, {"a": 4, "b": 7}, []
+    sequences = [
+        dataclasses.replace(sequence(name, count), boxes_xywh=np.tile([10.0, 10, 20, 20], (count, 1)))
+        for name, count in lengths.items()
+    ]
+    for one in sequences:
+        for run, off in enumerate(offs[one.name], 1):
+            boxes = one.boxes_xywh + np.array([off, 0, 0, 0])
+            (tmp_path / one.name).mkdir(exist_ok=True)
+            np.savetxt(tmp_path / one.name / f"{one.name}_{run:03d}.txt", boxes, delimiter=",")
+            overlaps += [(20 - off) / (20 + off)] * (len(one) - 1)
+    lazy = LazySequences({one.name: one for one in sequences}, lambda name, one: one)
+    told = comparison.compare(protocols.find("got10k_val"), lazy, [open_results(str(tmp_path))])
+    (tracker,) = told["trackers"].values()
+    assert tracker["scores"]["ao"] == pytest.approx(np.mean(overlaps))
+    assert tracker["scores"]["sr75"] == pytest.approx(np.mean(np.array(overlaps) > 0.75))
+    assert (tracker["runs"], sorted(tracker["spread"])) == (2, ["ao", "sr50", "sr75"])
 
 
 def test_each_set_of_a_shared_folder_is_scored_by_its_own_files(tmp_path):
@@ -294,12 +357,14 @@ def test_of_many_bad_results_some_are_named(tmp_path):
 
 @pytest.mark.data
 def test_published_figures_of_otb100_come_out_of_raw_files(shared_data):
-    """ATOM 66.7 and 87.9, SiamBAN 69.6 and 91.0 (success AUC and precision as their authors published them)."""
+    """ATOM 66.70 and 87.9, SiamBAN 69.62 and 91.0 (success AUC and precision of what their authors published)."""
     folder = shared_data.parent / "results" / "otb100"
     if not folder.is_dir():
         pytest.skip(f"no raw results at {folder}")
     trackers = [open_results(str(folder / name)) for name in ("ATOM", "SiamBAN")]
-    sequences = attributes.by_files(open_boxes_only(folder / "groundtruth"), folder / "attributes", "otb")
+    truth = open_truth(protocols.find("otb100"), folder / "groundtruth")
+    assert truth.note == ""
+    sequences = attributes.by_files(truth.sequences, folder / "attributes", "otb")
     told = comparison.compare(protocols.find("otb100"), sequences, trackers, ("otb_toolkit",))
     assert len(told["sequences"]) == 100
     assert not told["left_out"]
@@ -307,4 +372,8 @@ def test_published_figures_of_otb100_come_out_of_raw_files(shared_data):
         for rules in (told["trackers"][name], told["conventions"]["otb_toolkit"]["trackers"][name]):
             ours = [100 * rules["scores"][key] for key in ("success_auc", "precision")]
             np.testing.assert_allclose(ours, published, atol=0.05, rtol=0)
+            assert f"{ours[0]:.2f}" == {"ATOM": "66.70", "SiamBAN": "69.62"}[name]
+    out = io.StringIO()
+    comparison_view.show(told, Console(file=out, width=80))
+    assert re.search(r"SiamBAN +69\.62 .*\n ATOM +66\.70 ", out.getvalue())
     assert told["trackers"]["ATOM"]["attributes"]["low resolution"]["sequences"] == 9

@@ -14,11 +14,12 @@ from ostrack_jax.evaluation.protocols import PROTOCOLS
 
 SAID = {
     "lasot": r"LaSOT AUC ([\d.]+)(?:, P_norm ([\d.]+), P ([\d.]+))?",
-    "trackingnet": r"TrackingNet AUC ([\d.]+), P_norm ([\d.]+), P ([\d.]+)",
-    "lasot_ext": r"LaSOT_ext AUC ([\d.]+)",
+    "trackingnet": r"TrackingNet AUC ([\d.]+)(?:, P_norm ([\d.]+), P ([\d.]+))?",
+    "lasot_ext": r"LaSOT_ext AUC ([\d.]+), P_norm ([\d.]+), P ([\d.]+)",
     "uav123": r"UAV123 AUC ([\d.]+)",
     "nfs30": r"NFS ([\d.]+)",
     "tnl2k": r"TNL2K ([\d.]+)",
+    "itb": r"ITB mIoU ([\d.]+)",
     "got10k_test": r"GOT-10k test AO ([\d.]+), SR0.5 ([\d.]+), SR0.75 ([\d.]+)",
 }
 
@@ -37,7 +38,51 @@ def test_they_are_those_of_the_docstrings():
             stated[name] = scores
     kept = {entry.config: entry for entry in expected.figures() if entry.by == expected.PAPER and entry.scores}
     assert stated == {name: {b: list(s.values()) for b, s in entry.scores.items()} for name, entry in kept.items()}
-    assert len(stated) == 5
+    assert len(stated) == 6
+
+
+# Of the paper's tables the row, where from its end our figures begin, the config and the benchmarks they are of.
+THREE = ("lasot", "lasot_ext", "trackingnet")
+TABLES = [
+    ("OSTrack-256", -12, "256_mae_ce_32x4_ep300", THREE),  # Table 1
+    ("OSTrack-256", -3, "256_mae_ce_32x4_got10k_ep100", ("got10k_test",)),
+    ("OSTrack-384", -12, "384_mae_ce_32x4_ep300", THREE),
+    ("OSTrack-384", -3, "384_mae_ce_32x4_got10k_ep100", ("got10k_test",)),
+    ("NFS", -2, "256_mae_ce_32x4_ep300", ("nfs30",)),  # Table 2
+    ("NFS", -1, "384_mae_ce_32x4_ep300", ("nfs30",)),
+    ("UAV123", -2, "256_mae_ce_32x4_ep300", ("uav123",)),
+    ("UAV123", -1, "384_mae_ce_32x4_ep300", ("uav123",)),
+    ("TNL2K", -2, "256_mae_ce_32x4_ep300", ("tnl2k",)),
+    ("TNL2K", -1, "384_mae_ce_32x4_ep300", ("tnl2k",)),
+    ("MAE", -9, "256_mae_32x4_ep300", ("lasot", "trackingnet", "got10k_test")),  # Table 4
+    ("Center Template Token", -9, "256_mae_ce_32x4_ep300", ("lasot", "trackingnet", "got10k_test")),  # Table A1
+    ("mIoU", -2, "256_mae_ce_32x4_ep300", ("itb",)),  # Table A7
+    ("mIoU", -1, "384_mae_ce_32x4_ep300", ("itb",)),
+]
+
+
+@pytest.mark.data
+def test_they_are_those_of_the_papers_tables(shared_data):
+    """Row by row; frames a second and the large network without elimination from Table 3."""
+    path = shared_data.parent / "paper.md"
+    if not path.is_file():
+        pytest.skip(f"no text of the paper at {path}")
+    text = path.read_text()
+    rows = {cells[0]: cells[1:] for line in text.splitlines() if (cells := line.strip().split("\t"))}
+    figures = {entry.config.removeprefix("vitb_"): entry for entry in expected.figures()}
+    for row, begin, name, benchmarks in TABLES:
+        stated = [n for benchmark in benchmarks for n in figures[name].scores[benchmark].values()]
+        cells = rows[row][len(rows[row]) + begin :][: len(stated)]
+        assert stated == [float(re.sub("</?b>|\\*", "", cell)) for cell in cells], (row, name)
+    small = [figures["256_mae_32x4_ep300"].fps, figures["256_mae_ce_32x4_ep300"].fps]
+    assert re.search(r"([\d.]+) ([\d.]+)\(\+13.2%\)", text).groups() == tuple(f"{fps:.1f}" for fps in small)
+    table3 = [[float(n) for n in re.findall(r"(?<!\()(?<![-+.\d])\d+\.\d", cell)] for cell in rows["384x384"]]
+    fps, _, lasot, trackingnet, _ = table3
+    for i, name in enumerate(("384_mae_32x4_ep300", "384_mae_ce_32x4_ep300")):
+        scores = figures[name].scores
+        assert [figures[name].fps, scores["lasot"]["success_auc"], scores["trackingnet"]["success_auc"]] == [
+            *(fps[i], lasot[i], trackingnet[i])
+        ]
 
 
 def test_their_names_exist():

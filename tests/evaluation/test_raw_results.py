@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,10 @@ def seconds(path):
 def test_every_form_is_read(tmp_path, form):
     FORMS[form](tmp_path)
     found = open_results(str(tmp_path))
-    np.testing.assert_array_equal(found.read("car-1"), BOXES)
-    np.testing.assert_array_equal(found.read_times("car-1"), [9, 0.5])
-    assert found.read("car-2") is None
-    assert found.read_times("car-2") is None
+    np.testing.assert_array_equal(found.runs[0].read("car-1"), BOXES)
+    np.testing.assert_array_equal(found.runs[0].read_times("car-1"), [9, 0.5])
+    assert found.runs[0].read("car-2") is None
+    assert found.runs[0].read_times("car-2") is None
 
 
 @pytest.mark.parametrize("form", ["otb", "got10k"])
@@ -60,19 +61,66 @@ def test_names_that_end_as_other_files_do(tmp_path, form):
         results.write(tmp_path, name, form, Result(BOXES + i, np.array([9, i + 1.0]), np.ones(2)))
     found = open_results(str(tmp_path))
     for i, name in enumerate(names):
-        np.testing.assert_array_equal(found.read(name), BOXES + i)
-        np.testing.assert_array_equal(found.read_times(name), [9, i + 1])
-    assert found.read("lap") is None
-    assert found.read("lap_time_time") is None
+        np.testing.assert_array_equal(found.runs[0].read(name), BOXES + i)
+        np.testing.assert_array_equal(found.runs[0].read_times(name), [9, i + 1])
+    assert found.runs[0].read("lap") is None
+    assert found.runs[0].read("lap_time_time") is None
+
+
+def test_got10ks_repeated_runs(tmp_path):
+    FORMS["got10k"](tmp_path)
+    write(tmp_path / "bus-1/bus-1_001.txt")
+    found = open_results(str(tmp_path))
+    first, second = found.runs
+    np.testing.assert_array_equal(second.read("car-1"), BOXES + 1)
+    np.testing.assert_array_equal(second.read_times("car-1"), [9, 0.6])
+    assert second.read("bus-1") is None
+    assert (found.has("bus-1"), found.has("cat-1")) == (True, False)
+    np.testing.assert_array_equal(first.read("bus-1"), BOXES)
+
+
+@pytest.mark.parametrize("given", ["dimp", "dimp/dimp50", "mine=dimp/dimp50"])
+def test_runs_in_numbered_folders_as_pytracking_writes_them(tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    for i in range(3):
+        write(tmp_path / f"dimp/dimp50_{i:03d}/car-1.txt", "\t", BOXES + i)
+        seconds(tmp_path / f"dimp/dimp50_{i:03d}/car-1_time.txt")
+    found = open_results(given)
+    assert found.name == {"dimp": "dimp", "dimp/dimp50": "dimp50"}.get(given, "mine")
+    assert [run.read("car-1")[0, 0] for run in found.runs] == [1.5, 2.5, 3.5]
+    assert all(run.read_times("car-1").tolist() == [9, 0.5] for run in found.runs)
+    assert len(open_results("dimp/dimp50_001").runs) == 1
+
+
+def test_runs_of_several_trackers_are_told_apart(tmp_path):
+    for name in ("dimp50_000", "dimp50_001", "prdimp_000", "prdimp_001"):
+        write(tmp_path / name / "car-1.txt")
+    with pytest.raises(UserError, match=rf"holds runs of 2 trackers: expected {tmp_path}/dimp50 or {tmp_path}/prdimp"):
+        open_results(str(tmp_path))
+    assert len(open_results(str(tmp_path / "prdimp")).runs) == 2
+    shutil.rmtree(tmp_path / "prdimp_001")  # one folder beside the runs of another
+    with pytest.raises(UserError, match="two fit sequence car-1"):
+        open_results(str(tmp_path)).has("car-1")
+
+
+def test_numbered_folders_of_sequences_are_no_runs(tmp_path):
+    for i in (1, 2):
+        write(tmp_path / f"video_00{i}/video_00{i}_001.txt", boxes=BOXES + i)
+        seconds(tmp_path / f"video_00{i}/video_00{i}_time.txt")
+    (run,) = open_results(str(tmp_path)).runs
+    np.testing.assert_array_equal(run.read("video_002"), BOXES + 2)
+    assert run.read_times("video_001") is not None
 
 
 def test_results_in_a_folder_named_as_they_are_no_runs(tmp_path):
     for i in (1, 2):
         write(tmp_path / f"video/video_00{i}.txt", boxes=BOXES + i)
     found = open_results(str(tmp_path / "video"))
-    np.testing.assert_array_equal(found.read("video_002"), BOXES + 2)
-    assert open_results(str(tmp_path)).read("video_002") is None  # GOT-10k's second run over `video`
-    np.testing.assert_array_equal(open_results(str(tmp_path)).read("video"), BOXES + 1)
+    np.testing.assert_array_equal(found.runs[0].read("video_002"), BOXES + 2)
+    first, second = open_results(str(tmp_path)).runs  # GOT-10k's two runs over `video`
+    assert first.read("video_002") is None
+    np.testing.assert_array_equal(second.read("video"), BOXES + 2)
+    np.testing.assert_array_equal(first.read("video"), BOXES + 1)
 
 
 def test_times_of_another_set_are_none(tmp_path):
@@ -80,9 +128,9 @@ def test_times_of_another_set_are_none(tmp_path):
     seconds(tmp_path / "Car2_time.txt")
     write(tmp_path / "uav_car2.txt", boxes=BOXES + 1)
     found = open_results(str(tmp_path))
-    np.testing.assert_array_equal(found.read("car2", "uav"), BOXES + 1)
-    assert found.read_times("car2", "uav") is None
-    np.testing.assert_array_equal(found.read_times("Car2", "otb"), [9, 0.5])
+    np.testing.assert_array_equal(found.runs[0].read("car2", "uav"), BOXES + 1)
+    assert found.runs[0].read_times("car2", "uav") is None
+    np.testing.assert_array_equal(found.runs[0].read_times("Car2", "otb"), [9, 0.5])
 
 
 def test_trackers_have_names(tmp_path):
@@ -108,7 +156,7 @@ def test_the_benchmark_is_that_of_our_own_run(tmp_path):
 def test_times_out_of_reason_are_left_out(tmp_path):
     write(tmp_path / "car-1.txt")
     (tmp_path / "car-1_time.txt").write_text("0.5\nnan\n-1\n0\ninf\n1e308\n0.25\n")
-    assert open_results(str(tmp_path)).read_times("car-1").tolist() == [0.5, 0.25]
+    assert open_results(str(tmp_path)).runs[0].read_times("car-1").tolist() == [0.5, 0.25]
 
 
 def test_mistakes_are_told(tmp_path):
@@ -122,11 +170,11 @@ def test_mistakes_are_told(tmp_path):
     (tmp_path / "two/bus-1_time.txt").write_text("quick\n")
     found = open_results(str(tmp_path))
     with pytest.raises(UserError, match="two fit sequence car-1"):
-        found.read("car-1")
+        found.runs[0].read("car-1")
     with pytest.raises(UserError, match=r"bus-1.txt line 1"):
-        found.read("bus-1")
+        found.runs[0].read("bus-1")
     with pytest.raises(UserError, match="expected seconds"):
-        found.read_times("bus-1")
+        found.runs[0].read_times("bus-1")
 
 
 def test_results_of_otbs_matlab_toolkit_by_the_pages_code(tmp_path, monkeypatch):
@@ -140,4 +188,4 @@ def test_results_of_otbs_matlab_toolkit_by_the_pages_code(tmp_path, monkeypatch)
     page = (Path(__file__).parents[2] / "docs/scores.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(compile(code, "scores.md", "exec"), {})
-    np.testing.assert_array_equal(open_results("raw/ATOM").read("Jogging.1", "otb"), BOXES)
+    np.testing.assert_array_equal(open_results("raw/ATOM").runs[0].read("Jogging.1", "otb"), BOXES)

@@ -137,12 +137,7 @@ def compare(
         "thresholds": summary.thresholds(next(iter(scores.values()))),
         "pairs": _pairs({entry.results.name: scores[entry.results.name] for entry in entries}, keys),
         "conventions": _other_rules(entries, other_rules),
-        "notes": [
-            *notes,
-            *summary.notes(protocol, entries[0].answers),
-            *(note for entry in entries for note in _odd_results(entry)),
-            *_uneven(entries),
-        ],
+        "notes": [*notes, *summary.notes(protocol, entries[0].answers), *_odd_results(entries), *_uneven(entries)],
         "bootstrap": {"samples": intervals.SAMPLES, "seed": intervals.SEED, "confidence": intervals.CONFIDENCE},
         "commit": environment.commit(),
         "versions": environment.versions(),
@@ -225,14 +220,15 @@ def _refuse(problems: list[str]) -> None:
         raise UserError(f"{len(different)} results cannot be compared: {'; '.join(different[:_MOST_TOLD])}{more}")
 
 
-def _odd_results(entry: Entry) -> list[str]:
+def _odd_results(entries: list[Entry]) -> Iterator[str]:
     """What speaks for boxes of another form, or results of other data; either is scored without an error."""
-    odd = [
-        (find_oddity_of_result(answer.result_xywh[0], answer.truth_xywh[0], answer.size_wh), answer.name)
-        for answers in entry.runs
-        for answer in answers
-    ]
-    return summary.odd_boxes(f"{entry.results.name}: the boxes", odd, "results")
+    for entry in entries:
+        odd = [
+            (find_oddity_of_result(answer.result_xywh[0], answer.truth_xywh[0], answer.size_wh), answer.name)
+            for answers in entry.runs
+            for answer in answers
+        ]
+        yield from summary.odd_boxes(f"{entry.results.name}: the boxes", odd, "results")
 
 
 def _uneven(entries: list[Entry]) -> Iterator[str]:

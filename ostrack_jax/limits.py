@@ -120,3 +120,5 @@ def _check_model(model: ModelConfig) -> None:
     ):
         if value not in choices:
             raise unknown(f"config.model.{key}", value, choices)
+    if model.attention == "cudnn" and model.dtype != "bfloat16":
+        raise UserError(f"config.model.attention: cudnn computes in bfloat16, found config.model.dtype={model.dtype}")

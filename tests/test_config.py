@@ -120,6 +120,7 @@ def test_one_value_stands_for_a_tuple_of_one(small):
         ("model.drop_path=1", ("config.model.drop_path", "[0, 1)")),
         ("model.template_rows=ctr_points", ("config.model.template_rows", "'ctr_point'")),
         ("model.dtype=float16", ("config.model.dtype", "bfloat16")),
+        ("model.attention=cudnn", ("config.model.attention", "bfloat16", "float32")),
         ("model.dtype=" + "(" * 5000, ("config.model.dtype",)),
         ("train.batch=" + "(" * 5000, ("config.train.batch",)),
     ],

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import os
 import re
 import sys
@@ -57,6 +58,7 @@ def run(command: Command, argv: Sequence[str], program: str) -> int:
 
     ``program`` is what the user typed before them (``ostrack train``); it opens usage and error lines.
     """
+    logging.basicConfig(format="%(message)s")  # what the package logs is for whoever reads the terminal
     try:
         flags = absl_flags.FlagValues()
         flags.set_gnu_getopt(True)  # flags may follow positional arguments

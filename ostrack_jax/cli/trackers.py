@@ -89,14 +89,15 @@ def words(flags: absl_flags.FlagValues) -> list[str]:
 def of_checkpoint(path: Path, config_for: Callable[[Config], Config] | None = None, targets: int = 1) -> Chosen:
     """The tracker of a checkpoint, compiled for ``targets`` at once.
 
-    By its own config, or by what ``config_for`` makes of that.
+    By its own config in the precision of this device, or by what ``config_for`` makes of that.
     """
     from ostrack_jax.checkpoint import load_weights, sha256
+    from ostrack_jax.tracking.precision import for_device
     from ostrack_jax.tracking.tracker import Tracker
 
     keep_compiled()
     stored, weights = load_weights(path)
-    config = stored if config_for is None else config_for(stored)
+    config = for_device(stored, config_for)
     tracker = Tracker(config, weights, targets)
     # What the weights were trained on is the checkpoint's to say, whatever config they are run by.
     whole = {**to_dict(config), "data": to_dict(stored)["data"]}

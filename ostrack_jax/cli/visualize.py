@@ -16,6 +16,7 @@ Example:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from ostrack_jax.tiles import png
     from ostrack_jax.tracking import video
     from ostrack_jax.tracking.looks import Looker
+    from ostrack_jax.tracking.precision import for_device
 
     frames, boxes = _open(flags, arguments[0])
     chosen = _choose(flags.frames, len(frames))
@@ -68,7 +70,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
         raise UserError(f"--output {output} is a file: expected a folder")
     keep_compiled()
     stored, weights = load_weights(Path(flags.checkpoint))
-    looker = Looker(command.config_for(flags, stored), weights)
+    looker = Looker(for_device(stored, functools.partial(command.config_for, flags)), weights)
     output.mkdir(parents=True, exist_ok=True)  # told now, not after the tracking, where it cannot be
     drawn: list[Seen] = []
     looks = _looks(looker, frames, boxes, chosen, drawn)

@@ -23,6 +23,7 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.geometry.boxes import clip_xywh
 from ostrack_jax.geometry.crops import box_to_crop, crop_to_frame, square_crop
 from ostrack_jax.tracking.network import TrackingNetwork
+from ostrack_jax.tracking.precision import for_device
 from ostrack_jax.tracking.track import Track
 from ostrack_jax.weights import SMALL
 
@@ -56,10 +57,11 @@ class Tracker:
     def from_checkpoint(cls, path: str | Path = SMALL, config: Config | None = None, targets: int = 1) -> Tracker:
         """Make the tracker of a weights folder, a ``.safetensors`` file, a training workdir or a shipped network.
 
-        ``config`` replaces the one stored there (its model must fit the weights).
+        ``config`` replaces the one stored there (its model must fit the weights), which else holds but for its
+        precision where the device does not compute in it (`tracking.precision`).
         """
         stored, weights = load_weights(path)
-        return cls(config or stored, weights, targets)
+        return cls(config or for_device(stored), weights, targets)
 
     def init(self, frame: Frame, box_xywh: Sequence[Any] | Float[np.ndarray, "*n 4"]) -> None:
         """Start on RGB ``frame`` with the target's box in pixels, or with a box for each of up to ``targets``.

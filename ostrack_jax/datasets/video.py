@@ -6,29 +6,37 @@ Reading on is as fast as the decoder; a jump decodes from the key frame before.
 from __future__ import annotations
 
 import bisect
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, SupportsIndex
+from typing import Any, SupportsIndex
 
 import av
 import av.error
+import cv2
 import numpy as np
 from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 
-from ostrack_jax.datasets.frames import within
-from ostrack_jax.datasets.video_index import VideoIndex, decode, frame_values, open_video, read_index
+from ostrack_jax.datasets.frames import ORIENTATIONS, Orientation, turned_note, within
+from ostrack_jax.datasets.levels import Levels, find_levels, sampled, to_bytes
+from ostrack_jax.datasets.video_index import (
+    VideoIndex,
+    decode,
+    frame_values,
+    index_by_decoding,
+    open_video,
+    read_index,
+)
 from ostrack_jax.errors import UserError
-
-# shown: as a player shows it, its rotation tag applied; stored: that tag ignored.
-Orientation = Literal["shown", "stored"]
 
 # Frames ahead that are reached sooner by decoding on than by a jump to a key frame.
 _REACH = 16
 _DEGREE = 0.0175  # its sine: quarter turns that are rounded so far still count
+_KEPT = ("_path", "_orientation", "_index", "_count", "_levels")  # of a pickled video
 
 
 class VideoFrames:
@@ -39,38 +47,79 @@ class VideoFrames:
 
         Args:
           path: of a file of any container and codec that FFmpeg reads.
-          orientation: whether the rotation tag is applied, see `Orientation`.
+          orientation: whether the rotation tag is applied, see `frames.Orientation`.
         """
         self._path = os.fspath(path)
         self._orientation: Orientation = orientation
-        self._known: VideoIndex | None = None
         self._forget()
 
     def __len__(self) -> int:
         """Number of frames, counted once: from the packets where they carry times, else by decoding."""
-        return len(self._index.marks)
+        return self._count
 
     def __getitem__(self, frame: SupportsIndex, /) -> UInt8[np.ndarray, "h w 3"]:
-        """Decode frame ``frame``; a `UserError` names file and frame where that fails."""
-        index = within(frame, len(self))
-        if not self._reach(index):
-            self.close()
-            raise UserError(f"cannot decode frame {index} of the video {self._path}: no image comes of its data")
-        image = frame_values(self._frame, self._reformatter)
-        return image if self._orientation == "stored" else _turned(image, self._frame, self._path)
+        """Decode frame ``frame``; grey of more than 8 bits by one range for the video, see `levels`.
+
+        Raises:
+          UserError: it cannot be decoded; names file and frame.
+        """
+        values = self._values(within(frame, len(self)), self._orientation)
+        if values.dtype == np.uint8:
+            return values
+        return cv2.cvtColor(to_bytes(values, self._levels), cv2.COLOR_GRAY2RGB)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_path": self._path, "_orientation": self._orientation, "_known": self._known}
+        return {name: self.__dict__[name] for name in _KEPT if name in self.__dict__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._forget()
 
-    @property
+    def notes(self) -> list[str]:
+        """What is worth a line about how the frames are read, by the first one."""
+        shown, stored = (self._values(0, way) for way in ORIENTATIONS)
+        notes = []
+        if stored.dtype != np.uint8:
+            notes.append(
+                "grey of more than 8 bits: values {} to {} of 65535 are read as 0 to 255".format(*self._levels)
+            )
+        if not np.array_equal(shown, stored):
+            notes.append(turned_note(self._path, self._orientation, stored.shape, shown.shape))
+        return notes
+
+    def close(self) -> None:
+        """Close the file; the next frame that is asked for opens it again."""
+        if self._file is not None:
+            self._file[0].close()
+        self._forget()
+
+    @functools.cached_property
     def _index(self) -> VideoIndex:
-        if self._known is None:
-            self._known = read_index(self._path)
-        return self._known
+        return read_index(self._path)
+
+    @functools.cached_property
+    def _count(self) -> int:
+        return len(self._index.marks)
+
+    @functools.cached_property
+    def _levels(self) -> Levels:
+        return find_levels(self._values(i, "stored") for i in sampled(len(self)))
+
+    def _values(self, index: int, orientation: Orientation) -> Shaped[np.ndarray, "h w *c"]:
+        found = self._reach(index)
+        if not found and self._index.timed:
+            # An image that the packets promise does not come of their data: frames are those that come.
+            self.close()
+            self._index = index_by_decoding(self._path)
+            found = self._reach(index)
+        if not found:
+            self.close()
+            raise UserError(
+                f"cannot decode frame {index} of the video {self._path}: its data is corrupt, "
+                f"only {len(self._index.marks)} of {len(self)} images come of it"
+            )
+        values = frame_values(self._frame, self._reformatter)
+        return values if orientation == "stored" else _turned(values, self._frame, self._path)
 
     def _forget(self) -> None:
         self._file: tuple[InputContainer, VideoStream] | None = None
@@ -80,12 +129,6 @@ class VideoFrames:
         self._shown = -1  # the index of _frame
         self._jumped = False  # since the file was opened
 
-    def close(self) -> None:
-        """Close the file; the next frame that is asked for opens it again."""
-        if self._file is not None:
-            self._file[0].close()
-        self._forget()
-
     def _open(self) -> tuple[InputContainer, VideoStream]:
         self._file = open_video(self._path)
         self._decoder = decode(*self._file)
@@ -93,8 +136,8 @@ class VideoFrames:
 
     def _reach(self, index: int) -> bool:
         """Bring frame ``index`` into ``_frame``; whether the file has it."""
-        if index == self._shown:
-            return True
+        if index == self._shown or index >= len(self._index.marks):
+            return index == self._shown
         keys, starts = self._index.keys, self._index.starts
         key = bisect.bisect_right(keys, index) - 1
         start = keys[key] if key >= 0 else 0
@@ -102,7 +145,7 @@ class VideoFrames:
         if self._file is not None and ahead > 0 and (ahead <= _REACH or start <= self._shown):
             if self._read_on(index):
                 return True
-        elif start:
+        elif start or (key == 0 and self._index.timed):
             if self._jump(start, starts[key]):
                 if self._read_on(index):
                     return True
@@ -132,12 +175,13 @@ class VideoFrames:
         """Decode up to frame ``index``; False where another comes in its place."""
         timed, marks = self._index.timed, self._index.marks
         while self._shown < index and (found := next(self._decoder, None)):
-            self._frame = found
-            self._shown = bisect.bisect_left(marks, found.pts or 0) if timed else self._shown + 1
+            self._frame, self._shown = found, self._shown + 1
+            if timed and found.pts != marks[self._shown]:
+                return False
         if self._shown != index:
             return False
-        certain = not timed and not self._jumped  # counted from the first
-        return certain or self._index.mark(self._frame, self._reformatter) == marks[index]
+        # Where nothing was sought, counting is enough.
+        return timed or not self._jumped or self._index.mark(self._frame, self._reformatter) == marks[index]
 
 
 def frame_rate(path: Path, otherwise: float = 30.0) -> float:
@@ -154,17 +198,20 @@ def frame_rate(path: Path, otherwise: float = 30.0) -> float:
     return float(rate) if rate and 0.1 <= rate <= 1000 else otherwise
 
 
-def _turned(image: UInt8[np.ndarray, "h w 3"], frame: av.VideoFrame, path: str) -> UInt8[np.ndarray, "h2 w2 3"]:
+def _turned(
+    values: Shaped[np.ndarray, "h w *c"], frame: av.VideoFrame, path: str
+) -> Shaped[np.ndarray, "shown_h shown_w *c"]:
     """The image as the frame's display matrix has it: a pixel (x, y) is shown at (a x + c y, b x + d y)."""
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
-        return image
+        return values
     (a, b), (c, d) = np.frombuffer(data, np.int32).reshape(3, 3)[:2, :2] / 65536
-    if max(abs(a), abs(d)) > _DEGREE and max(abs(b), abs(c)) > _DEGREE:
+    across = max(abs(b), abs(c)) > _DEGREE
+    if across and max(abs(a), abs(d)) > _DEGREE:
         raise UserError(
-            f"{path} is to be shown turned by {-frame.rotation} degrees: expected quarter turns; "
-            "orientation stored reads it as it is stored"
+            f"the video {path} is to be shown turned by {-frame.rotation} degrees: expected quarter turns; "
+            "with the orientation `stored` it is read unturned"
         )
-    if max(abs(b), abs(c)) > _DEGREE:
-        image, a, d = image.transpose(1, 0, 2), c, b
-    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+    if across:
+        values, a, d = values.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(values[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

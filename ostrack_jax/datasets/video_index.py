@@ -70,19 +70,19 @@ def open_video(path: Path | str) -> tuple[InputContainer, VideoStream]:
         container.close()
         reason = "it holds no video" if stream is None else "this build of FFmpeg has no decoder for it"
         raise UserError(f"cannot read {path}: {reason}")
-    stream.codec_context.copy_opaque = True
     return container, stream
 
 
 def decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """The frames from where the file stands to its end. Those of key packets carry the time to seek to as ``opaque``.
+    """The frames from where the file stands to its end.
 
     As players do, what cannot be decoded is left out, and a file that breaks off is read as far as it goes.
     """
     packets = container.demux(stream)
     while packet := _next(packets):
         if packet.size:  # an empty one would be taken for the end
-            packet.opaque = packet.dts if packet.is_keyframe else None
+            if stream.codec_context.copy_opaque and packet.is_keyframe:
+                packet.opaque = packet.dts
             yield from _decode(stream, packet)
     yield from _decode(stream, None)
 
@@ -104,7 +104,26 @@ def read_index(path: Path | str) -> VideoIndex:
     container, stream = open_video(path)
     with container:
         index = _by_packets(container, stream)
-    return _by_decoding(path) if index is None else index
+    return index_by_decoding(path) if index is None else index
+
+
+def index_by_decoding(path: Path | str) -> VideoIndex:
+    """Find the frames by decoding them all; errors as `read_index`."""
+    index = VideoIndex(False, [])
+    reformatter = VideoReformatter()
+    container, stream = open_video(path)
+    stream.codec_context.copy_opaque = True  # a key frame has the time of its packet, where one can seek to
+    with container:
+        for frame in decode(container, stream):
+            if isinstance(frame.opaque, int):
+                index.keys.append(len(index.marks))
+                index.starts.append(frame.opaque)
+            mark = index.mark(frame, reformatter)
+            assert mark is not None
+            index.marks.append(mark)
+    if not index.marks:
+        raise UserError(f"cannot read the video {path}: no frame of it can be decoded")
+    return index
 
 
 def _by_packets(container: InputContainer, stream: VideoStream) -> VideoIndex | None:
@@ -146,23 +165,6 @@ def _by_packets(container: InputContainer, stream: VideoStream) -> VideoIndex | 
         return None
     keys.sort()
     return VideoIndex(True, marks, np.searchsorted(marks, keys).tolist(), keys)
-
-
-def _by_decoding(path: Path | str) -> VideoIndex:
-    index = VideoIndex(False, [])
-    reformatter = VideoReformatter()
-    container, stream = open_video(path)
-    with container:
-        for frame in decode(container, stream):
-            if isinstance(frame.opaque, int):
-                index.keys.append(len(index.marks))
-                index.starts.append(frame.opaque)
-            mark = index.mark(frame, reformatter)
-            assert mark is not None
-            index.marks.append(mark)
-    if not index.marks:
-        raise UserError(f"cannot read the video {path}: no frame of it can be decoded")
-    return index
 
 
 def _next(packets: Iterator[av.Packet[VideoStream]]) -> av.Packet[VideoStream] | None:

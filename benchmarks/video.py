@@ -1,0 +1,151 @@
+"""What reading a video costs: all its frames in order and jumps, in this checkout and, beside it, in another.
+
+Each checkout reads in a process of its own; they take turns, so that the ratios hold on a shared machine; those of the
+processors' time hold best. A reading counts the frames first. Jumps go to frames drawn at random. The frames are smooth
+noise that moves by three pixels.
+
+Example:
+  git worktree add /tmp/before b7c493a
+  python benchmarks/video.py --other /tmp/before --output benchmarks/results/video_cpu.json
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import cv2
+import numpy as np
+from absl import flags as absl_flags
+from rich.console import Console
+from rich.table import Table
+from timing import write
+
+from ostrack_jax.cli.command import run
+
+HERE = Path(__file__).parents[1]
+SIZE = 480, 270
+KINDS = {
+    "mp4": ("libx264", {"preset": "veryfast", "bf": "2", "g": "60"}),
+    "mkv": ("libx264", {"preset": "veryfast", "bf": "2", "g": "60"}),
+    "webm": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "60"}),
+    "avi": ("mpeg4", {"g": "60"}),
+}
+READER = """
+import random, sys, time
+from ostrack_jax.datasets.video import VideoFrames
+for line in sys.stdin:
+    path, jumps = line.rstrip("\\n").rsplit(" ", 1)
+    frames = VideoFrames(path)
+    began, busy = time.perf_counter(), time.process_time()
+    every = range(len(frames))
+    for i in random.Random(0).choices(every, k=int(jumps)) if int(jumps) else every:
+        frames[i]
+    print(time.perf_counter() - began, time.process_time() - busy, flush=True)
+    frames.close()
+"""
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """Declare the flags."""
+    absl_flags.DEFINE_string("other", None, "another checkout, to compare with", flag_values=flags)
+    absl_flags.DEFINE_list("kinds", list(KINDS), "containers, a comma between", flag_values=flags)
+    absl_flags.DEFINE_integer("frames", 2000, "of each video", lower_bound=100, flag_values=flags)
+    absl_flags.DEFINE_integer("jumps", 100, "in each reading of jumps", lower_bound=1, flag_values=flags)
+    absl_flags.DEFINE_integer("rounds", 5, "times each is run", lower_bound=1, flag_values=flags)
+    absl_flags.DEFINE_string("output", None, "JSON file to write", flag_values=flags)
+
+
+def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
+    """Measure, print a table, write JSON."""
+    del arguments
+    checkouts = {"this": HERE} | ({"other": Path(flags.other)} if flags.other else {})
+    settings = {"frames": flags.frames, "jumps": flags.jumps, "rounds": flags.rounds, "size_wh": SIZE}
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
+        readers = {name: stack.enter_context(reader(checkout)) for name, checkout in checkouts.items()}
+        for kind in flags.kinds:
+            path = make_video(Path(scratch), kind, flags.frames)
+            for jumps in (0, flags.jumps):
+                turns = []
+                for i in range(flags.rounds):
+                    order = list(readers)[:: 1 if i % 2 == 0 else -1]
+                    turns.append({name: ask(readers[name], path, jumps) for name in order})
+                rows.append({"kind": kind, "jumps": jumps, **summary(turns), "rounds": turns})
+                write(flags.output, "video", settings, {"rows": rows})
+    show(rows)
+
+
+def make_video(folder: Path, kind: str, frames: int) -> Path:
+    """A video of ``kind`` in ``folder``."""
+    codec, options = KINDS[kind]
+    width, height = SIZE
+    coarse = np.random.default_rng(0).integers(0, 256, (height // 30, width // 30, 3), np.uint8)
+    scene: Any = cv2.resize(coarse, SIZE, interpolation=cv2.INTER_CUBIC)
+    path = folder / f"video.{kind}"
+    with av.open(str(path), "w") as container:
+        stream = cast(Any, container.add_stream(codec, rate=25, options=options))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for i in range(frames):
+            moved = np.roll(scene, 3 * i, axis=1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def reader(checkout: Path) -> subprocess.Popen[str]:
+    """A process that reads what `ask` says with the package of ``checkout``."""
+    return subprocess.Popen(
+        [sys.executable, "-c", READER],
+        cwd=checkout,  # where Python looks first
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ask(process: subprocess.Popen[str], path: Path, jumps: int) -> dict[str, float]:
+    """Seconds of one reading of every frame, or of so many ``jumps``: by the clock, and of processors."""
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(f"{path} {jumps}\n")
+    process.stdin.flush()
+    clock, processors = map(float, process.stdout.readline().split())
+    return {"clock_s": clock, "processors_s": processors}
+
+
+def summary(turns: list[dict[str, dict[str, float]]]) -> dict[str, float]:
+    """Medians over the rounds: seconds of each checkout, and this one's over the other's."""
+    found = {}
+    for what in ("clock", "processors"):
+        by_name = {name: np.array([turn[name][f"{what}_s"] for turn in turns]) for name in turns[0]}
+        found |= {f"{name}_{what}_s": float(np.median(every)) for name, every in by_name.items()}
+        if "other" in by_name:
+            found[f"{what}_ratio"] = float(np.median(by_name["this"] / by_name["other"]))
+    return found
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print the rows."""
+    keys = (
+        "this_clock_s",
+        "other_clock_s",
+        "clock_ratio",
+        "this_processors_s",
+        "other_processors_s",
+        "processors_ratio",
+    )
+    table = Table("container", "read", "this, s", "other, s", "ratio", "this, CPU s", "other, CPU s", "ratio")
+    for row in rows:
+        read = f"{row['jumps']} jumps" if row["jumps"] else "in order"
+        table.add_row(row["kind"], read, *(f"{row[key]:.3f}" if key in row else "-" for key in keys))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(run(cast(Any, sys.modules[__name__]), sys.argv[1:], "python benchmarks/video.py"))

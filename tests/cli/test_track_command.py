@@ -8,6 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from videos import copy_packets, decoded, write_video
 
 from ostrack_jax.cli.main import main
 from ostrack_jax.datasets.folder import open_folder
@@ -66,6 +67,16 @@ def test_a_folder_becomes_a_video_and_a_text(track, pictures, tmp_path):
     assert rows[-1, 0] > 35  # it followed
     assert np.isnan(rows[:, 4]).all()  # MIL states no score
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["out.mp4", "out.txt"]
+
+
+def test_the_whole_of_a_clip_is_followed_whatever_times_it_carries(track, tmp_path):
+    whole = write_video(tmp_path / "whole.avi", "mpeg4", {"g": "10", "bf": "2"}, frames=24)
+    stream = write_video(tmp_path / "a.ts", "libx264", {"g": "10"}, frames=24)
+    cut = copy_packets(stream, tmp_path / "cut.ts", lambda i, packet: i >= 3)
+    for clip, output in ((whole, tmp_path / "whole.mp4"), (cut, tmp_path / "cut.mp4")):
+        status, _, err = track(clip, box="10,10,20,20", output=output, tracker=("--tracker", "still"))
+        assert status == 0, err
+        assert video(output) == (25.0, len(decoded(clip)))
 
 
 def test_a_video_keeps_its_rate(track, pictures, tmp_path):

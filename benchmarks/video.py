@@ -120,13 +120,13 @@ def ask(process: subprocess.Popen[str], path: Path, jumps: int) -> dict[str, flo
 
 
 def summary(turns: list[dict[str, dict[str, float]]]) -> dict[str, float]:
-    """Medians over the rounds: seconds of each checkout, and this one's over the other's."""
-    found = {}
+    """The least seconds of each checkout, which other programs disturb least, and this one's over the other's."""
+    found: dict[str, float] = {}
     for what in ("clock", "processors"):
-        by_name = {name: np.array([turn[name][f"{what}_s"] for turn in turns]) for name in turns[0]}
-        found |= {f"{name}_{what}_s": float(np.median(every)) for name, every in by_name.items()}
-        if "other" in by_name:
-            found[f"{what}_ratio"] = float(np.median(by_name["this"] / by_name["other"]))
+        least = {name: min(turn[name][f"{what}_s"] for turn in turns) for name in turns[0]}
+        found |= {f"{name}_{what}_s": seconds for name, seconds in least.items()}
+        if "other" in least:
+            found[f"{what}_ratio"] = least["this"] / least["other"]
     return found
 
 

@@ -168,7 +168,7 @@ class VideoFrames:
         for found, _ in zip(self._decoder, range(frame + 1), strict=False):
             if self._index.mark(found, self._reformatter) == self._index.marks[frame]:
                 self._frame, self._shown = found, frame
-                return True
+                return found.key_frame  # what the container takes for one need not be
         return False
 
     def _read_on(self, index: int) -> bool:

@@ -81,7 +81,7 @@ def decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoF
     packets = container.demux(stream)
     while packet := _next(packets):
         if packet.size:  # an empty one would be taken for the end
-            if stream.codec_context.copy_opaque and packet.is_keyframe:
+            if stream.codec_context.copy_opaque:
                 packet.opaque = packet.dts
             yield from _decode(stream, packet)
     yield from _decode(stream, None)
@@ -112,10 +112,10 @@ def index_by_decoding(path: Path | str) -> VideoIndex:
     index = VideoIndex(False, [])
     reformatter = VideoReformatter()
     container, stream = open_video(path)
-    stream.codec_context.copy_opaque = True  # a key frame has the time of its packet, where one can seek to
+    stream.codec_context.copy_opaque = True  # a frame has the time of its packet, where one can seek to
     with container:
         for frame in decode(container, stream):
-            if isinstance(frame.opaque, int):
+            if frame.key_frame and isinstance(frame.opaque, int):
                 index.keys.append(len(index.marks))
                 index.starts.append(frame.opaque)
             mark = index.mark(frame, reformatter)
@@ -158,12 +158,14 @@ def _by_packets(container: InputContainer, stream: VideoStream) -> VideoIndex | 
     except av.error.FFmpegError:
         return None
     marks = sorted(set(times))
-    shown = [frame.pts for frame in head[:_HEAD]]
-    if len(marks) != len(times) or first is None or not marks or marks[0] < first or shown != marks[:_HEAD]:
+    if len(marks) != len(times) or first is None or not marks or marks[0] < first:
         return None
-    if any(frame.interlaced_frame for frame in head):
+    head = head[:_HEAD]
+    if [frame.pts for frame in head] != marks[:_HEAD] or any(frame.interlaced_frame for frame in head):
         return None
     keys.sort()
+    if [frame.pts for frame in head if frame.key_frame] != [key for key in keys if key <= marks[len(head) - 1]]:
+        return None
     return VideoIndex(True, marks, np.searchsorted(marks, keys).tolist(), keys)
 
 

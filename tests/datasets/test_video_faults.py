@@ -94,6 +94,15 @@ def test_times_in_decoding_order_are_not_believed(tmp_path):
     assert numbers == sorted(numbers)
 
 
+@pytest.mark.parametrize("codec", [H264, OPEN, HEVC, MPEG4], ids=["h264", "h264_open", "hevc", "mpeg4"])
+def test_frames_that_only_the_container_takes_for_key_frames_are_none(tmp_path, codec):
+    path = write_video(tmp_path / "v.mp4", *codec)
+    data = path.read_bytes()
+    assert data.count(b"stss") == 1
+    path.write_bytes(data.replace(b"stss", b"free"))  # without that list every packet counts as a key frame
+    check(path)
+
+
 def test_packets_that_are_left_out_leave_no_gap(tmp_path):
     dropped = (21, 22, 33)  # no key frames
     for container in ("mp4", "mkv", "ts"):

@@ -1,7 +1,8 @@
 """Every setting, its meaning and its published value. Enters: a config file's ConfigDict. Leaves: frozen dataclasses.
 
 A config file (``configs/NAME.py``) has one function, ``get_config()``, that starts from `default()` and changes fields;
-``--config.a.b=value`` changes them again; `freeze` checks the outcome. Imports neither jax nor any other room.
+``--config.a.b=value`` changes them again, ``--config.data.NAME.reader=READER`` adds a data set; `freeze` checks the
+outcome. Imports neither jax nor any other room.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import ast
 import dataclasses
 import importlib.util
 import math
+import re
 import traceback
 import typing
 from collections.abc import Iterable, Mapping
@@ -20,7 +22,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ostrack_jax import limits
-from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.errors import UnknownNameError, UserError, unknown
+
+_NEW_DATA = re.compile(r"data\.[^.=]+\.reader=")  # the one setting that adds a data set of a new name
 
 VIT_SIZES = {
     "tiny": {"width": 192, "depth": 12, "heads": 3},
@@ -188,7 +192,7 @@ def change(config: Config, overrides: Iterable[str]) -> Config:
 
 
 def _changed(config: ConfigDict, overrides: Iterable[str]) -> Config:
-    for override in overrides:
+    for override in sorted(overrides, key=lambda text: _NEW_DATA.match(text) is None):  # a new set before its settings
         _override(config, override)
     return freeze(config.to_dict())
 
@@ -228,7 +232,10 @@ def read(name_or_path: str) -> ConfigDict:
 
 
 def _override(config: ConfigDict, override: str) -> None:
-    """Apply one ``a.b=value`` to ``config`` in place; the value is read as a Python literal, else as text."""
+    """Apply one ``a.b=value`` to ``config`` in place; the value is read as a Python literal, else as text.
+
+    ``data.NAME.reader=value`` adds a data set where there is none of that name.
+    """
     key, equals, text = override.partition("=")
     if not equals:
         raise UserError(f"--config.{override}: expected --config.{key}=VALUE")
@@ -239,8 +246,14 @@ def _override(config: ConfigDict, override: str) -> None:
         free = i > 0 and parents[i - 1] == "options"
         if not isinstance(at, ConfigDict):
             raise UserError(f"--config.{override}: {where} is one value, not a group of settings")
-        if part not in at and not free:
-            raise unknown("data set in config.data" if where == "config.data" else f"key in {where}", part, at)
+        if part not in at and where == "config.data":
+            if not _NEW_DATA.match(override):
+                new = f"for a new one, say its layout: --config.data.{part}.reader=READER"
+                raise UnknownNameError(f"{unknown('data set in config.data', part, at)}; {new}")
+            with at.unlocked():
+                at[part] = ConfigDict(dataclasses.asdict(DataConfig()))
+        elif part not in at and not free:
+            raise unknown(f"key in {where}", part, at)
         if i < len(parents):
             at = at[part]
     with at.ignore_type(), at.unlocked():

@@ -78,6 +78,19 @@ def test_override_values_are_read_as_the_field_wants_them(small, override, at, v
     assert type(found) is type(value)
 
 
+@pytest.mark.parametrize("first", ["data.mine.reader=folder", "data.mine.dir=/my clips"])
+def test_a_data_set_is_added_by_its_reader(small, first):
+    """In any order of the flags; the others stay."""
+    overrides = {"data.mine.reader=folder", "data.mine.dir=/my clips", "data.mine.use=validation"} - {first}
+    whole = config.load(small, [first, *sorted(overrides), "data.mine.options.orientation=stored"])
+    expected = DataConfig(reader="folder", dir="/my clips", use="validation", options={"orientation": "stored"})
+    assert whole.data["mine"] == expected
+    assert whole.data.keys() == {"got10k", "toy", "mine"}
+    changed = config.change(whole, ["data.mine.weight=0", "data.more.reader=lasot", "data.more.part=test"])
+    assert changed.data["mine"] == dataclasses.replace(expected, weight=0.0)
+    assert changed.data["more"] == DataConfig(reader="lasot", part="test")
+
+
 def test_one_value_stands_for_a_tuple_of_one(small):
     whole = config.load(small, ["model.eliminate_at=3", "model.keep_ratio=1"])
     assert (whole.model.eliminate_at, whole.model.keep_ratio) == ((3,), (1.0,))
@@ -89,6 +102,10 @@ def test_one_value_stands_for_a_tuple_of_one(small):
         ("train.bacth=3", ("config.train", "bacth", "'batch'")),
         ("trian.batch=3", ("config", "trian", "'train'")),
         ("data.got10.dir=x", ("data set", "got10", "'got10k'", "got10k, toy")),
+        ("data.mine.dir=x", ("for a new one, say its layout: --config.data.mine.reader=READER",)),
+        ("data..reader=folder", ("data set", "''")),
+        ("data.reader=folder", ("data set", "'reader'")),
+        ("data.a.b.reader=folder", ("data set", "'a'")),
         ("data.got10k.dri=x", ("config.data.got10k", "'dir'")),
         ("train.batch", ("--config.train.batch=VALUE",)),
         ("train.batch.x=3", ("config.train.batch", "one value")),

@@ -56,6 +56,8 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
         packing = Packing(plan, sequences, label, Path(flags.output))
         bar = progress.add_task("pictures", total=len(plan.shown))
         written = packing.run(splits, lambda count: progress.advance(bar, count))
+    for note in sequences.notes:
+        console.print(f"note: {note}", markup=False)
     for name, why in plan.left_out.items():
         console.print(f"left out: {name}: {why}", markup=False)
     for name in written.named:

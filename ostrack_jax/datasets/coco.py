@@ -1,25 +1,24 @@
-"""COCO's layout (Lin et al. 2014). Enters: its folder, a part, a split. Leaves: a sequence per annotation.
+"""COCO's layout (Lin et al. 2014): its folder, a part and a split to a sequence per annotation.
 
-`annotations/instances_train2017.json`, pictures in `images/train2017` or `train2017`. Every annotation that is no
-crowd is a sequence of one picture, whatever its size (as the release has it). The 450 MB of JSON are read once, into
-40 MB of arrays that are cached.
+`annotations/instances_train2017.json`, images in or below `images/train2017` or `train2017`; or another NAME in place
+of `train2017`, as annotation tools export it. Every annotation that is no crowd is a sequence of one image, whatever
+its size (as the release has it). The 450 MB of JSON are read once, into 40 MB of arrays that are cached.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-import logging
 import os
-import re
 from array import array
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ostrack_jax.datasets.annotations import valid
-from ostrack_jax.datasets.frames import PictureFrames
+from ostrack_jax.datasets.coco_fields import Ids, box, image_path, images_folder, is_set, whole
+from ostrack_jax.datasets.frames import ORIENTATIONS, Orientation, PictureFrames
 from ostrack_jax.datasets.index import Arrays, cached, sign
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.names import NumberNames
@@ -27,50 +26,49 @@ from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.errors import UserError, unknown
 
 PARTS = ("train", "val")
-SPLITS = ("all", "train2017", "val2017", "train2014", "val2014")
 _MOST_BYTES = 2 * 2**30
+_FORM = "2"  # of the index: another makes it anew
 
-_log = logging.getLogger(__name__)
 
-
-def open_coco(folder: Path, part: str = "train", split: str = "all") -> LazySequences:
+def open_coco(folder: Path, part: str = "train", split: str = "all", orientation: str = "stored") -> LazySequences:
     """Every annotation but the crowds, in the file's order, named by its id.
 
     Args:
-      folder: of `annotations` and the pictures.
+      folder: of `annotations` and the images.
       part: train | val; of 2017.
-      split: all, which is the part's; or a year's, whatever the part: train2017 | val2017 | train2014 | val2014.
+      split: all, which is the part's; or the NAME of a file annotations/instances_NAME.json, whatever the part.
+      orientation: whether boxes count the pixels as ``stored``, or as ``shown``, see `frames.Orientation`.
 
     Raises:
-      UserError: an unknown part or split, no annotation file or one that is not COCO's, no pictures.
+      UserError: an unknown part, no annotation file or one that is not COCO's, no images.
     """
     if part not in PARTS:
         raise unknown("part of COCO", part, PARTS)
-    if split not in SPLITS:
-        raise unknown("split of COCO", split, SPLITS)
+    if orientation not in ORIENTATIONS:
+        raise unknown("orientation", orientation, ORIENTATIONS)
     split = f"{part}2017" if split == "all" else split
-    path = folder / "annotations" / f"instances_{split}.json"
-    if not path.is_file():
-        raise UserError(f"no file {path}: expected COCO's annotations/instances_{split}.json")
-    pictures = next((place for place in (folder / "images" / split, folder / split) if place.is_dir()), None)
-    if pictures is None:
+    names = [path.stem.removeprefix("instances_") for path in (folder / "annotations").glob("instances_*.json")]
+    if split not in names:
+        there = f"; of other splits there are {', '.join(sorted(names)[:10])}" if names else ""
+        raise UserError(f"no file annotations/instances_{split}.json in {folder}: expected COCO's layout{there}")
+    path, images = folder / "annotations" / f"instances_{split}.json", images_folder(folder, split)
+    if images is None:
         raise UserError(f"no pictures in {folder}: expected the folder images/{split} or {split}")
-    index = cached("coco", path, sign([path]), lambda: read_instances(path))
-    if orphans := int(index["orphans"]):
-        _log.warning("%s: %d annotations of pictures that it does not list are left out", path, orphans)
-    build = functools.partial(_build, os.fspath(pictures), index)
-    return LazySequences.of(NumberNames(index["id"]), range(len(index["id"])), build, keep=0)
+    index = cached("coco", path, f"{_FORM} {sign([path])}", lambda: read_instances(path))
+    build = functools.partial(_build, os.fspath(images), cast(Orientation, orientation), index)
+    notes = tuple(f"{path}: {note}" for note in index["notes"].tolist())
+    return LazySequences.of(NumberNames(index["id"]), range(len(index["id"])), build, keep=0, notes=notes)
 
 
 def read_instances(path: Path) -> Arrays:
     """The annotations of one file that are no crowds, as arrays.
 
     Returns:
-      id: of the annotation; image: row of its picture in picture and size; box: left, top, width, height in
-      pixels; picture: names; size: width and height in pixels; orphans: annotations whose picture is not listed.
+      id: of the annotation; image: row of its image in picture and size; box: left, top, width, height in pixels;
+      picture: paths; size: width and height in pixels, 0 where it is not said; notes: lines on what is odd.
 
     Raises:
-      UserError: the file is no JSON, not COCO's, or too large.
+      UserError: the file is not valid JSON, not COCO's, or too large; no annotation is left.
     """
     if path.stat().st_size > _MOST_BYTES:
         raise UserError(f"{path} is larger than {_MOST_BYTES >> 30} GiB: expected COCO's annotations")
@@ -79,9 +77,12 @@ def read_instances(path: Path) -> Arrays:
         top = json.loads(path.read_bytes(), object_hook=records.take)
     except (ValueError, TypeError, OverflowError, RecursionError) as e:
         raise UserError(f"{path} does not hold COCO's annotations: {e}") from e
-    if not isinstance(top, dict) or not len(records.files) or not len(records.annotations):
+    if not isinstance(top, dict) or not records.files or not records.annotations:
         raise UserError(f"{path} does not hold COCO's annotations: expected images and annotations with boxes")
-    return records.arrays()
+    arrays = records.arrays()
+    if not len(arrays["id"]):
+        raise UserError(f"{path}: none of its {records.count} annotations is left; {'; '.join(arrays['notes'])}")
+    return arrays
 
 
 class _Records:
@@ -90,25 +91,27 @@ class _Records:
     def __init__(self) -> None:
         self.files: list[bytes] = []
         self.images, self.sizes = array("q"), array("q")
-        self.annotations, self.boxes = array("q"), array("d")
+        self.annotations, self.boxes = array("q"), array("d")  # id, place in the file and image of each; its box
+        self.count, self.unnamed = 0, False
+        self.without: list[str] = []  # ids of annotations without a box
+        self._ids = Ids()
 
     def take(self, entry: dict[str, Any]) -> Any:
         """The parser's hook: note an image or an annotation and drop it, leave other objects as they are."""
-        if "bbox" in entry and "image_id" in entry:
-            box = entry["bbox"]
-            if not isinstance(box, list) or len(box) != 4:
-                raise ValueError(f"an annotation's bbox is {str(box)[:60]}, not four numbers")
-            if not entry.get("iscrowd"):
-                self.annotations.extend((entry.get("id", len(self.annotations) // 2), entry["image_id"]))
-                self.boxes.extend(box)
-            return None
         if "file_name" in entry and "id" in entry:
-            name = entry["file_name"]
-            if not isinstance(name, str) or not re.fullmatch(r"[^/\\\0.][^/\\\0]{0,200}", name):
-                raise ValueError(f"{str(name)[:60]!r} is no name of a picture")
-            self.files.append(os.fsencode(name))
-            self.images.append(entry["id"])
-            self.sizes.extend((int(entry.get("width") or 0), int(entry.get("height") or 0)))
+            self.files.append(os.fsencode(image_path(entry["file_name"])))
+            self.images.append(self._ids.of(entry["id"], "the id of an image"))
+            self.sizes.extend(whole(entry.get(side)) or 0 for side in ("width", "height"))
+            return None
+        if "image_id" in entry:
+            self.count += 1
+            number, found = whole(entry.get("id")), box(entry.get("bbox"))
+            if found is None:
+                self.without.append(repr(entry.get("id"))[:40])
+            elif not is_set(entry.get("iscrowd")):
+                self.unnamed = self.unnamed or number is None
+                self.annotations.extend((number or 0, self.count, self._ids.of(entry["image_id"], "image_id")))
+                self.boxes.extend(found)
             return None
         return entry
 
@@ -116,23 +119,33 @@ class _Records:
         """As `read_instances` returns them."""
         images = np.array(self.images, np.int64)
         order = np.argsort(images, kind="stable")
-        annotations = np.array(self.annotations, np.int64).reshape(-1, 2)
-        rows = order[np.minimum(np.searchsorted(images, annotations[:, 1], sorter=order), len(order) - 1)]
-        known = images[rows] == annotations[:, 1]
+        annotations = np.array(self.annotations, np.int64).reshape(-1, 3)
+        rows = order[np.minimum(np.searchsorted(images, annotations[:, 2], sorter=order), len(order) - 1)]
+        known = images[rows] == annotations[:, 2]
+        ids, places = annotations[known, 0], annotations[known, 1]
+        by_place = self.unnamed or len(np.unique(ids)) < len(ids)
+        twice = len(images) - len(np.unique(images))
+        notes = {
+            f"{len(self.without)} annotations without a box of four numbers (ids {', '.join(self.without[:5])}"
+            f"{', ..' * (len(self.without) > 5)}) are left out": self.without,
+            f"{np.count_nonzero(~known)} annotations of images that it does not list are left out": (~known).any(),
+            f"{twice} images have the id of one before: no annotation is theirs": twice,
+            "annotations are named by their place in the file, from 1: their ids are not distinct numbers": by_place,
+        }
         return {
-            "id": annotations[known, 0],
+            "id": places if by_place else ids,
             "image": rows[known].astype(np.int32),
             "box": np.array(self.boxes).reshape(-1, 4)[known],
             "picture": np.array(self.files),
             "size": np.array(self.sizes, np.int64).reshape(-1, 2),
-            "orphans": np.array(np.count_nonzero(~known)),
+            "notes": np.array([note for note, true in notes.items() if true], np.str_),
         }
 
 
-def _build(folder: str, index: Arrays, name: str, row: int) -> Sequence:
+def _build(folder: str, orientation: Orientation, index: Arrays, name: str, row: int) -> Sequence:
     image = index["image"][row]
     boxes = index["box"][row : row + 1]
     width, height = index["size"][image].tolist()
-    frames = PictureFrames([os.path.join(folder, os.fsdecode(bytes(index["picture"][image])))], "stored")
+    frames = PictureFrames([os.path.join(folder, os.fsdecode(bytes(index["picture"][image])))], orientation)
     size = (width, height) if width > 0 and height > 0 else None
     return Sequence(name, frames, boxes, valid(boxes), size_wh=size, is_picture=True)

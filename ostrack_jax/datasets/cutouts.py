@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
+from ostrack_jax.datasets.coco_fields import Ids, image_path, images_folder, is_set
 from ostrack_jax.datasets.index import Arrays, cached, sign
 from ostrack_jax.datasets.synthetic_truth import polygon_area
 from ostrack_jax.errors import UserError
@@ -70,6 +70,7 @@ def read_cutouts(folder: Path) -> Cutouts:
 def read_outlines(file: Path, most: int = 100_000) -> Arrays:
     """`Cutouts` as arrays, the pictures by name; of more objects than ``most``, those of evenly spaced pictures."""
     names: dict[int, str] = {}
+    image_ids, categories = Ids(), Ids()
     objects: list[tuple[int, int, Float32[np.ndarray, "k 2"]]] = []
 
     def take(entry: dict[str, Any]) -> Any:
@@ -77,10 +78,11 @@ def read_outlines(file: Path, most: int = 100_000) -> Arrays:
         if "segmentation" in entry and "image_id" in entry:
             corners = _largest(entry)
             if corners is not None:
-                objects.append((int(entry["image_id"]), int(entry.get("category_id", 0)), corners))
+                category = categories.of(entry.get("category_id") or 0, "category_id")
+                objects.append((image_ids.of(entry["image_id"], "image_id"), category, corners))
             return None
         if "file_name" in entry and "id" in entry:
-            names[int(entry["id"])] = str(entry["file_name"])
+            names[image_ids.of(entry["id"], "the id of an image")] = image_path(entry["file_name"])
             return None
         return entry
 
@@ -92,8 +94,6 @@ def read_outlines(file: Path, most: int = 100_000) -> Arrays:
     if not objects:
         raise UserError(f"{file}: no object with an outline of {LEAST_SIDE:.0f} pixels a side or more")
     ids = sorted({found[0] for found in objects})[:: -(-len(objects) // most)]
-    if foreign := [names[image] for image in ids if not re.fullmatch(r"[^/\\\0.][^/\\\0]{0,200}", names[image])]:
-        raise UserError(f"{file}: expected plain names of pictures, found {foreign[0][:60]!r}")
     place = {image: i for i, image in enumerate(ids)}
     objects = [found for found in objects if found[0] in place]
     return {
@@ -115,17 +115,20 @@ def find_instances(folder: Path) -> tuple[Path, Path]:
     if not files:
         raise UserError(f"no annotations/instances_*.json in {folder}: expected COCO's layout")
     name = files[0].stem.removeprefix("instances_")
-    for pictures in (folder / "images" / name, folder / name):
-        if pictures.is_dir():
-            return files[0], pictures
-    raise UserError(f"no pictures for {files[0]}: expected the folder images/{name} or {name} in {folder}")
+    pictures = images_folder(folder, name)
+    if pictures is None:
+        raise UserError(f"no pictures for {files[0]}: expected the folder images/{name} or {name} in {folder}")
+    return files[0], pictures
 
 
 def _largest(entry: dict[str, Any]) -> Float32[np.ndarray, "k 2"] | None:
     """The corners of an annotation's largest polygon; None for a crowd, a mask of runs, a polygon that is too small."""
-    if entry.get("iscrowd") or not isinstance(entry["segmentation"], list):
+    outlines = entry["segmentation"]
+    if is_set(entry.get("iscrowd")) or not isinstance(outlines, list):
         return None
-    whole = [flat for flat in entry["segmentation"] if len(flat) >= 6 and len(flat) % 2 == 0]
+    if outlines and not isinstance(outlines[0], list):  # a single polygon, as some tools write it
+        outlines = [outlines]
+    whole = [flat for flat in outlines if len(flat) >= 6 and len(flat) % 2 == 0]
     polygons = [np.array(flat, np.float32).reshape(-1, 2) for flat in whole]
     polygons = [polygon for polygon in polygons if np.isfinite(polygon).all()]
     if not polygons:

@@ -28,9 +28,14 @@ class LazySequences(_Base):
 
     Opening a set of thousands costs no look at any of its sequences: an index reads one. Where a reader made do with
     a flaw (`Sequence.flaws`), it is logged when the sequence is read first.
+
+    Attributes:
+      names: of the sequences.
+      notes: what the reader found odd in the set as a whole and went on without, each a line.
     """
 
     names: ListOf[str]
+    notes: tuple[str, ...] = ()
 
     def __init__(self, keys: Mapping[str, Any], build: Callable[[str, Any], Sequence], keep: int | None = None) -> None:
         """Remember how to read.
@@ -45,11 +50,17 @@ class LazySequences(_Base):
 
     @classmethod
     def of(
-        cls, names: ListOf[str], keys: ListOf[Any], build: Callable[[str, Any], Sequence], keep: int | None = None
+        cls,
+        names: ListOf[str],
+        keys: ListOf[Any],
+        build: Callable[[str, Any], Sequence],
+        keep: int | None = None,
+        notes: tuple[str, ...] = (),
     ) -> LazySequences:
-        """The same from names and keys side by side, which are taken as they are: for sets of a million."""
+        """The same from names and keys next to each other, which are taken as they are: for sets of a million."""
         made = cls.__new__(cls)
         made._fill(names, keys, build, keep)
+        made.notes = notes
         return made
 
     def _fill(self, names: ListOf[str], keys: ListOf[Any], build: Callable, keep: int | None) -> None:

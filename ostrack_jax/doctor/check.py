@@ -84,7 +84,8 @@ def open_checked(data: DataConfig, folder: Path) -> tuple[LazySequences | None, 
         raise
     except UserError as e:
         return None, [why_not(data.reader, folder, e)]
-    return sequences, _whole(data, folder, len(sequences))
+    notes = [Finding("note", note) for note in sequences.notes]
+    return sequences, notes + _whole(data, folder, len(sequences))
 
 
 def _whole(data: DataConfig, folder: Path, count: int) -> list[Finding]:

@@ -187,11 +187,13 @@ def open_sources(config: Config, use: Use = "train") -> tuple[Source, ...]:
     chosen = {name: data for name, data in config.data.items() if data.use == use and data.weight > 0}
     if not chosen:
         raise UserError(f"config {config.name}: no data set has use={use!r} and a weight above 0 (config.data)")
-    sources = tuple(Source(name, open_dataset(data), data.weight) for name, data in chosen.items())
-    for source in sources:
-        if not len(source.sequences):
-            raise UserError(f"config.data.{source.name}: the data set has no sequence")
-    return sources
+    opened = {name: open_dataset(data) for name, data in chosen.items()}
+    for name, sequences in opened.items():
+        if not len(sequences):
+            raise UserError(f"config.data.{name}: the data set has no sequence")
+        for note in sequences.notes:
+            _log.warning("config.data.%s: %s", name, note)
+    return tuple(Source(name, sequences, chosen[name].weight) for name, sequences in opened.items())
 
 
 def make_one(config: Config, use: Use, source: Source) -> None:

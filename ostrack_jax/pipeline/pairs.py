@@ -157,10 +157,13 @@ def pick_sequence(source: Source, config: PairConfig, rng: np.random.Generator) 
             raise _unreadable(e, source.name) from e
         if is_eligible(sequence, config):
             return sequence
+    frames, visible = len(sequence.visible), np.count_nonzero(sequence.visible)
+    alone = " (a box for the first frame alone is enough to track, not to train)" if visible == 1 else ""
     raise UserError(
         f"data set {source.name}: no sequence to train on among {_MAX_SEQUENCES} drawn of its "
         f"{len(source.sequences)}; expected videos of {config.min_frames} frames or more, {config.min_visible} "
-        "of them with the target visible (config.pairs.min_frames, min_visible)"
+        "of them with the target visible (config.pairs.min_frames, min_visible); sequence "
+        f"{sequence.name} has {frames}, {visible} of them{alone}"
     )
 
 

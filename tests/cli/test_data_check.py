@@ -243,6 +243,19 @@ def test_a_missing_picture_of_coco_is_told_without_decoding(tmp_path, check):
     assert out.endswith("1 thing is WRONG, see above\n")
 
 
+def test_annotations_of_coco_without_a_box_are_noted(tmp_path, check):
+    layouts.coco(tmp_path, images=1, annotations=2)
+    path = tmp_path / "annotations/instances_train2017.json"
+    told = json.loads(path.read_text())
+    told["annotations"][0]["bbox"] = []
+    path.write_text(json.dumps(told))
+    for _ in range(2):  # also from the cached index
+        status, out = check("coco", tmp_path)
+        assert status == 0, out
+        assert f"note   {path}: 1 annotations without a box of four numbers (ids 700) are left out" in out
+        assert "1 sequences" in out
+
+
 def test_boxes_of_coco_are_looked_at_without_decoding(tmp_path, check):
     layouts.coco(tmp_path, images=2, annotations=1)
     path = tmp_path / "annotations/instances_train2017.json"

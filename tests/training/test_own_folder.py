@@ -1,0 +1,100 @@
+"""Training on a directory of one's own by flags alone, as docs/training.md shows it."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from ostrack_jax import checkpoint
+from ostrack_jax.cli.main import main
+from ostrack_jax.training import events
+
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
+FRAMES = 24
+# Smaller and shorter than the recipe's; what test_loop.py compiles.
+SMALL = "width=48 depth=2 heads=2 patch=8 head_channels=16 template_size=32 search_size=64 drop_path=0 "
+SMALL += "eliminate_at=0 keep_ratio=0.7"
+SHORT = "batch=4 epochs=1 pairs_per_epoch=8 validation_pairs=4 log_every=1 warmup_epochs=0 schedule=step drop_epoch=99 "
+SHORT += "keep_from_epoch=0 keep_until_epoch=0 workers=0"
+FLAGS = [f"--config.model.{flag}" for flag in SMALL.split()] + [f"--config.train.{flag}" for flag in SHORT.split()]
+
+
+def frames(seed: int) -> tuple[list[np.ndarray], str]:
+    """A square that moves over noise, and its box in each frame, a line each."""
+    noise = np.random.default_rng(seed).integers(60, 120, (64, 80, 3), np.uint8)
+    images = []
+    for i in range(FRAMES):
+        images.append(noise.copy())
+        images[-1][10 + i : 26 + i, 5 + i : 21 + i] = 40, 60, 200
+    return images, "".join(f"{5 + i},{10 + i},16,16\n" for i in range(FRAMES))
+
+
+def directory(root: Path, seed: int = 0) -> Path:
+    """Two sequences: one of images, one a video with its boxes next to it."""
+    images, boxes = frames(seed)
+    (root / "walk").mkdir(parents=True)
+    for i, image in enumerate(images):
+        cv2.imwrite(str(root / f"walk/{i + 1}.jpg"), image)
+    (root / "walk/groundtruth.txt").write_text(boxes)
+    images, boxes = frames(seed + 1)
+    with av.open(str(root / "ride.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25, width=80, height=64, pix_fmt="yuv420p")
+        stream.time_base = Fraction(1, 25)
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "bgr24")))
+        container.mux(stream.encode())
+    (root / "ride.txt").write_text(boxes)
+    return root
+
+
+def recipe(**places: Path) -> list[str]:
+    """The flags of the page, with its directories replaced."""
+    page = (Path(__file__).parents[2] / "docs/training.md").read_text()
+    block = re.search(r"## On a directory of one's own\n.*?```bash\n(.*?)```", page, re.DOTALL)
+    assert block is not None
+    words = block[1].replace("\\\n", " ").split()
+    assert words[:2] == ["ostrack", "train"]
+    for given, place in places.items():
+        words = [word.replace(f"/data/{given}", str(place)) for word in words]
+    return [word for word in words[1:] if not word.startswith(("--config.train.", "--init", "weights/", "runs/"))]
+
+
+def test_the_recipe_of_the_page(tmp_path, capfd):
+    words = recipe(mine_val=directory(tmp_path / "val", 5), mine=directory(tmp_path / "train"))
+    words = ["tiny" if word.startswith("vitb_") else word for word in words if word != "--workdir"]
+    words = [word.replace("got10k", "synthetic") for word in words]  # the sets of the tiny config
+    assert main([*words, "--workdir", str(tmp_path / "run"), *FLAGS]) == 0, capfd.readouterr().err
+    config = checkpoint.load_config(tmp_path / "run")
+    used = {name: data.reader for name, data in config.data.items() if data.weight}
+    assert used == {"mine": "folder", "mine_val": "folder"}
+    train = list(events.read(tmp_path / "run", "train"))
+    assert [event["step"] for event in train] == [1, 2]
+    assert all(np.isfinite(event["loss"]) for event in train)
+    assert len(list(events.read(tmp_path / "run", "validation"))) == 1
+    assert checkpoint.TrainCheckpoints(tmp_path / "run" / checkpoint.STEPS).steps() == [2]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "words"),
+    [
+        ("5,10,16,16\n", f"has {FRAMES}, 1 of them (a box for the first frame alone is enough to track, not to train)"),
+        ("5,10,16,16\n" * 3 + "nan,nan,nan,nan\n" * (FRAMES - 3), f"has {FRAMES}, 3 of them"),
+    ],
+)
+def test_boxes_that_no_pair_can_be_made_of(tmp_path, capfd, boxes, words):
+    mine = directory(tmp_path / "mine")
+    for path in (mine / "walk/groundtruth.txt", mine / "ride.txt"):
+        path.write_text(boxes)
+    sets = ["--config.data.synthetic.weight=0", "--config.data.mine.reader=folder", f"--config.data.mine.dir={mine}"]
+    assert main(["train", "--config", "tiny", "--workdir", str(tmp_path / "run"), *sets, *FLAGS]) == 2
+    told = capfd.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith("ostrack train: error: ")
+    assert words in told
+    assert "config.pairs.min_frames, min_visible" in told

@@ -55,12 +55,15 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
 
     trackers = _named(arguments)
     protocol = protocols.find(_benchmark(flags.benchmark, trackers))
+    rules = len(protocol.conventions)
     if flags.truth is not None:
         protocol = protocol.without_sizes()
     sequences, notes = _sequences(flags, protocol)
     output = Path(flags.output)
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file: expected a folder")
+    if len(protocol.conventions) < rules:
+        notes.append("AO, SR0.5 and SR0.75 are left out: GOT-10k's rules need the frame's size, of --data_dir's images")
     told = comparison.compare(protocol, sequences, trackers, flags.convention, shlex.join(sys.argv), notes)
     comparison_view.show(told, Console())
     print(f"comparison: {comparison.write(output, told)}")

@@ -48,11 +48,10 @@ def _third(number: int) -> int:
     return (number - 1) // 3 + 1
 
 
-def listed(reader: str, part: str, split: str = "all") -> dict[str, int | None]:
-    """The names of a benchmark's sequences, each with its number of frames where that is published.
+def listed(reader: str, part: str) -> dict[str, int | None]:
+    """The names of a published set's sequences, each with its number of frames where a table has it.
 
-    Empty where no list is published, or any sequences will do (a reader without a set of its own, OTB unless it is
-    OTB-100).
+    Empty where the package has no list.
     """
     if reader == "lasot":
         return dict.fromkeys(read_published(f"lasot_{part}"))
@@ -60,8 +59,6 @@ def listed(reader: str, part: str, split: str = "all") -> dict[str, int | None]:
         return dict.fromkeys(read_published("lasot_ext"))
     if (reader, part) == ("got10k", "val"):
         return dict.fromkeys(f"GOT-10k_Val_{i:06d}" for i in range(1, (official(reader, part) or 0) + 1))
-    if reader == "otb" and split != "otb100":
-        return {}
     counted = part != "240"  # NFS's table is of 30 frames a second
     return {row.name: row.last - row.first + 1 - row.omit if counted else None for row in rows_of(reader, part)}
 

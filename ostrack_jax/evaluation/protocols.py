@@ -102,7 +102,7 @@ class Protocol:
     @property
     def names(self) -> dict[str, int | None]:
         """Its sequences as published, see `tables.listed`; empty where there is no list, or any will do."""
-        return listed(self.reader, self.part, self.split)
+        return listed(self.reader, self.part) if self.sequences is not None else {}
 
     def without_sizes(self) -> Protocol:
         """The same without the rules that need the frame's size, which ground truth without images does not tell.

@@ -92,6 +92,13 @@ def test_few_sequences_that_two_sets_share_may_be_either(tmp_path):
         assert len(opened(benchmark, folder).sequences) == 1
 
 
+def test_a_part_of_another_set_is_not_one_without_a_list(tmp_path):
+    folder = annotations(tmp_path, names_of("dtb70", 40))
+    for benchmark in ("tnl2k", "itb", "tc128", "vot2018"):
+        with pytest.raises(UserError, match="holds sequences of dtb70"):
+            opened(benchmark, folder)
+
+
 def test_where_no_list_is_published_their_number_is_checked(tmp_path):
     folder = annotations(tmp_path, [f"video_{i}" for i in range(181)])
     with pytest.raises(

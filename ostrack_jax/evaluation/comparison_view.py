@@ -20,10 +20,11 @@ def show(told: Mapping[str, Any], console: Console) -> None:
     """Print the numbers, the pairs, attributes, classes, other rules, what was left out and why."""
     key = told["keys"][0]
     console.print(_scores(told))
-    console.print(_intervals(told))
+    if any(ends for tracker in told["trackers"].values() for ends in tracker["intervals"].values()):
+        console.print(_intervals(told))
     if any(tracker["runs"] > 1 for tracker in told["trackers"].values()):
         console.print(_spreads(told))
-    if told["pairs"]:
+    if any(pair["key"] == key and pair["difference"] is not None for pair in told["pairs"]):
         console.print(_pairs(told, key))
     for groups, heading in (("attributes", "attribute"), ("categories", "class")):
         table = _groups(told, groups, heading, key)
@@ -45,7 +46,7 @@ def show(told: Mapping[str, Any], console: Console) -> None:
 
 def _scores(told: Mapping[str, Any]) -> Table:
     count = len(told["sequences"])
-    table = _table(f"{told['benchmark']}, {count} sequences, in percent", "tracker")
+    table = _table(f"{told['benchmark']}, {count} sequence{'s' * (count > 1)}, in percent", "tracker")
     for key in told["keys"]:
         table.add_column(HEADINGS[key], justify="right", no_wrap=True)
     table.add_column("frames/s", justify="right", no_wrap=True)

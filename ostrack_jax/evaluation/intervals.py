@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from ostrack_jax.evaluation.metrics import Scores
 
 SAMPLES, SEED, CONFIDENCE = 2000, 0, 0.95
+LEAST_SEQUENCES = 10  # of three, draws know little more than the worst and the best of them
 _EQUAL = 1e-9  # numbers of a sequence that differ by less are a tie: the same boxes written twice
 
 
@@ -24,7 +25,7 @@ class Paired:
 
     Attributes:
       difference: the first's overall number less the second's.
-      interval: of the difference, by drawing the same sequences for both; None with fewer than two sequences.
+      interval: of the difference, by drawing the same sequences for both; None with fewer than `LEAST_SEQUENCES`.
       won: sequences on which the first has the larger number; ``lost`` and ``tied`` likewise.
     """
 
@@ -36,7 +37,7 @@ class Paired:
 
 
 def bootstrap(scores: Scores, samples: int = SAMPLES, seed: int = SEED) -> dict[str, tuple[float, float] | None]:
-    """The 95 % interval of each overall number; None with fewer than two sequences that have it."""
+    """The 95 % interval of each overall number; None with fewer than `LEAST_SEQUENCES` that have it."""
     names = list(scores.sequences)
     draws = _draws(len(names), samples, seed)
     return {key: _interval(_drawn_means(scores, key, names, draws)) for key in scores.overall}
@@ -60,11 +61,11 @@ def _draws(count: int, samples: int, seed: int) -> Int[np.ndarray, "samples coun
 def _drawn_means(
     scores: Scores, key: str, names: list[str], draws: Int[np.ndarray, "samples count"]
 ) -> Float[np.ndarray, " samples"]:
-    """The overall number of each draw; NaN where none of its sequences counts, or there are fewer than two."""
+    """The overall number of each draw; NaN where none of its sequences counts, or too few of all do."""
     weights = np.array([scores.weights[name][key] for name in names], np.float64)
     values = np.nan_to_num(np.array([scores.sequences[name][key] for name in names], np.float64))
     total = weights[draws].sum(axis=1)
-    if (weights > 0).sum() < 2:
+    if (weights > 0).sum() < LEAST_SEQUENCES:
         return np.full(len(draws), np.nan)
     return np.divide((weights * values)[draws].sum(axis=1), total, out=np.full(len(draws), np.nan), where=total > 0)
 

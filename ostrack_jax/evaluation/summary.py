@@ -2,7 +2,8 @@
 
 Keys of `summarize`, all shares in 0..1 with the keys of `metrics.MEANING`:
 
-- `intervals`: of each overall number, [low, high] by bootstrap over sequences (`intervals`), null where there is none;
+- `intervals`: of each overall number, [low, high] by bootstrap over sequences (`intervals`), null with fewer
+  than `intervals.LEAST_SEQUENCES`;
 - `curves`: by their keys of `metrics.CURVES`, one value for each threshold of it;
 - `attributes`, `categories`: by name, `sequences` (how many) and the numbers over those alone.
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ostrack_jax.datasets.annotations import valid
 from ostrack_jax.datasets.box_forms import SHIFTED, Oddity, find_oddity
 from ostrack_jax.datasets.lasot import LABELS
 from ostrack_jax.errors import UserError
@@ -52,6 +54,10 @@ def notes(protocol: Protocol, answers: list[Answered]) -> list[str]:
             f"sequences that are not whole, scored on the frames that are there: {len(flawed)} "
             f"({', '.join(flawed[:_NAMED])}{more}); `ostrack data check` says what is wrong"
         )
+    unscored = [answer.name for answer in answers if not valid(answer.truth_xywh[1:]).any()]
+    if unscored and not protocol.not_scored:
+        some = _some(unscored, len(answers), "sequences")
+        told.append(f"{some} have a true box in the first frame alone: their scores say nothing")
     odd = [(find_oddity(answer.truth_xywh, answer.size_wh), answer.name) for answer in answers]
     return [*told, *odd_boxes("the true boxes", odd, "sequences")]
 
@@ -63,10 +69,14 @@ def odd_boxes(whose: str, found: list[tuple[Oddity | None, str]], of: str) -> li
         names = [name for each, name in found if each == oddity]
         if oddity == SHIFTED and len(names) <= len(found) / 2:
             continue  # of a few it is chance
-        more = ", ..." if len(names) > _NAMED else ""
-        some = f"{len(names)} of {len(found)} {of} ({', '.join(names[:_NAMED])}{more})"
-        told.append(f"{whose} of {some} {oddity.text}: {oddity.fix}")
+        told.append(f"{whose} of {_some(names, len(found), of)} {oddity.text}: {oddity.fix}")
     return told
+
+
+def _some(names: list[str], count: int, of: str) -> str:
+    """How many of ``count`` these are, with the first names."""
+    more = ", ..." if len(names) > _NAMED else ""
+    return f"{len(names)} of {count} {of} ({', '.join(names[:_NAMED])}{more})"
 
 
 def only(count: int, whole: int) -> str:

@@ -35,7 +35,7 @@ def tables_of(told: Mapping[str, Any]) -> list[tuple[str, Table]]:
     notes = [[_text(note)] for note in islice(said if isinstance(said, list) else [], _MOST_ROWS)]
     tables = [
         ("What keeps these numbers from being the benchmark's own", Table([""], notes, [])),
-        ("Pairs: the first less the second, in points, with the interval of 95 % of draws", _pairs(told)),
+        ("Pairs: the first less the second, in points", _pairs(told)),
         ("The same results by other rules", other_rules(told.get("conventions"))),
     ]
     return [(title, table) for title, table in tables if table.rows]
@@ -49,10 +49,12 @@ def _pairs(told: Mapping[str, Any]) -> Table:
             ends = pair.get("interval")
             low, high = ends if isinstance(ends, list) and len(ends) == 2 else (None, None)
             counts = [_count(pair.get(key)) for key in ("won", "lost", "tied")]
-            between = "-" if _points(low) == "-" else f"{_points(low)} to {_points(high)}"
+            between = "" if _points(low) == "-" else f"{_points(low)} to {_points(high)}"
             names = [_text(pair.get("a")), _text(pair.get("b")), HEADINGS[pair["key"]]]
-            rows.append([*names, _points(pair.get("difference")), between, *counts])
-    heading = ["first", "second", "score", "difference", "interval", "won", "lost", "tied"]
+            rows.append([*names, _points(pair.get("difference")), *counts, between])
+    heading = ["first", "second", "score", "difference", "won", "lost", "tied", "95 % interval"]
+    if not any(row[-1] for row in rows):  # too few sequences
+        heading, rows = heading[:-1], [row[:-1] for row in rows]
     return Table(heading, rows, [])
 
 

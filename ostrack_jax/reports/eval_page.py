@@ -113,7 +113,7 @@ def write(
         folded = {f"By {what}": eval_tables.shares(group, what) for what in ("attributes", "categories")}
         folded["The same results by other rules"] = eval_tables.by_other_rules(group)
         for summary, table in {"Every sequence, in numbers": eval_tables.single(group), **folded}.items():
-            if table.rows:
+            if table.rows and len(table.heading) > 1:
                 report.table(table, summary)
         _failures(report, group)
         for one in group:
@@ -173,10 +173,12 @@ def _failures(report: Report, group: list[Evaluation]) -> None:
 def _sequences(report: Report, one: Evaluation, shown: Sequence[Shown]) -> None:
     if not shown:
         return
-    report.heading(f"{one.name}: best and worst sequences", 3)
+    which = "best and worst sequences" if len(shown) < len(one.sequences) else "sequences"
+    report.heading(f"{one.name}: {which}", 3)
     report.words(_LEGEND)
     for each in shown:
-        title = f"{each.sequence} ({each.rank}): {plots.HEADINGS[one.main]} {each.number:.1f}"
+        rank = f" ({each.rank})" if each.rank else ""
+        title = f"{each.sequence}{rank}: {plots.HEADINGS[one.main]} {each.number:.1f}"
         name = f"{one.benchmark}_{one.name}_{each.sequence}"
         report.row('<section class="shown wide">')
         report.photograph(f"{name}_frames", each.strip, title)

@@ -34,7 +34,7 @@ class Shown:
     """One sequence of an evaluation.
 
     Attributes:
-      sequence: its name; ``rank`` such as `best` or `worst`; ``number`` its main score in percent.
+      sequence: its name; ``rank`` best, worst or empty; ``number`` its main score in percent.
       strip: some of its frames with boxes.
       stages: what the elimination stages left of two of them, a row each; None without elimination.
       overlaps: with the truth, by frame; NaN where there is none. ``scores``: the tracker's, by frame.
@@ -50,13 +50,16 @@ class Shown:
 
 
 def ranked(evaluation: Evaluation, count: int) -> list[tuple[str, str]]:
-    """The names of the ``count`` best and worst sequences, each once, with their rank."""
+    """The names of the ``count`` best and worst sequences, each once, with their rank; empty for the middle of few."""
     key = evaluation.main
     names = [name for name, row in evaluation.sequences.items() if key in row]
     ordered = sorted(names, key=lambda name: (-evaluation.sequences[name][key], name))
-    best = ordered[:count]
-    worst = [name for name in ordered[: -count - 1 : -1] if name not in best]
-    return [(name, "best") for name in best] + [(name, "worst") for name in worst]
+    few = min(count, len(ordered) // 2)
+    best, worst = ordered[:few], ordered[len(ordered) - few :]
+    middle = ordered[few : len(ordered) - few] if few < count else []
+    return (
+        [(name, "best") for name in best] + [(name, "") for name in middle] + [(name, "worst") for name in worst[::-1]]
+    )
 
 
 def show(

@@ -15,7 +15,7 @@ from ostrack_jax.datasets import attributes
 from ostrack_jax.datasets.boxes_only import open_boxes_only
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import comparison, comparison_view, protocols, rules_view
+from ostrack_jax.evaluation import comparison, comparison_view, intervals, protocols, rules_view
 from ostrack_jax.evaluation.conventions import CONVENTIONS
 from ostrack_jax.evaluation.metrics import CURVES, HEADINGS, percent
 from ostrack_jax.evaluation.raw_results import open_results
@@ -45,7 +45,8 @@ def folders(tmp_path):
 
 
 @pytest.fixture
-def told(folders):
+def told(folders, monkeypatch):
+    monkeypatch.setattr(intervals, "LEAST_SEQUENCES", 3)
     trackers = [open_results(str(folders / name)) for name in ("poor", "good")]
     sequences = attributes.by_table(open_boxes_only(folders / "truth"), "otb")
     rules = ("published", "got10k", "absent_left_out_pooled")

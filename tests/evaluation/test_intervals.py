@@ -31,16 +31,18 @@ def test_an_interval_is_that_of_the_mean():
 
 def test_weights_count():
     """Nearly all frames are of one sequence: every draw that has it has its number, the others that of the rest."""
-    low, high = intervals.bootstrap(scores([0.9, 0.1, 0.1, 0.1], [1e9, 1, 1, 1]))["ao"]
+    low, high = intervals.bootstrap(scores([0.9] + [0.1] * 9, [1e9] + [1] * 9))["ao"]
     assert (low, high) == (pytest.approx(0.1), pytest.approx(0.9))
-    even = intervals.bootstrap(scores([0.9, 0.1, 0.1, 0.1]))["ao"]
+    even = intervals.bootstrap(scores([0.9] + [0.1] * 9))["ao"]
     assert even[1] < 0.8
 
 
-def test_no_interval_without_two_sequences():
-    assert intervals.bootstrap(scores([0.5]))["ao"] is None
-    assert intervals.bootstrap(scores([]))["ao"] is None
-    assert intervals.bootstrap(scores([0.5, np.nan]))["ao"] is None
+def test_no_interval_of_fewer_than_ten_sequences():
+    values = list(np.linspace(0.2, 0.8, 9))
+    for few in ([], [0.5], values, [*values, np.nan]):
+        assert intervals.bootstrap(scores(few))["ao"] is None
+        assert intervals.paired(scores(few), scores(few), "ao").interval is None
+    assert intervals.bootstrap(scores([*values, 0.5]))["ao"] is not None
 
 
 def test_a_pair_is_compared_on_the_same_draws():
@@ -53,9 +55,8 @@ def test_a_pair_is_compared_on_the_same_draws():
 
 
 def test_won_lost_and_tied():
-    pair = intervals.paired(scores([0.5, 0.2, 0.7, np.nan]), scores([0.4, 0.3, 0.7, 0.9]), "ao")
-    assert (pair.won, pair.lost, pair.tied) == (1, 1, 1)
+    pair = intervals.paired(scores([0.5, 0.2, 0.7, np.nan] * 4), scores([0.4, 0.3, 0.7, 0.9] * 4), "ao")
+    assert (pair.won, pair.lost, pair.tied) == (4, 4, 4)
     assert pair.difference == pytest.approx(0)
     low, high = pair.interval
     assert low < 0 < high
-    assert intervals.paired(scores([0.5]), scores([0.4]), "ao").interval is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import cv2
 import numpy as np
@@ -64,7 +66,7 @@ def test_the_page_is_whole_and_loads_nothing(reported):
     assert any("<script>alert(1)</script>" in words for words in page.texts), "shown as text"
     (policy,) = [tag["content"] for tag in page.all("meta") if tag.get("http-equiv") == "Content-Security-Policy"]
     assert policy.startswith("default-src 'none'")
-    for expected in ("measured here", "Every sequence, in numbers", "still: best and worst sequences"):
+    for expected in ("measured here", "Every sequence, in numbers", "still: sequences"):
         assert expected in page.texts
 
 
@@ -107,6 +109,28 @@ def test_without_data_there_are_no_pictures(place, monkeypatch):
     assert main(["report", "eval", str(place / "still")]) == 0
     assert {path.name for path in (place / "still" / "report").glob("*_frames.png")} == set()
     assert (place / "still" / "report" / "report.html").is_file()
+
+
+def test_three_sequences_are_each_drawn_once_without_intervals(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(canvas, "DPI", 30)
+    for i in range(3):
+        copy = shutil.copytree(place / "otb/Fast", tmp_path / "set" / f"s{i}")
+        boxes = "".join(f"{10 + (3 + 2 * i) * t}\t20\t12\t16\n" for t in range(5))
+        (copy / "groundtruth_rect.txt").write_text(boxes)
+    data = ("--data_dir", str(tmp_path / "set"))
+    for name in ("a", "b"):
+        words = ("--tracker", "still", "--benchmark", "otb", "--output", str(tmp_path / name))
+        assert main(["eval", *words, *data]) == 0
+    assert main(["report", "eval", str(tmp_path / "a"), *data]) == 0
+    text = (tmp_path / "a/report/report.md").read_text()
+    assert re.findall(r"!\[(s\d)( \(\w+\))?: AUC", text) == [("s0", " (best)"), ("s1", ""), ("s2", " (worst)")]
+    assert "### still: sequences" in text
+    assert "% interval" not in text
+    capsys.readouterr()
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), *data, "--output", str(tmp_path / "ab")]) == 0
+    assert "interval" not in capsys.readouterr().out
+    assert main(["report", "eval", str(tmp_path / "ab")]) == 0
+    assert "% interval" not in (tmp_path / "ab/report/report.md").read_text()
 
 
 def test_a_comparison_is_reported_too(place, monkeypatch, capsys):

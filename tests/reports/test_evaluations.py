@@ -13,6 +13,7 @@ from ostrack_jax.reports.canvas import COLOURS
 from ostrack_jax.reports.comparisons import reports_of, tables_of
 from ostrack_jax.reports.evaluations import comparison_in, read_evaluations, trained_on
 from ostrack_jax.reports.markup import numbers
+from ostrack_jax.reports.strips import ranked
 
 CONFIG = "vitb_256_mae_ce_32x4_ep300"
 
@@ -151,6 +152,18 @@ def compared(**changes):
     return told | changes
 
 
+def test_sequences_of_a_few_have_the_rank_they_have(folder):
+    """Of three, two best and two worst would be four; the one between is neither."""
+    for count, ranks in ((0, ""), (1, "-"), (2, "bw"), (3, "b-w"), (4, "bbww"), (5, "bbww")):
+        rows = {f"s{i}": {"success_auc": 0.9 - 0.1 * i} for i in range(count)}
+        (one,) = read_evaluations([folder(f"of {count}", sequences=rows)])
+        found = ranked(one, 2)
+        assert "".join(rank[:1] or "-" for _, rank in found) == ranks
+        assert len({name for name, _ in found}) == len(found)
+        best, worst = ([name for name, rank in found if rank == which] for which in ("best", "worst"))
+        assert (best, worst) == (list(rows)[: len(best)], list(rows)[::-1][: len(worst)])
+
+
 def test_a_comparison_is_several_evaluations_and_its_tables(folder, tmp_path):
     (tmp_path / "both").mkdir()
     (tmp_path / "both" / "comparison.json").write_text(json.dumps(compared()))
@@ -163,7 +176,7 @@ def test_a_comparison_is_several_evaluations_and_its_tables(folder, tmp_path):
     told = comparison_in(tmp_path / "both")
     (_, notes), (_, pairs), (_, rules) = tables_of(told)
     assert notes.rows == [["half of it"]]
-    assert pairs.rows == [["one", "two", "AUC", "+2.1", "-1.0 to +5.0", "3", "1", "0"]]
+    assert pairs.rows == [["one", "two", "AUC", "+2.1", "3", "1", "0", "-1.0 to +5.0"]]
     assert rules.heading == ["rules", "tracker", "OP50", "what they do"]
     assert rules.rows == [["absent_hit", "one", "50.0", "what if"]]
     own = folder("own", tracker="one")
@@ -223,7 +236,7 @@ def test_a_comparison_from_elsewhere_is_read_with_care(tmp_path):
     (two,) = read_evaluations([tmp_path])
     assert (two.name, two.scores, two.sequences) == ("two", {}, {})
     ((_, pairs),) = tables_of(comparison_in(tmp_path))
-    assert pairs.rows == [["-", "-", "AO", "-", "-", "-", "-", "-"]]
+    assert pairs.rows == [["-", "-", "AO", "-", "-", "-", "-"]]
     assert reports_of({"trackers": []}) == []
     (tmp_path / "comparison.json").write_text(json.dumps(compared(trackers={})))
     with pytest.raises(UserError, match=r"comparison\.json compares no trackers"):

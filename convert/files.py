@@ -41,6 +41,9 @@ _FOREIGN = {  # the first bytes of what is downloaded by mistake
     b"<": "a web page: the download did not give the file itself",
 }
 
+# Of safetensors, what numpy has; complex numbers and floats of 8 bits or fewer are no weights.
+_SAFE_DTYPES = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"}
+
 Read = Callable[[Storage], bytes]
 
 
@@ -92,6 +95,9 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         with safe_open(path, framework="numpy") as file:
             if "config" in (file.metadata() or {}):
                 raise UserError("is converted already: it goes to --checkpoint or --init as it is")
+            kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 - not a mapping
+            if odd := [name for name, kind in kinds.items() if kind not in _SAFE_DTYPES]:
+                raise UserError(f"its tensor {brief(odd[0])} is of {kinds[odd[0]]}: expected floats of 16 bits or more")
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, ValueError, TypeError, OSError) as e:
         raise UserError(f"damaged or cut off ({brief(str(e))}); fetch it again") from e

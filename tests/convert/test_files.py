@@ -68,6 +68,7 @@ HEADERS = {
     "another size": {"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 8]}},
     "twice the same bytes": {name: {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} for name in "ab"},
     "an unknown type": {"a": {"dtype": "O", "shape": [2], "data_offsets": [0, 8]}},
+    "an unknown float": {"a": {"dtype": "F7", "shape": [8], "data_offsets": [0, 8]}},
     "no numbers": {"a": {"dtype": "F32", "shape": [-2], "data_offsets": [0, 8]}},
 }
 
@@ -92,6 +93,15 @@ def test_views_share_a_storage(tmp_path):
     np.testing.assert_array_equal(out["transposed"], base.reshape(3, 4).T)
     np.testing.assert_array_equal(out["part"], [[5, 6], [9, 10]])
     assert not out["part"].flags.writeable
+
+
+@pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2", "C64"])
+def test_safetensors_of_other_numbers(tmp_path, dtype):
+    entry = {"dtype": dtype, "shape": [8 // (8 if dtype == "C64" else 1)], "data_offsets": [0, 8]}
+    header = json.dumps({"a": entry}).encode()
+    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    with pytest.raises(UserError, match=f"its tensor 'a' is of {dtype}: expected floats of 16 bits or more"):
+        read_tensors(tmp_path / "x.safetensors")
 
 
 FOREIGN = {

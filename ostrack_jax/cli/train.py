@@ -1,7 +1,8 @@
 """Train a tracker, or go on where an earlier run in the same folder stopped.
 
 The folder receives config.json, checkpoints/ (the newest), best/ (by validation IoU), log.jsonl and tensorboard/. Data
-folders come from --config.data.NAME.dir=PATH, from OSTRACK_<READER>_DIR or from one TOML file (docs/data.md).
+folders come from --config.data.NAME.dir=PATH, from OSTRACK_<READER>_DIR or from one TOML file (docs/data.md);
+--config.data.NAME.reader=READER adds a data set, such as one's own (docs/training.md).
 SIGTERM or Ctrl-C saves and ends with status 143 or 130 (of several processes all, with 143); the same command goes on.
 A step whose loss or gradient is not finite stops the run and is kept in a file, which --replay runs again and explains.
 

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from ostrack_jax import checkpoint
+from ostrack_jax import config as configs
 from ostrack_jax.cli.main import main
 from ostrack_jax.training import events
+from ostrack_jax.training.checks import check_settings
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
@@ -54,23 +56,28 @@ def directory(root: Path, seed: int = 0) -> Path:
     return root
 
 
-def recipe(**places: Path) -> list[str]:
-    """The flags of the page, with its directories replaced."""
+def recipe() -> list[str]:
+    """The words of the command on the page."""
     page = (Path(__file__).parents[2] / "docs/training.md").read_text()
     block = re.search(r"## On a directory of one's own\n.*?```bash\n(.*?)```", page, re.DOTALL)
     assert block is not None
-    words = block[1].replace("\\\n", " ").split()
-    assert words[:2] == ["ostrack", "train"]
-    for given, place in places.items():
-        words = [word.replace(f"/data/{given}", str(place)) for word in words]
-    return [word for word in words[1:] if not word.startswith(("--config.train.", "--init", "weights/", "runs/"))]
+    return block[1].replace("\\\n", " ").split()
 
 
-def test_the_recipe_of_the_page(tmp_path, capfd):
-    words = recipe(mine_val=directory(tmp_path / "val", 5), mine=directory(tmp_path / "train"))
-    words = ["tiny" if word.startswith("vitb_") else word for word in words if word != "--workdir"]
-    words = [word.replace("got10k", "synthetic") for word in words]  # the sets of the tiny config
-    assert main([*words, "--workdir", str(tmp_path / "run"), *FLAGS]) == 0, capfd.readouterr().err
+def test_the_recipe_of_the_page_is_a_config():
+    words = recipe()
+    assert words[:4] == ["ostrack", "train", "--config", "vitb_256_mae_ce_32x4_got10k_ep100"]
+    config = configs.load(words[3], [word.removeprefix("--config.") for word in words if word.startswith("--config.")])
+    assert check_settings(config) == []
+
+
+def test_the_recipe_of_the_page_trains(tmp_path, capfd):
+    """On the tiny config, whose sets it leaves out in place of the published ones."""
+    sets = " ".join(word for word in recipe() if word.startswith("--config.data.")).replace("got10k", "synthetic")
+    for name, seed in (("mine_val", 5), ("mine", 0)):
+        sets = sets.replace(f"/data/{name}", str(directory(tmp_path / name, seed)))
+    assert main(["train", "--config", "tiny", "--workdir", str(tmp_path / "run"), *sets.split(), *FLAGS]) == 0
+    assert "mine 2 of 2 sequences" in capfd.readouterr().out
     config = checkpoint.load_config(tmp_path / "run")
     used = {name: data.reader for name, data in config.data.items() if data.weight}
     assert used == {"mine": "folder", "mine_val": "folder"}

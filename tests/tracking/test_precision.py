@@ -82,7 +82,7 @@ def test_bfloat16_holds_with_amx_where_xla_uses_it(left, computes, monkeypatch):
 
 
 def test_a_compiled_product_can_be_read():
-    """Whether it is widened follows from the processor and from XLA: on a CPU without AMX 0.10 does it, 0.11 does not."""
+    """Whether it is widened differs: on a CPU without AMX jax 0.10 widens it, 0.11 does not."""
     assert "bf16[128,256]" in precision._compiled_product()
 
 

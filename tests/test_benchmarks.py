@@ -69,7 +69,7 @@ def test_reading_a_video_is_measured_in_two_checkouts(benchmark, tmp_path, capsy
     rows = json.loads(output.read_text())["rows"]
     assert [row["jumps"] for row in rows] == [0, 5]
     for row in rows:
-        assert len(row["rounds"]) == 2
+        assert row["rounds"] == 2
         assert 0.05 < row["processors_ratio"] < 20
         assert row["this_clock_s"] > 0
     assert "avi" in capsys.readouterr().out

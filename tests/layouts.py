@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import cv2
@@ -219,3 +220,22 @@ def folder_of_ones_own(root: Path) -> Path:
     """A plain folder with one sequence of pictures."""
     (pictures(root / "mine") / "boxes.txt").write_text(BOX * 3)
     return root
+
+
+def tagged(kind: str, orientation: int, image: np.ndarray) -> bytes:
+    """An image file with an EXIF orientation tag."""
+    data = cv2.imencode(f".{kind}", image[..., ::-1])[1].tobytes()
+    tag = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + b"\0\0\0\0\0\0"
+    if kind == "jpg":
+        tag = b"Exif\0\0" + tag
+        return data[:2] + b"\xff\xe1" + (len(tag) + 2).to_bytes(2, "big") + tag + data[2:]
+    chunk = b"eXIf" + tag
+    return data[:33] + len(tag).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + data[33:]
+
+
+def turn(video: Path) -> None:
+    """Give an mp4 file the tag of a phone's that was held upright: to be shown a quarter turn clockwise."""
+    data = bytearray(video.read_bytes())
+    at = data.index(b"tkhd") + 44  # ISO/IEC 14496-12, 8.3.2: the matrix of a version 0 box
+    data[at : at + 36] = np.array([0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    video.write_bytes(data)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
+from ostrack_jax.cli import orientation
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags)
     text = "the benchmark's folder; without it, where OSTRACK_<READER>_DIR or the file of paths says"
     absl_flags.DEFINE_string("data_dir", None, text, flag_values=flags)
+    orientation.define(flags)
     text = "in place of --data_dir, a folder of ground truth without pictures: NAME.txt, or NAME/groundtruth.txt"
     absl_flags.DEFINE_string("truth", None, text, flag_values=flags)
     text = "a folder of NAME.txt with a 0 or 1 for each attribute of the benchmark (OTB, LaSOT, UAV123)"
@@ -101,7 +103,7 @@ def _sequences(flags: absl_flags.FlagValues, protocol: Protocol) -> tuple[LazySe
         raise UserError("--truth and --data_dir: expected one of them")
     data_dir = None if flags.data_dir is None else Path(flags.data_dir)
     if flags.truth is None:
-        sequences, note = protocol.open(data_dir), ""
+        sequences, note = protocol.open(data_dir, orientation.options(flags, protocol.reader)), ""
     else:
         truth = open_truth(protocol, Path(flags.truth))
         sequences, note = truth.sequences, truth.note

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
+from ostrack_jax.cli import orientation
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
     from ostrack_jax.doctor.finding import Finding, Verdict
 
 ARGUMENTS = ("NAME", "[DIR]")
+_NOTES = 10  # lines on how sequences are read
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
     absl_flags.DEFINE_string("part", "train", "the set's own part: train, val or test", flag_values=flags)
     absl_flags.DEFINE_string("split", "all", "a published list of sequences, or all", flag_values=flags)
+    orientation.define(flags)
     absl_flags.DEFINE_string("decode", None, "pictures of each sequence to decode: a number, or all", flag_values=flags)
     absl_flags.DEFINE_string("samples", None, "write ten drawn sequences with their boxes there", flag_values=flags)
     absl_flags.DEFINE_integer("most", 100, "lines of sequences to print; 0: all", 0, flag_values=flags)
@@ -82,10 +85,11 @@ def _named(flags: absl_flags.FlagValues, name: str, folder: str = "") -> DataCon
         whole = name in PROTOCOLS and not knows_parts(name) and not flags["part"].present
         if whole and not (is_packed(place) or is_packed(place / part)):  # packed sets are for training
             part = PROTOCOLS[name].part
-        return DataConfig(reader=name, dir=str(place), part=part, split=flags.split)
+        return DataConfig(name, str(place), part=part, split=flags.split, options=orientation.options(flags, name))
     if name not in PROTOCOLS:
         raise unknown("reader or benchmark", name, {*READERS, *PROTOCOLS})
     protocol = PROTOCOLS[name]
+    orientation.options(flags, protocol.reader)
     if flags["part"].present or flags["split"].present:
         raise UserError(f"{name} is a part of its own: --part and --split go with a reader, such as {protocol.reader}")
     return protocol.data(find_folder(protocol.reader, folder))
@@ -139,6 +143,10 @@ def _sum_up(what: str, total: Checked) -> None:
     print(f"{what}: {total.sequences:,} sequences, {total.frames:,} frames{share}; {total.decoded:,} pictures decoded")
     for name, count in sorted(total.missing.items()):
         print(f"note   {name} is missing in {count:,} sequences: it hides no frame there")
+    for note in total.notes[:_NOTES]:
+        print(f"note   {note}")
+    if len(total.notes) > _NOTES:
+        print(f"note   {len(total.notes) - _NOTES:,} more sequences are read in such a way")
     rules = PairConfig()
     print(
         f"training would sample {total.sampled:,} of the {total.sequences:,} sequences: single images, and videos of "

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from absl import flags as absl_flags
 
+from ostrack_jax.cli import orientation
+
 ARGUMENTS = ("NAME", "DIR")
 
 
@@ -25,6 +27,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("output", None, "a new folder", flag_values=flags, required=True)
     absl_flags.DEFINE_string("part", "train", "the set's own part: train, val or test", flag_values=flags)
     absl_flags.DEFINE_string("split", "all", "a published list of sequences, or all", flag_values=flags)
+    orientation.define(flags)
     absl_flags.DEFINE_string("crop", None, "a config: cut pictures to what its crops can reach", flag_values=flags)
     absl_flags.DEFINE_integer("per_file", 32768, "pictures in a file", lower_bound=1, flag_values=flags)
 
@@ -43,7 +46,8 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from ostrack_jax.datasets.readers import knows_parts, open_dataset, orientation_of, published_splits
 
     reader, folder = arguments
-    data = DataConfig(reader=reader, dir=folder, part=flags.part, split=flags.split)
+    options = orientation.options(flags, reader)
+    data = DataConfig(reader=reader, dir=folder, part=flags.part, split=flags.split, options=options)
     reach = Reach.of(load(flags.crop)) if flags.crop else None
     sequences = open_dataset(data)
     console = Console(soft_wrap=True, highlight=False)

@@ -17,6 +17,7 @@ Example:
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
 
-from ostrack_jax.cli import trackers
+from ostrack_jax.cli import orientation, trackers
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags, required=True)
     text = "the benchmark's folder; without it, where OSTRACK_<READER>_DIR or the file of paths says"
     absl_flags.DEFINE_string("data_dir", None, text, flag_values=flags)
+    orientation.define(flags)
     text = "the folder for results and report, made where it is not there"
     absl_flags.DEFINE_string("output", None, text, flag_values=flags, required=True)
     absl_flags.DEFINE_list("sequences", None, "some of its sequences alone, as a,b", flag_values=flags)
@@ -66,7 +68,8 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
 
     conventions.choose(flags.convention)  # a wrong name is told before the work
     protocol = protocols.find(flags.benchmark)
-    sequences = protocol.open(None if flags.data_dir is None else Path(flags.data_dir))
+    options = orientation.options(flags, protocol.reader)
+    sequences = protocol.open(None if flags.data_dir is None else Path(flags.data_dir), options)
     if flags.attributes is not None:
         sequences = attributes.by_files(sequences, Path(flags.attributes), protocol.reader)
     if flags.sequences is not None:
@@ -77,6 +80,8 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file: expected a folder")
     chosen = trackers.choose(flags, flags.batch)
+    if "stored" in options.values():  # results in other pixels are not mixed with these
+        chosen = dataclasses.replace(chosen, made_by={**chosen.made_by, **options})
     tell_idle_devices(Console(stderr=True))
     told = score(chosen, protocol, sequences, output, flags.convention)
     report.show(told, Console())

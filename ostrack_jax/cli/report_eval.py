@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
 
+from ostrack_jax.cli import orientation
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("output", None, text, flag_values=flags)
     text = "the benchmark's folder, to draw sequences; all DIRs must be of one benchmark then"
     absl_flags.DEFINE_string("data_dir", None, text, flag_values=flags)
+    orientation.define(flags)
     text = "the weights that were evaluated, to draw what elimination leaves; goes with --data_dir"
     absl_flags.DEFINE_string("checkpoint", None, text, flag_values=flags)
     text = "so many of the best and of the worst sequences of each DIR are drawn"
@@ -77,7 +79,8 @@ def _shown(flags: absl_flags.FlagValues, evaluations: list[Evaluation]) -> dict[
     if len(benchmarks) > 1:
         raise UserError(f"--data_dir is of one benchmark, but the results are of {', '.join(benchmarks)}")
     protocol = protocols.find(benchmarks[0])
-    sequences = protocol.open(None if flags.data_dir is None else Path(flags.data_dir))
+    options = orientation.options(flags, protocol.reader)
+    sequences = protocol.open(None if flags.data_dir is None else Path(flags.data_dir), options)
     seen = None if flags.checkpoint is None else _weights(flags.checkpoint)
     if seen is not None and all(seen[0] != one.facts.get("weights_sha256") for one in evaluations):
         raise UserError(f"--checkpoint {flags.checkpoint}: no DIR holds results of these weights")

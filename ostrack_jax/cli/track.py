@@ -1,9 +1,10 @@
 """Follow one object through a video or a folder of pictures, and write a video with its box and score.
 
-The box is the object's in the first frame: left, top, width, height in pixels. Boxes and scores go to a text file
-next to the video, of the same name: a line x,y,w,h,score per frame, as `ostrack compare` and the reader `folder` take
-it; where it ends early, to NAME.part.txt. Such a file of an earlier run is replaced, any other text file never. Needs
-no display.
+The box is the object's in the first frame: left, top, width, height in pixels of what a viewer or player shows
+(--orientation stored: of what the file stores, without its rotation or EXIF tag); the video is written likewise.
+Boxes and scores go to a text file next to the video, of the same name: a line x,y,w,h,score per frame, as
+`ostrack compare` and the reader `folder` take it; where it ends early, to NAME.part.txt. Such a file of an earlier run
+is replaced, any other text file never. Needs no display.
 
 Without --checkpoint the small network that is shipped with the package follows it.
 
@@ -24,12 +25,13 @@ from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
-from ostrack_jax.cli import trackers
+from ostrack_jax.cli import orientation, trackers
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ostrack_jax.datasets.frames import Orientation
     from ostrack_jax.datasets.sequence import Frames
     from ostrack_jax.tracking.track import TrackerLike
 
@@ -42,6 +44,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("output", None, "the video to write, NAME.mp4", flag_values=flags, required=True)
     text = "pictures a second of the video; without it, the input's, or 30 for a folder"
     absl_flags.DEFINE_float("rate", None, text, flag_values=flags)
+    orientation.define(flags)
     trackers.define(flags)
 
 
@@ -54,17 +57,17 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from ostrack_jax.weights import SMALL
 
     source, output = Path(arguments[0]), Path(flags.output)
-    frames = open_frames(source)
+    place, frames = open_frames(source, orientation.of_own_files(flags))
     text, partial = output.with_suffix(".txt"), output.with_suffix(".part.txt")
     for path in (output, text):
-        if path.exists() and path.resolve() == source.resolve():
-            raise UserError(f"--output {output} would overwrite the input {source}: give another name")
+        if path.exists() and path.resolve() == place.resolve():
+            raise UserError(f"--output {output} would overwrite the input {place}: give another name")
     for path in (text, partial):
         if path.exists() and not written_by_track(path):
             text_of = f"{path}, which `ostrack track` did not write"
             raise UserError(f"--output {output} would overwrite {text_of}: give another name")
     box = read_box(flags.box, frames[0].shape)
-    rate = frame_rate(source) if flags.rate is None else flags.rate
+    rate = frame_rate(place) if flags.rate is None else flags.rate
     tracker = trackers.choose(flags, otherwise=SMALL).tracker
     lines: list[str] = []
     began = time.perf_counter()
@@ -80,17 +83,16 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     print(f"{output}: {count} frames, {count / (time.perf_counter() - began):.1f} a second; boxes and scores: {text}")
 
 
-def open_frames(source: Path) -> Frames:
-    """The frames of a video file, or of a folder of pictures in the order of their numbers."""
-    from ostrack_jax.datasets.frames import PictureFrames, list_pictures
-    from ostrack_jax.datasets.video import VideoFrames
+def open_frames(source: Path, way: Orientation) -> tuple[Path, Frames]:
+    """Where the frames of a video or a folder lie, and the frames; prints what is skipped and how they are read."""
+    from ostrack_jax.datasets import folder
+    from ostrack_jax.datasets.frames import NotedFrames
 
-    if not source.exists():
-        raise UserError(f"no video or folder {source}")
-    frames = PictureFrames(list_pictures(source)) if source.is_dir() else VideoFrames(source)
-    if not len(frames):
-        raise UserError(f"{source} holds no frames")
-    return frames
+    place, skipped = folder.find_frames(source)
+    frames = folder.open_frames(place, way)
+    orientation.say(skipped)
+    orientation.say(frames.notes() if isinstance(frames, NotedFrames) else ())
+    return place, frames
 
 
 def read_box(text: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -129,8 +131,13 @@ def _annotated(
 
     from ostrack_jax.tracking import video
 
+    shapes: dict[tuple[int, ...], int] = {}  # with the first frame of each
     with Progress(console=Console(stderr=True)) as progress:
         steps = progress.track(range(len(frames)), description="frames")
-        for frame, track in video.follow(tracker, (frames[i] for i in steps), box):
+        for t, (frame, track) in enumerate(video.follow(tracker, (frames[i] for i in steps), box)):
             lines.append(",".join(f"{value:.4f}" for value in (*track.box_xywh, track.score)) + "\n")
+            shapes.setdefault(frame.shape[:2], t)
             yield video.annotate(frame, track)
+    if len(shapes) > 1:
+        sizes = ", ".join(f"{width} x {height} from frame {t}" for (height, width), t in shapes.items())
+        orientation.say([f"the frames differ in size or orientation ({sizes}): they are brought to the first one's"])

@@ -1,7 +1,8 @@
 """Draw what the network sees while it follows one object: elimination stages, attention, discriminative regions.
 
-SEQUENCE is a video or a folder of pictures, with the object's box in the first frame by --box; or, with --benchmark,
-the name of one of its sequences, whose true boxes are drawn too. Writes PNG sheets, a row a frame:
+SEQUENCE is a video or a folder of pictures, with the object's box in the first frame by --box, in pixels of what a
+viewer or player shows (--orientation stored: of what the file stores, without its rotation or EXIF tag); or, with
+--benchmark, the name of one of its sequences, whose true boxes are drawn too. Writes PNG sheets, a row a frame:
 
   elimination.png   the candidates left after each stage (where the config eliminates any)
   attention.png     what the template's centre token attends to, in each block
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
-from ostrack_jax.cli import command
+from ostrack_jax.cli import command, orientation
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     text = "a benchmark that has the sequence: got10k_val, otb, folder, synthetic .."
     absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags)
     absl_flags.DEFINE_string("data_dir", None, "the benchmark's folder", flag_values=flags)
+    orientation.define(flags)
     text = "weights: a folder that `ostrack convert` wrote, a .safetensors file, a training's workdir, or WORKDIR/best"
     absl_flags.DEFINE_string("checkpoint", None, text, flag_values=flags, required=True)
     command.define_config_for(flags)
@@ -99,14 +101,15 @@ def _open(flags: absl_flags.FlagValues, name: str) -> tuple[Frames, np.ndarray]:
     if flags.benchmark is None:
         if flags.data_dir is not None:
             raise UserError("--data_dir goes with --benchmark")
-        frames = open_frames(Path(name))
+        _, frames = open_frames(Path(name), orientation.of_own_files(flags))
         boxes = np.full((len(frames), 4), np.nan)
         boxes[0] = read_box(flags.box, frames[0].shape)
         return frames, boxes
     from ostrack_jax.evaluation import protocols
 
     folder = None if flags.data_dir is None else Path(flags.data_dir)
-    (sequence,) = protocols.find(flags.benchmark).open(folder).select([name])
+    protocol = protocols.find(flags.benchmark)
+    (sequence,) = protocol.open(folder, orientation.options(flags, protocol.reader)).select([name])
     if not np.isfinite(sequence.boxes_xywh[0]).all():
         raise UserError(f"{name}: {flags.benchmark} tells no box for its first frame: expected a sequence with one")
     return sequence.frames, sequence.boxes_xywh

@@ -1,87 +1,174 @@
-"""A plain folder of one's own. Enters: pictures or videos and text files of boxes. Leaves: sequences, read lazily.
+"""A directory of one's own. Enters: images or videos and text files of boxes. Leaves: sequences, read lazily.
 
-Understood: a folder, or folders in it, with pictures or one video and a text file of boxes; and videos side by side
-with text files of the same name. A line `x,y,w,h` per frame, or for the first frame alone.
+Understood, at any depth: a directory with images or one video and a text file of boxes, the images next to it or in a
+directory of their own (`img`); and videos next to text files of the same name. A line `x,y,w,h` per frame, or for the
+first frame alone. What looks like frames and is not read is named in a warning.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from ostrack_jax.datasets.annotations import read_boxes, valid
-from ostrack_jax.datasets.frames import VIDEOS, PictureFrames, is_picture, list_folder, list_pictures
+from ostrack_jax.datasets.contents import Contents, frame_paths, inner_frames, look
+from ostrack_jax.datasets.frames import ORIENTATIONS, VIDEOS, Orientation, PictureFrames
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.sequence import Frames, Sequence
 from ostrack_jax.datasets.video import VideoFrames
-from ostrack_jax.errors import UserError
+from ostrack_jax.errors import UserError, unknown
 
 # Names a file of boxes has among several text files, the first that is there.
 BOX_FILES = ("groundtruth.txt", "groundtruth_rect.txt", "boxes.txt", "gt.txt")
 
+_DEEPEST = 4  # directories within each other
+_TOLD = 20  # lines on what is skipped
+
 # Sequences kept where there are videos among them: each holds its file open.
 _OPEN_VIDEOS = 512
 
-# Where the frames lie (a folder of pictures or a video) and the files that may hold their boxes.
+# Where the frames lie (a directory of images or a video) and the files that may hold their boxes.
 Key = tuple[Path, tuple[Path, ...]]
+
+_log = logging.getLogger(__name__)
 
 
 def open_folder(folder: Path, orientation: str = "shown") -> LazySequences:
-    """Every sequence in ``folder``, by name.
+    """Every sequence in ``folder``, by name: that of its directory, or of its video; deeper ones as `outer-inner`.
 
     Args:
       folder: of sequences, or of one.
       orientation: whether boxes count the pixels as ``shown``, or as ``stored``, see `frames.Orientation`.
 
     Raises:
-      UserError: it holds neither pictures nor videos, nor folders that do.
+      UserError: it holds neither images nor videos, nor directories that do; two sequences have one name.
     """
-    places = [(folder, False), *((folder / entry.name, True) for entry in list_folder(folder) if entry.is_dir())]
+    if orientation not in ORIENTATIONS:
+        raise unknown("orientation", orientation, ORIENTATIONS)
+    skipped: list[str] = []
     keys: dict[str, Key] = {}
-    for place, inside in places:
-        for name, key in _find(place, inside):
-            if name in keys:
-                raise UserError(f"two sequences named {name} in {folder}: {keys[name][0]} and {key[0]}")
-            keys[name] = key
+    for name, key in _walk(folder, (), skipped):
+        if name in keys:
+            raise UserError(f"two sequences named {name} in {folder}: {keys[name][0]} and {key[0]}")
+        keys[name] = key
     if not keys:
         raise UserError(
             f"no sequence in {folder}: expected pictures or a video with a text file of boxes (x,y,w,h a line), "
-            "or folders of such"
+            f"or folders of such{''.join(f'; {line}' for line in skipped[:1])}"
         )
-    videos = any(place.suffix.lower() in VIDEOS for place, _ in keys.values())
-    return LazySequences(keys, _read, keep=_OPEN_VIDEOS if videos else None)
+    for line in skipped[:_TOLD]:
+        _log.warning("%s", line)
+    if len(skipped) > _TOLD:
+        _log.warning("%d more lines on what is skipped in %s", len(skipped) - _TOLD, folder)
+    videos = any(_is_video(place) for place, _ in keys.values())
+    return LazySequences(
+        keys, functools.partial(_read, cast(Orientation, orientation)), keep=_OPEN_VIDEOS if videos else None
+    )
 
 
-def _find(folder: Path, inside: bool) -> list[tuple[str, Key]]:
-    """The sequences that lie in ``folder`` itself; ``inside`` a larger one, a lone video goes by its name."""
-    files = [entry.name for entry in list_folder(folder) if entry.is_file()]
-    texts = [name for name in files if name.lower().endswith(".txt")]
-    if any(is_picture(name) for name in files):
-        return [(folder.resolve().name, (folder, _choose(folder, texts)))]
-    videos = [Path(name) for name in files if name.lower().endswith(VIDEOS)]
-    if len(videos) == 1:
-        own = f"{videos[0].stem}.txt"
-        boxes = (folder / own,) if own in texts else _choose(folder, texts)
-        return [(folder.name if inside else videos[0].stem, (folder / videos[0], boxes))]
-    prefix = f"{folder.name}-" if inside else ""
-    return [(prefix + video.stem, (folder / video, (folder / f"{video.stem}.txt",))) for video in videos]
+def find_frames(source: Path) -> tuple[Path, list[str]]:
+    """Where the frames of a video, or of a directory with one sequence, lie; and a line for what is skipped there.
+
+    Args:
+      source: a video; or a directory of images, of one video, or with its images in a directory of their own.
+
+    Raises:
+      UserError: there is no such file, or the directory holds several videos.
+    """
+    if not source.is_dir():
+        if not source.exists():
+            raise UserError(f"no video or folder {source}")
+        return source, []
+    found = look(source)
+    if found.frames:
+        return source, found.skipped
+    if len(found.videos) > 1:
+        raise UserError(f"{source} holds {len(found.videos)} videos: give one, such as {source / found.videos[0]}")
+    if found.videos:
+        return source / found.videos[0], found.skipped
+    inner = inner_frames(source, found.folders)
+    return (source, found.skipped) if inner is None else (inner, [*found.skipped, *look(inner).skipped])
+
+
+def open_frames(place: Path, orientation: Orientation = "shown") -> Frames:
+    """The frames of a video, or those in a directory of images; see `frames.Orientation`.
+
+    Raises:
+      UserError: there is none, or the directory cannot be listed.
+    """
+    frames = PictureFrames(frame_paths(place), orientation) if place.is_dir() else VideoFrames(place, orientation)
+    if not len(frames):
+        raise UserError(f"{place} holds no frames")
+    return frames
+
+
+def _walk(folder: Path, parts: tuple[str, ...], skipped: list[str]) -> Iterator[tuple[str, Key]]:
+    """The sequences of a directory, whose names from the outermost on are ``parts``, and of those in it."""
+    found = look(folder)
+    skipped += found.skipped
+    own = list(_sequences(folder, parts, found))
+    used = {place for _, (place, _) in own}
+    inner: list[tuple[str, Key]] = []
+    for name in found.folders:
+        if folder / name in used:
+            skipped += look(folder / name).skipped
+        elif len(parts) == _DEEPEST:
+            skipped.append(f"skipped in {folder}: {name} (deeper than {_DEEPEST} directories)")
+        else:
+            inner += _walk(folder / name, (*parts, name), skipped)
+    if len(own) == 1:  # what has no boxes in a sequence's directory is something else: masks, another camera
+        skipped += [f"skipped: {place} (no text file of boxes next to it)" for _, (place, texts) in inner if not texts]
+        inner = [(name, key) for name, key in inner if key[1]]
+    elif not own and not inner and (boxes := _choose(folder, found.texts)) and boxes[0].name in _names(folder):
+        own = [("-".join(parts) or folder.resolve().name, (folder, boxes))]  # its frames are gone: said when it is read
+    return iter((*own, *inner))
+
+
+def _sequences(folder: Path, parts: tuple[str, ...], found: Contents) -> Iterator[tuple[str, Key]]:
+    """The sequences whose boxes lie in ``folder`` itself."""
+    name = "-".join(parts)
+    own = [f"{Path(video).stem}.txt" for video in found.videos]
+    rest = [text for text in found.texts if text not in own]
+    if found.frames:
+        yield name or folder.resolve().name, (folder, _choose(folder, rest))
+    elif not found.videos and rest and (inner := inner_frames(folder, found.folders)):
+        yield name or folder.resolve().name, (inner, _choose(folder, rest))
+    elif len(found.videos) == 1:
+        boxes = (folder / own[0],) if own[0] in found.texts else _choose(folder, rest)
+        yield name or Path(found.videos[0]).stem, (folder / found.videos[0], boxes)
+        return
+    for video, text in zip(found.videos, own, strict=True):
+        yield "-".join((*parts, Path(video).stem)), (folder / video, (folder / text,))
+
+
+def _names(folder: Path) -> tuple[str, ...]:
+    """Names of a file of boxes in ``folder``, the surest first."""
+    return (f"{folder.resolve().name}.txt", *BOX_FILES)
 
 
 def _choose(folder: Path, texts: list[str]) -> tuple[Path, ...]:
     """The file of boxes among a folder's text files; more than one where there is no telling."""
-    for name in (f"{folder.resolve().name}.txt", *BOX_FILES):
+    for name in _names(folder):
         if name in texts:
             return (folder / name,)
     return tuple(folder / name for name in texts)
 
 
-def _read(name: str, key: Key) -> Sequence:
+def _is_video(place: Path) -> bool:
+    return place.suffix.lower() in VIDEOS and not place.is_dir()
+
+
+def _read(orientation: Orientation, name: str, key: Key) -> Sequence:
     place, texts = key
     if len(texts) != 1:
         found = f"{len(texts)} text files ({', '.join(path.name for path in texts[:4])})" if texts else "no text file"
-        raise UserError(f"sequence {name}: {found} beside {place}: expected one of boxes, such as {BOX_FILES[0]}")
-    frames: Frames = PictureFrames(list_pictures(place)) if place.is_dir() else VideoFrames(place)
+        raise UserError(f"sequence {name}: {found} next to {place}: expected one of boxes, such as {BOX_FILES[0]}")
+    frames = open_frames(place, orientation)
     boxes = read_boxes(texts[0])
     if len(boxes) == 1 < len(frames):
         boxes = np.concatenate([boxes, np.full((len(frames) - 1, 4), np.nan)])

@@ -25,8 +25,19 @@ from ostrack_jax.datasets.names import compact
 from ostrack_jax.datasets.sequence import Frames
 from ostrack_jax.errors import UserError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
+PICTURES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".avif", ".jp2", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".ras", ".sr"),
+)
+VIDEOS = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts", ".wmv", ".asf"),
+    *(".flv", ".f4v", ".3gp", ".3g2", ".mxf", ".ogv", ".vob", ".dv", ".y4m", ".gif"),
+)
+# Frames in formats that are not read here: said, so that they are not missed.
+UNREAD = (
+    *(".heic", ".heif", ".jxl", ".exr", ".hdr", ".pfm", ".pam", ".tga", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw"),
+    *(".psd", ".rm", ".rmvb", ".seq"),
+)
 
 # What a JPEG can be reduced by while it is decoded: whole blocks of its transform become fewer pixels.
 REDUCTIONS = {
@@ -283,7 +294,10 @@ def list_pictures(folder: Path) -> list[str]:
     """
     names = [entry.name for entry in _scan(folder) if is_picture(entry.name)]
     if not names:
-        raise UserError(f"no pictures in {folder}: expected files ending in {', '.join(PICTURES[:3])} or the like")
+        unread = sorted({Path(entry.name).suffix for entry in _scan(folder) if entry.name.lower().endswith(UNREAD)})
+        found = f"{' and '.join(unread)} files are not read here: convert them to PNG" if unread else ""
+        expected = f"expected files ending in {', '.join(PICTURES[:3])} or the like"
+        raise UserError(f"no pictures in {folder}: {found or expected}")
     stems = [name.rpartition(".")[0] for name in names]
     if all(map(str.isdecimal, stems)):  # the same order, ten times as fast
         names = [name for _, name in sorted(zip(map(int, stems), names, strict=True))]

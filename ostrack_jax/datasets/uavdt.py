@@ -44,4 +44,6 @@ def _read(videos: Path, boxes: Path, name: str, key: None) -> Sequence:
     pictures = list_pictures(videos / name)
     found = read_annotation(boxes / f"{name}_gt.txt", pictures)
     visible = valid(found.boxes_xywh)
-    return Sequence(name, PictureFrames(pictures[: len(visible)]), found.boxes_xywh, visible, flaws=found.flaws)
+    return Sequence(
+        name, PictureFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws
+    )

@@ -16,7 +16,7 @@ import numpy as np
 from ostrack_jax.config import DataConfig, PairConfig
 from ostrack_jax.datasets.annotations import valid
 from ostrack_jax.datasets.box_forms import find_oddity
-from ostrack_jax.datasets.frames import PictureFrames
+from ostrack_jax.datasets.frames import NotedFrames, PictureFrames
 from ostrack_jax.datasets.index import each
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.published import official
@@ -55,6 +55,7 @@ class Checked:
       missing: sequences without a label file, by its name.
       sampled: sequences that training would draw from, by its published rules.
       size: of the picture decoded last, `32 x 24`.
+      notes: how frames are read that are not read as they are, a line each.
     """
 
     sequences: int = 0
@@ -64,12 +65,14 @@ class Checked:
     sampled: int = 0
     size: str = ""
     missing: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, other: Checked) -> None:
         """Count what another has counted, too."""
         for name in ("sequences", "frames", "visible", "decoded", "sampled"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.missing.update(other.missing)
+        self.notes += other.notes
 
 
 def open_checked(data: DataConfig, folder: Path) -> tuple[LazySequences | None, list[Finding]]:
@@ -139,6 +142,8 @@ def check_sequence(
         findings = [Finding("wrong", flaw, _fix(flaw)) for flaw in sequence.flaws]
         findings += _first_box(sequence, unstarted)
         findings += _pictures(sequence, decode, counted)
+        if isinstance(sequence.frames, NotedFrames) and counted.decoded:
+            counted.notes += [f"{sequence.name}: {note}" for note in sequence.frames.notes()]
     except (UserError, OSError) as e:
         findings = [Finding("wrong", str(e), _fix(str(e)))]
     return findings, counted

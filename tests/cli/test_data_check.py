@@ -357,3 +357,35 @@ def test_a_packed_set_is_checked_and_found_too(tmp_path, check, capsys):
     (found,) = find_datasets(packed)
     assert (found.verdict, found.fix) == ("ok", "")
     assert f"got10k train packed in {packed}: 2 sequences; a has 3 frames of 32 x 24" in found.text
+
+
+def test_how_images_are_read_is_noted(tmp_path, check):
+    for name, kind in (("thermal", np.uint16), ("plain", np.uint8)):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            image = np.full((24, 32), 7500 + 100 * i if kind is np.uint16 else 9, kind)
+            cv2.imwrite(str(tmp_path / name / f"{i}.png"), image)
+    (tmp_path / "photos").mkdir()
+    for i in range(3):
+        image = np.zeros((24, 32, 3), np.uint8)
+        image[:5] = 200
+        (tmp_path / "photos" / f"{i}.jpg").write_bytes(layouts.tagged("jpg", 8, image))
+    for name in ("thermal", "plain", "photos"):
+        (tmp_path / name / "boxes.txt").write_text("1,2,10,8\n" * 3)
+    status, out = check("folder", tmp_path)
+    assert status == 0, out
+    assert "note   thermal: images of more than 8 bits: values 7500 to 7700 are read as 0 to 255\n" in out
+    assert "0.jpg has an orientation tag and is read upright, as it is shown: boxes count these 24 x 32 pixels\n" in out
+    assert "plain:" not in out
+    status, out = check("folder", tmp_path, "--orientation", "stored")
+    assert status == 0, out
+    assert (
+        "0.jpg has an orientation tag and is read as stored, not upright as it is shown: boxes count these 32 x 24"
+        in out
+    )
+
+
+def test_orientation_is_a_choice_for_ones_own_files_alone(tmp_path, capsys):
+    for name in ("got10k", "otb100"):
+        assert main(["data", "check", name, str(tmp_path), "--orientation", "shown"]) == 2
+        assert "--orientation goes with one's own files and `folder`: the " in capsys.readouterr().err

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax.cli.main import main
+from ostrack_jax.tracking.baselines import StillTracker
 
 BENCHMARK = ("--benchmark", "otb")
 OF_LASOT = "full_occlusion.txt, out_of_view.txt; or the evaluation toolkit's absent/NAME.txt"
@@ -243,3 +244,26 @@ def test_results_of_two_runs_are_compared(evaluate, otb, tmp_path, capsys):
     told = json.loads((tmp_path / "compared/comparison.json").read_text())
     assert (told["benchmark"], list(told["sequences"])) == ("otb", ["Slow"])
     assert told["trackers"]["perfect"]["scores"] == told["trackers"]["out"]["scores"]
+
+
+def test_a_folder_is_scored_as_shown_or_as_stored_and_never_in_both(tmp_path, capsys, monkeypatch):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i in range(3):
+        (photos / f"{i}.jpg").write_bytes(layouts.tagged("jpg", 6, np.zeros((32, 48, 3), np.uint8)))
+    (photos / "boxes.txt").write_text("4,20,10,10\n" * 3)
+    started, init = [], StillTracker.init
+
+    def record(self, frame, box_xywh):
+        started.append(frame.shape[:2])
+        init(self, frame, box_xywh)
+
+    monkeypatch.setattr(StillTracker, "init", record)
+    words = ["eval", "--tracker", "still", "--benchmark", "folder", "--data_dir", str(tmp_path / "photos"), "--output"]
+    assert main([*words, str(tmp_path / "a")]) == 0
+    assert main([*words, str(tmp_path / "b"), "--orientation", "stored"]) == 0
+    assert started == [(48, 32), (32, 48)]
+    assert main([*words, str(tmp_path / "b")]) == 2
+    capsys.readouterr()
+    assert main(["eval", "--tracker", "still", *BENCHMARK, "--orientation", "shown", "--output", str(tmp_path)]) == 2
+    assert "the otb data is read as stored" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import json
 
 import av
 import cv2
+import layouts
 import numpy as np
 import pytest
 from videos import copy_packets, decoded, write_video
@@ -207,3 +208,84 @@ def test_the_input_is_never_overwritten(track, pictures, tmp_path):
     before = made.read_bytes()
     one_line(track(made, box="80,120,120,120"), "would overwrite the input")
     assert made.read_bytes() == before
+
+
+def write_turned(folder, count=3):
+    """Photos stored 60 x 40 and shown 40 x 60 by their EXIF tag, the white square at 5,40 of what one sees."""
+    folder.mkdir()
+    upright = np.zeros((60, 40, 3), np.uint8)
+    upright[40:50, 5:15] = 255
+    for i in range(count):
+        (folder / f"{i}.jpg").write_bytes(layouts.tagged("jpg", 6, np.ascontiguousarray(np.rot90(upright))))
+    return folder
+
+
+def shape(path):
+    with av.open(str(path)) as container:
+        return next(container.decode(video=0)).to_ndarray(format="rgb24").shape
+
+
+@pytest.mark.parametrize("way", [None, "shown", "stored"])
+def test_turned_photos_are_followed_as_shown_unless_asked_otherwise(track, tmp_path, way):
+    stored = way == "stored"
+    words = () if way is None else ("--orientation", way)
+    box = "45,5,10,10" if stored else "5,40,10,10"  # each outside the other's frame
+    status, _, err = track(write_turned(tmp_path / "photos"), *words, box=box, tracker=("--tracker", "still"))
+    assert status == 0, err
+    height, width, _ = shape(tmp_path / "new/out.mp4")
+    assert (width > height) == stored
+    assert f"0.jpg has an orientation tag and is read {'as stored' if stored else 'upright'}" in err
+    assert f"boxes count these {'60 x 40' if stored else '40 x 60'} pixels" in err
+
+
+@pytest.mark.parametrize("way", [None, "stored"])
+def test_a_turned_video_is_followed_as_shown_unless_asked_otherwise(track, pictures, tmp_path, way):
+    assert track(pictures)[0] == 0  # 120 x 90, enlarged to 480 x 360
+    clip = tmp_path / "phone.mp4"
+    (tmp_path / "new/out.mp4").rename(clip)
+    layouts.turn(clip)
+    words, box = ((), "300,400,20,20") if way is None else (("--orientation", way), "400,300,20,20")
+    status, _, err = track(clip, *words, box=box, tracker=("--tracker", "still"))
+    assert status == 0, err
+    assert shape(tmp_path / "new/out.mp4") == ((480, 360, 3) if way is None else (360, 480, 3))
+    one_line(track(clip, *words, box=",".join(box.split(",")[i] for i in (1, 0, 2, 3))), "lies outside the frame")
+
+
+def test_frames_that_differ_in_orientation_are_told(track, tmp_path):
+    folder = write_turned(tmp_path / "photos")
+    cv2.imwrite(str(folder / "2.jpg"), np.zeros((40, 60, 3), np.uint8))
+    status, _, err = track(folder, box="5,40,10,10", tracker=("--tracker", "still"))
+    assert status == 0
+    assert "the frames differ in size or orientation (40 x 60 from frame 0, 60 x 40 from frame 2)" in err
+
+
+def test_16_bit_frames_are_followed_and_their_range_is_told(track, tmp_path):
+    folder = tmp_path / "thermal"
+    folder.mkdir()
+    for i in range(3):
+        image = np.full((48, 64), 7500, np.uint16)
+        image[16:28, 10 + i : 22 + i] = 8000
+        cv2.imwrite(str(folder / f"{i}.png"), image)
+    status, _, err = track(folder, box="10,16,12,12", tracker=("--tracker", "still"))
+    assert status == 0
+    assert "images of more than 8 bits: values 7500 to 8000 are read as 0 to 255" in err
+
+
+def test_the_one_sequence_of_a_folder_is_found_and_the_rest_named(track, pictures, tmp_path):
+    still = ("--tracker", "still")
+    assert track(pictures, "--rate", "12", tracker=still)[0] == 0
+    phone = tmp_path / "phone"
+    phone.mkdir()
+    (tmp_path / "new/out.mp4").rename(phone / "clip.mp4")
+    cv2.imwrite(str(phone / "thumbnail.jpg"), np.zeros((9, 16, 3), np.uint8))
+    status, out, err = track(phone, box="80,120,120,120", tracker=still)
+    assert status == 0, err
+    assert "11 frames" in out
+    assert video(tmp_path / "new/out.mp4") == (12.0, 11)
+    assert f"skipped in {phone}: thumbnail.jpg (images next to a video)" in err
+    (tmp_path / "outer").mkdir()
+    (tmp_path / "outer/img").symlink_to(pictures)
+    status, out, err = track(tmp_path / "outer", tracker=still)
+    assert "11 frames" in out, err
+    (phone / "more.mkv").write_bytes(b"")
+    one_line(track(phone), "phone holds 2 videos: give one, such as", "clip.mp4")

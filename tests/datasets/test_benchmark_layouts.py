@@ -8,17 +8,19 @@ import layouts
 import numpy as np
 import pytest
 
+from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.lasot import open_lasot_ext
 from ostrack_jax.datasets.nested import open_itb, open_tnl2k
 from ostrack_jax.datasets.nfs import open_nfs
 from ostrack_jax.datasets.otb import open_dtb70
+from ostrack_jax.datasets.readers import open_dataset, orientation_of
 from ostrack_jax.datasets.tables import rows_of
 from ostrack_jax.datasets.tc128 import open_tc128
 from ostrack_jax.datasets.uav import open_uav
 from ostrack_jax.datasets.uavdt import open_uavdt
 from ostrack_jax.datasets.vot import open_vot
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation.protocols import find
+from ostrack_jax.evaluation.protocols import PROTOCOLS, find
 
 
 def level(sequence, t: int) -> int:
@@ -287,3 +289,23 @@ def test_lasots_extension(tmp_path, caplog):
     shutil.rmtree(tmp_path / "atv")
     with pytest.raises(UserError, match=r"no sequence of LaSOT_ext in .*: expected folders as atv/atv-1/img or"):
         open_lasot_ext(tmp_path)
+
+
+SETS = {
+    **layouts.BENCHMARKS,
+    "coco": layouts.coco,
+    "vid": lambda root: layouts.vid(root, [{"0": (1, 2, 11, 10, 0)}] * 3),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_published_sets_are_read_as_stored_and_ones_own_as_shown(tmp_path, monkeypatch, name):
+    """Every image of the set gets an orientation tag that asks for a quarter turn."""
+    monkeypatch.setenv("OSTRACK_CACHE", str(tmp_path / "cache"))
+    folder = SETS[name](tmp_path / "set")
+    for path in folder.rglob("*.jpg"):
+        path.write_bytes(layouts.tagged("jpg", 6, np.zeros((24, 32, 3), np.uint8)))
+    data = find(name).data(folder) if name in PROTOCOLS else DataConfig(reader=name, dir=str(folder))
+    shape = open_dataset(data)[0].frames[0].shape
+    assert shape == ((32, 24, 3) if name == "folder" else (24, 32, 3))
+    assert orientation_of(data) == ("shown" if name == "folder" else "stored")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pickle
-import zlib
 
 import cv2
 import numpy as np
 import pytest
+from layouts import tagged
 
 from ostrack_jax.datasets.frames import ArrayFrames, PictureFrames, list_pictures, read_frame, read_picture
 from ostrack_jax.errors import UserError
@@ -34,17 +34,6 @@ def test_grey_and_transparent_pictures_have_three_channels(tmp_path):
         np.testing.assert_array_equal(read_picture(tmp_path / f"{name}.png"), np.full((5, 6, 3), 77))
 
 
-def _tagged(kind: str, orientation: int, image: np.ndarray) -> bytes:
-    """An image file with an EXIF orientation tag."""
-    data = cv2.imencode(f".{kind}", image[..., ::-1])[1].tobytes()
-    tag = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + b"\0\0\0\0\0\0"
-    if kind == "jpg":
-        tag = b"Exif\0\0" + tag
-        return data[:2] + b"\xff\xe1" + (len(tag) + 2).to_bytes(2, "big") + tag + data[2:]
-    chunk = b"eXIf" + tag
-    return data[:33] + len(tag).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + data[33:]
-
-
 # What a viewer does for each value of the tag (EXIF 2.3, 4.6.4 A).
 UPRIGHT = {
     1: lambda image: image,
@@ -64,7 +53,7 @@ def test_images_are_read_as_shown_or_as_stored(tmp_path, kind, orientation):
     image = np.zeros((16, 48, 3), np.uint8)
     image[:8, :16] = 255
     path = tmp_path / f"a.{kind}"
-    path.write_bytes(_tagged(kind, orientation, image))
+    path.write_bytes(tagged(kind, orientation, image))
     expected = {"shown": UPRIGHT[orientation](image), "stored": image}
     for way, upright in expected.items():
         frames = PictureFrames([path], way)

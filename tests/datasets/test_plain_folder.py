@@ -6,10 +6,12 @@ from pathlib import Path
 
 import av
 import cv2
+import layouts
 import numpy as np
 import pytest
 
 from ostrack_jax.datasets.folder import open_folder
+from ostrack_jax.datasets.frames import PICTURES
 from ostrack_jax.errors import UserError
 
 BOXES = "1,2,3,4\n5 6 7 8\n9\t10\t11\t12\n"
@@ -106,7 +108,7 @@ def test_flaws_are_told(tmp_path):
     _video(tmp_path / "also.mp4")
     sequences = open_folder(tmp_path)
     for name, message in {
-        "none": "sequence none: no text file beside",
+        "none": "sequence none: no text file next to",
         "short": "2 boxes for 3 frames: expected one for each, or for the first alone",
         "long": "5 boxes for 3 frames",
         "bad": r"groundtruth.txt line 1",
@@ -123,3 +125,115 @@ def test_two_sequences_of_one_name_are_told(tmp_path):
     _pictures(tmp_path / "a")
     with pytest.raises(UserError, match=r"two sequences named a in .*: .*a.mp4 and .*a"):
         open_folder(tmp_path)
+
+
+def _texts(*paths: Path) -> None:
+    for path in paths:
+        path.write_text(BOXES)
+
+
+def test_images_in_a_directory_of_their_own_and_deeper_levels(tmp_path):
+    _pictures(tmp_path / "a" / "img")
+    _pictures(tmp_path / "a" / "masks", 5)
+    _pictures(tmp_path / "day 1" / "b" / "whatever")
+    _pictures(tmp_path / "day 1" / "c")
+    _video(tmp_path / "day 1" / "d" / "clip.mkv")
+    _texts(*(tmp_path / name / "groundtruth.txt" for name in ("a", "day 1/b", "day 1/c", "day 1/d")))
+    sequences = open_folder(tmp_path)
+    assert sequences.names == ("a", "day 1-b", "day 1-c", "day 1-d")
+    for sequence in sequences:
+        _check(sequence)
+    assert open_folder(tmp_path / "a").names == ("a",)
+    _check(open_folder(tmp_path / "a")[0])
+
+
+def test_a_preview_next_to_a_video_is_named_and_not_read(tmp_path, caplog):
+    _video(tmp_path / "a" / "clip.mp4")
+    for name in ("thumbnail.jpg", "cover_640.png"):
+        cv2.imwrite(str(tmp_path / "a" / name), np.zeros((8, 8, 3), np.uint8))
+    _video(tmp_path / "phone" / "IMG_1.MOV")
+    _video(tmp_path / "phone" / "IMG_2.MOV")
+    for name in ("IMG_1.JPG", "IMG_2.JPG"):
+        cv2.imwrite(str(tmp_path / "phone" / name), np.zeros((8, 8, 3), np.uint8))
+    _texts(tmp_path / "a" / "clip.txt", tmp_path / "phone" / "IMG_1.txt", tmp_path / "phone" / "IMG_2.txt")
+    sequences = open_folder(tmp_path)
+    assert sequences.names == ("a", "phone-IMG_1", "phone-IMG_2")
+    for sequence in sequences:
+        _check(sequence)
+    assert f"skipped in {tmp_path / 'a'}: cover_640.png, thumbnail.jpg (images next to a video)" in caplog.messages
+    assert f"skipped in {tmp_path / 'phone'}: IMG_1.JPG, IMG_2.JPG (images next to a video)" in caplog.messages
+
+
+def test_a_preview_and_a_video_next_to_numbered_images(tmp_path, caplog):
+    _pictures(tmp_path / "a")
+    cv2.imwrite(str(tmp_path / "a" / "overview.jpg"), np.zeros((9, 9, 3), np.uint8))
+    _video(tmp_path / "a" / "made_of_them.mp4")
+    (tmp_path / "a" / "1.HEIC").touch()
+    _texts(tmp_path / "a" / "groundtruth.txt")
+    (sequence,) = open_folder(tmp_path)
+    _check(sequence)
+    skipped = f"skipped in {tmp_path / 'a'}: "
+    assert caplog.messages == [
+        f"{skipped}overview.jpg (not named as the frames are)",
+        f"{skipped}made_of_them.mp4 (next to numbered images)",
+        f"{skipped}1.HEIC (formats that are not read here: convert them to PNG or MP4)",
+    ]
+
+
+def test_masks_are_named_and_boxes_without_frames_are_a_sequence_that_fails(tmp_path, caplog):
+    _pictures(tmp_path / "a")
+    _pictures(tmp_path / "a" / "masks")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "1.heic").touch()
+    _texts(tmp_path / "a" / "groundtruth.txt", tmp_path / "b" / "groundtruth.txt")
+    sequences = open_folder(tmp_path)
+    assert sequences.names == ("a", "b")
+    assert f"skipped: {tmp_path / 'a/masks'} (no text file of boxes next to it)" in caplog.messages
+    _check(sequences[0])
+    with pytest.raises(UserError, match=r"no pictures in .*b: \.heic files are not read here: convert them to PNG"):
+        sequences[1]
+
+
+def test_two_images_of_one_name_are_told(tmp_path):
+    _pictures(tmp_path / "a")
+    cv2.imwrite(str(tmp_path / "a" / "9.jpg"), np.zeros((8, 8, 3), np.uint8))
+    _texts(tmp_path / "a" / "groundtruth.txt")
+    with pytest.raises(UserError, match=r"a holds 9\.jpg, 9\.png: expected one image of a name"):
+        open_folder(tmp_path)[0]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PICTURES if cv2.haveImageWriter(f"a{kind}")])
+def test_every_listed_format_that_opencv_writes_is_read(tmp_path, kind):
+    for i in range(3):
+        image = np.full((64, 64), 100 * i, np.uint8)
+        if kind == ".ppm":
+            image = np.repeat(image[..., None], 3, 2)
+        assert cv2.imwrite(str(tmp_path / f"{i}{kind}"), image)
+    (tmp_path / "groundtruth.txt").write_text(BOXES)
+    (sequence,) = open_folder(tmp_path)
+    _check(sequence)
+
+
+def test_boxes_count_the_pixels_that_are_shown_unless_asked_otherwise(tmp_path):
+    """A quarter turn: stored 24 x 8, shown 8 x 24, the white square at 4,16 of what one sees."""
+    upright = np.zeros((24, 8, 3), np.uint8)
+    upright[16:20, 4:8] = 255
+    (tmp_path / "1.jpg").write_bytes(layouts.tagged("jpg", 6, np.ascontiguousarray(np.rot90(upright))))
+    (tmp_path / "boxes.txt").write_text("4,16,4,4")
+    (sequence,) = open_folder(tmp_path)
+    assert sequence.frames[0].shape == (24, 8, 3)
+    assert sequence.frames[0][16:20, 4:8].min() > 150
+    (sequence,) = open_folder(tmp_path, "stored")
+    assert sequence.frames[0].shape == (8, 24, 3)
+    with pytest.raises(UserError, match="unknown orientation 'upright'"):
+        open_folder(tmp_path, "upright")
+
+
+def test_boxes_of_a_video_count_the_pixels_that_are_shown_unless_asked_otherwise(tmp_path):
+    _video(tmp_path / "phone.mp4")
+    layouts.turn(tmp_path / "phone.mp4")
+    (tmp_path / "phone.txt").write_text(BOXES)
+    for way, shape in (("shown", (32, 16, 3)), ("stored", (16, 32, 3))):
+        (sequence,) = open_folder(tmp_path, way)
+        assert sequence.frames[0].shape == shape
+        _check(sequence)

@@ -131,7 +131,7 @@ def test_pictures_without_boxes_are_only_a_note(tmp_path):
     pictures(tmp_path / "data/coco/train2017")
     (finding,) = find_datasets(tmp_path / "data/coco")
     assert finding.verdict == "note"
-    assert "no text file beside" in finding.text
+    assert "no text file next to" in finding.text
 
 
 def test_nothing_there_is_wrong_and_nowhere_is_an_error(tmp_path):

@@ -51,6 +51,7 @@ def train(config: Config, workdir: Path, init: Path | None = None, console: Cons
     try:
         with Stop() as stop, lock.held(workdir, console), Saving(config, workdir) as saving:
             begin = start(config, workdir, init, mesh, saving, console)
+            saving.prepare(begin.state)
             if hosts.first():
                 save_config(workdir, config)
             if hosts.first():

@@ -14,6 +14,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from ostrack_jax.checkpoint import BEST, STEPS, BrokenStepError, TrainCheckpoints
+from ostrack_jax.checkpoint.marks import marks
 from ostrack_jax.config import Config, to_dict
 from ostrack_jax.errors import UserError
 from ostrack_jax.training.step import State
@@ -49,6 +50,10 @@ class Saving:
         self.best = TrainCheckpoints(workdir / BEST, 1, write=True)
         self.validation: dict[str, float] | None = None
         self._last = time.monotonic()
+
+    def prepare(self, state: State) -> None:
+        """Compile what the first save of such a state needs: one that is asked for by SIGTERM has few seconds."""
+        marks(items_of(state))
 
     def due(self) -> bool:
         """Whether ``save_minutes`` have passed. Of several hosts all must ask at the same step; the first decides."""

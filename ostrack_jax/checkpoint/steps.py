@@ -15,6 +15,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -250,14 +251,17 @@ def _reason(error: Exception) -> str:
 def _quieten() -> None:
     """Leave out what orbax tells of an error it also raises: pages of tracebacks that hide the line that matters.
 
-    It logs them; and where it stops at the first tensor that fails, the others come when nobody waits any more.
+    It logs them; and where it stops at the first tensor that fails, the others come when nobody waits any more, as do
+    the event loops for which no file could be opened.
     """
     before = sys.unraisablehook
 
     def hook(unraisable: Any) -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
+        of_a_loop = getattr(unraisable.object, "__qualname__", "") == "BaseEventLoop.__del__"
+        if not of_a_loop and str(unraisable.exc_value) != "Event loop is closed":
             before(unraisable)
 
     sys.unraisablehook = hook
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
     logging.getLogger("asyncio").addFilter(lambda record: "orbax" not in record.getMessage())

@@ -32,14 +32,14 @@ def saved(run: Run) -> Iterator[None]:
         if jax.process_count() > 1 and not isinstance(e.__cause__, NotFiniteError):
             raise
         try:
-            done = _save(run)
+            done = f"ended {_save(run)}"
         except (UserError, RuntimeError):  # a full disk, a device that failed: what was said first is the reason
-            done = f"the steps since the newest checkpoint could not be saved; {_RESUME} from there"
+            done = f"the steps since then could not be saved; {_RESUME} from the newest checkpoint"
         told = in_words(e, run.config)
         if told is None:
-            e.add_note(f"ended {done}")
+            e.add_note(done)
             raise
-        raise UserError(f"{told}; ended {done}") from e
+        raise UserError(f"{told}; {done}") from e
 
 
 def in_words(error: Exception, config: Config) -> str | None:

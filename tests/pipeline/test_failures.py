@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+
 import numpy as np
 import pytest
 
+from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.pipeline.failures import Draws, Tally, spec
+from ostrack_jax.pipeline.failures import Draws, Tally, spec, too_many_files
+from ostrack_jax.pipeline.pairs import Pair, UnusablePairError
 
 NAMES = ("got10k", "coco")
 
@@ -28,6 +32,28 @@ def draws(good: int, *failed: str, source: str = "coco") -> Draws:
 def test_the_fields_are_as_the_spec_says():
     fields = batch(draws(1, "a.jpg: broken"), draws(1))
     assert {name: (value.shape, value.dtype) for name, value in fields.items()} == spec(2, 2)
+
+
+def test_too_many_open_files_are_no_images_fault():
+    frames = _Frames(UserError("cannot read the image 1.jpg: too many open files"), OSError(errno.EMFILE, "too many"))
+    pair = Pair("set", Sequence("a", frames, np.ones((2, 4)), np.ones(2, bool)), 0, 1)
+    with pytest.raises(UserError, match=r"too many open files \(a process may have \d+\): raise .*`ulimit -n`"):
+        pair.read()
+    other = _Frames(UserError("cannot read the image 1.jpg: gone"), OSError(errno.ENOENT, "gone"))
+    with pytest.raises(UnusablePairError, match=r"1\.jpg: gone"):
+        Pair("set", Sequence("a", other, np.ones((2, 4)), np.ones(2, bool)), 0, 1).read()
+    assert too_many_files(OSError(errno.ENOSPC, "full")) is None
+
+
+class _Frames:
+    def __init__(self, error: Exception, cause: Exception):
+        self.error, self.cause = error, cause
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        raise self.error from self.cause
 
 
 def test_draws_and_failures_are_counted_by_set():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -139,6 +140,18 @@ def test_processes_end_at_once_whatever_they_are_at():
         began = time.monotonic()
         items.close()
     assert time.monotonic() - began < 5
+    assert not multiprocessing.active_children()
+
+
+def test_where_no_file_can_be_opened_any_more_no_process_is_left():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(os.devnull) as file:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (file.fileno() + 12, before[1]))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                Ahead(Items(), SPEC, 8)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert not multiprocessing.active_children()
 
 

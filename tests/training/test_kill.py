@@ -18,7 +18,7 @@ from rich.console import Console
 
 from ostrack_jax import checkpoint
 from ostrack_jax.checkpoint import BEST, STEPS, TrainCheckpoints
-from ostrack_jax.config import freeze, to_dict
+from ostrack_jax.config import DataConfig, freeze, to_dict
 from ostrack_jax.errors import UserError
 from ostrack_jax.training import events
 from ostrack_jax.training.loop import train
@@ -77,7 +77,7 @@ class Runs:
         path = self.workdir / events.LOG_FILE
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
-    def go(self, until=None, later=0.0, number=None):
+    def go(self, until=None, later=0.0, number=None, then=lambda: None):
         """Run to the end, or until the log has ``until`` lines more and some time ``later``, then send a signal."""
         words = [sys.executable, str(self._program), str(self._config), str(self.workdir)]
         before = self.lines()
@@ -87,6 +87,8 @@ class Runs:
                 while self.lines() < before + until and process.poll() is None and time.monotonic() < deadline:
                     time.sleep(0.002)
                 time.sleep(later)
+                then()
+                self.signalled = time.time()
                 process.send_signal(number)
             began = time.monotonic()
             told = process.communicate(timeout=300)[0]
@@ -159,11 +161,53 @@ def test_a_broken_newest_is_passed_over_and_the_run_ends_as_it_did(config, undis
     assert (workdir / "broken" / f"{STEPS}-{STEPS_IN_ALL}").is_dir()
 
 
+SLOW = """
+import os
+import numpy as np
+from ostrack_jax.datasets import readers
+from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.datasets.sequence import Sequence
+
+class Frames:
+    "Noise; from when a file is there no frame is ever read."
+    def __len__(self):
+        return 24
+    def __getitem__(self, index):
+        while os.path.exists(os.environ["OSTRACK_TEST_HANGS"]):
+            time.sleep(1)
+        return np.random.default_rng(index).integers(0, 256, (48, 64, 3), np.uint8)
+
+def build(name, key):
+    return Sequence(name, Frames(), np.tile(np.array((20.0, 15, 16, 12)), (24, 1)), np.ones(24, bool))
+
+readers.READERS["slow"] = lambda: LazySequences({"a": None}, build)
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_is_answered_within_seconds_whatever_the_loader_processes_are_at(config, tmp_path, monkeypatch):
+    """All of them hang in the middle of a read, and no batch will come."""
+    settings = dataclasses.replace(config.train, workers=5, epochs=9999, validate_every=0)
+    slow = dataclasses.replace(config, data={"slow": DataConfig(reader="slow")}, train=settings)
+    monkeypatch.setenv("OSTRACK_TEST_HANGS", str(tmp_path / "hangs"))
+    runs = Runs(slow, tmp_path)
+    (tmp_path / "program.py").write_text(PROGRAM.replace("class Train", f"import time\n{SLOW}\nclass Train"))
+
+    def hang():
+        lines = -1
+        (tmp_path / "hangs").touch()
+        while lines < runs.lines():  # until no step comes any more
+            lines = runs.lines()
+            time.sleep(2)
+
+    status, told, seconds = runs.go(until=5, then=hang, number=signal.SIGTERM)
+    assert status == 128 + signal.SIGTERM, told
+    step = int(events.read(runs.workdir, "train")[-1]["step"])
+    assert f"stopped by SIGTERM at step {step}, saved" in told
+    newest = runs.workdir / STEPS / str(step)
+    assert newest.stat().st_mtime - runs.signalled < 5
+    assert seconds < 10
+
+
 def quiet():
     return Console(file=io.StringIO())
-
-
-def test_a_workdir_that_cannot_be_written_to_is_told(config, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"cannot write checkpoints to .*file"):
-        train(config, tmp_path / "file", console=quiet())

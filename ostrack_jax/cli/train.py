@@ -3,7 +3,8 @@
 The folder receives config.json, checkpoints/ (the newest), best/ (by validation IoU), log.jsonl and tensorboard/. Data
 folders come from --config.data.NAME.dir=PATH, from OSTRACK_<READER>_DIR or from one TOML file (docs/data.md);
 --config.data.NAME.reader=READER adds a data set, such as one's own (docs/training.md).
-SIGTERM or Ctrl-C saves and ends with status 143 or 130 (of several processes all, with 143); the same command goes on.
+SIGTERM or Ctrl-C saves and ends with status 143 or 130 (of several processes all, with 143), an error saves too; the
+same command goes on. A folder belongs to one run at a time.
 A step whose loss or gradient is not finite stops the run and is kept in a file, which --replay runs again and explains.
 
 Several processes train together where a launcher (SLURM, Open MPI, Kubernetes, a TPU pod) has started several, or

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,7 +16,7 @@ from ostrack_jax.pipeline.pairs import Source, is_eligible
 from ostrack_jax.training.pictures import use_of
 from ostrack_jax.training.step import is_frozen
 
-_COUNTED, _SAMPLED = 500, 200  # sequences of a set that are counted one by one; of a larger one so many are looked at
+_FEWEST, _SECONDS = 20, 2.0  # sequences of a set that are looked at in any case; then as many as the time allows
 
 
 def check_settings(config: Config) -> list[str]:
@@ -83,13 +84,14 @@ def parameters(config: Config) -> str:
 
 
 def sequences(config: Config, source: Source) -> str:
-    """How many sequences of a set the rules of `is_eligible` leave, in words; of a large set by a sample."""
-    count = len(source.sequences)
-    looked_at = range(count) if count <= _COUNTED else np.linspace(0, count - 1, _SAMPLED).astype(int).tolist()
-    left = sum(_is_left(config, source, i) for i in looked_at)
-    if count <= _COUNTED:
-        return f"{source.name} {left:,} of {count:,} sequences"
-    return f"{source.name} {left / _SAMPLED:.0%} of {count:,} sequences (by {_SAMPLED} of them)"
+    """How many sequences of a set `is_eligible` leaves, in words; of what takes long to read by a sample."""
+    count, end = len(source.sequences), time.monotonic() + _SECONDS
+    looked_at = left = 0
+    for i in np.random.default_rng(0).permutation(count).tolist():
+        if looked_at >= _FEWEST and time.monotonic() > end:
+            return f"{source.name} {left / looked_at:.0%} of {count:,} sequences (by {looked_at} of them)"
+        looked_at, left = looked_at + 1, left + _is_left(config, source, i)
+    return f"{source.name} {left:,} of {count:,} sequences"
 
 
 def _is_left(config: Config, source: Source, index: int) -> bool:

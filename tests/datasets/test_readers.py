@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import layouts
+import numpy as np
 import pytest
 
 from ostrack_jax import config
@@ -119,3 +120,14 @@ def test_options_reach_the_reader():
     assert len(sequences) == 2
     assert len(sequences[1]) == 5
     assert sequences[1].frames[4].shape == (48, 64, 3)
+
+
+def test_a_training_set_of_ones_own_is_read_as_its_option_says(tmp_path):
+    (tmp_path / "1.jpg").write_bytes(layouts.tagged("jpg", 6, np.zeros((8, 24, 3), np.uint8)))
+    (tmp_path / "boxes.txt").write_text("1,2,3,4")
+    mine = ["data.mine.reader=folder", f"data.mine.dir={tmp_path}"]
+    for words, shape in (([], (24, 8, 3)), (["data.mine.options.orientation=stored"], (8, 24, 3))):
+        data = config.load("tiny", [*mine, *words]).data["mine"]
+        assert open_dataset(data)[0].frames[0].shape == shape
+    with pytest.raises(UserError, match="unknown orientation 'up'"):
+        open_dataset(config.load("tiny", [*mine, "data.mine.options.orientation=up"]).data["mine"])

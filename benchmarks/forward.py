@@ -22,6 +22,7 @@ from timing import interleaved, matrix_product, side, write
 
 from ostrack_jax import config as configs
 from ostrack_jax.cli.command import run
+from ostrack_jax.cli.paths import define_path
 from ostrack_jax.models.forward import compile_forward
 from ostrack_jax.models.macs import as_the_paper_counts, macs, parameters
 from ostrack_jax.models.weights import initial_weights
@@ -35,7 +36,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_integer("batch", 1, "pairs in one forward pass", lower_bound=1, flag_values=flags)
     absl_flags.DEFINE_integer("rounds", 30, "times each is run", lower_bound=3, flag_values=flags)
     absl_flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "of the computation", flag_values=flags)
-    absl_flags.DEFINE_string("output", None, "JSON file to write", flag_values=flags)
+    define_path("output", None, "JSON file to write", flags, writes="file")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:

@@ -35,6 +35,7 @@ from timing import write
 
 from ostrack_jax import config as configs
 from ostrack_jax.cli.command import run
+from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config, DataConfig
 from ostrack_jax.datasets.frames import REDUCTIONS, PictureFrames
 from ostrack_jax.datasets.lazy import LazySequences
@@ -53,14 +54,14 @@ _VIDEOS, _LENGTH = 12, 24  # of the sets brought to a size
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the flags."""
-    absl_flags.DEFINE_string("data_dir", None, "a GOT-10k folder", flag_values=flags, required=True)
+    define_path("data_dir", None, "a GOT-10k folder", flags, required=True)
     text = "a folder in COCO's layout: the start of `pasted` is measured too"
-    absl_flags.DEFINE_string("coco_dir", None, text, flag_values=flags)
+    define_path("coco_dir", None, text, flags)
     absl_flags.DEFINE_string("config", "vitb_256_mae_ce_32x4_got10k_ep100", "whose crops", flag_values=flags)
     absl_flags.DEFINE_list("workers", ["0", "1", "2"], "worker processes, a comma between", flag_values=flags)
     absl_flags.DEFINE_integer("rounds", 8, "times each is run", lower_bound=3, flag_values=flags)
     absl_flags.DEFINE_integer("pairs", 320, "pairs in each run", lower_bound=32, flag_values=flags)
-    absl_flags.DEFINE_string("output", None, "JSON file to write", flag_values=flags)
+    define_path("output", None, "JSON file to write", flags, writes="file")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
@@ -68,26 +69,27 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     del arguments
     cv2.setNumThreads(0)
     config = configs.load(flags.config, ["train.batch=32"])
+    data_dir, coco_dir = str(flags.data_dir), None if flags.coco_dir is None else str(flags.coco_dir)
     settings = {"config": flags.config, "rounds": flags.rounds, "pairs": flags.pairs}
     starts: list[dict[str, Any]] = []
     rates: dict[str, dict[str, dict[str, float]]] = {}
     pixels: dict[str, dict[str, dict[str, float]]] = {}
     result = {"starts": starts, "pairs_per_second": rates, "pixels": pixels}
-    for name, data in sets_to_start(flags.data_dir, flags.coco_dir).items():
+    for name, data in sets_to_start(data_dir, coco_dir).items():
         for workers in map(int, flags.workers):
             starts.append({"set": name, "workers": workers, **start(config, data, workers)})
             write(flags.output, "input", settings, result)
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
-        packed = pack(flags.data_dir, Path(scratch) / "packed")
-        runs = {"bare": bare(sources_of(config, flags.data_dir), config, flags.pairs)}
-        for name, folder in (("folder", flags.data_dir), ("packed", str(packed))):
+        packed = pack(data_dir, Path(scratch) / "packed")
+        runs = {"bare": bare(sources_of(config, data_dir), config, flags.pairs)}
+        for name, folder in (("folder", data_dir), ("packed", str(packed))):
             for workers in flags.workers:
                 runs[f"{name} {workers}"] = loader(stack, config, sources_of(config, folder), int(workers), flags.pairs)
         rates["loader"] = measure(runs, flags.pairs, flags.rounds)
         write(flags.output, "input", settings, result)
         for size in SIZES:
             name = f"{size[0]} x {size[1]}"
-            sources = at_size(flags.data_dir, size, Path(scratch) / name)
+            sources = at_size(data_dir, size, Path(scratch) / name)
             whole, reduced = (pairs_with(config, reduced_decode=on) for on in (False, True))
             few = max(config.train.batch, flags.pairs // 4)
             runs = {"bare": bare(sources, config, few), "whole": loader(stack, whole, sources, 0, few)}

@@ -16,7 +16,6 @@ import itertools
 import json
 import sys
 import time
-from pathlib import Path
 from typing import Any, cast
 
 import jax
@@ -29,6 +28,7 @@ from timing import write
 
 from ostrack_jax import config as configs
 from ostrack_jax.cli.command import run
+from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 from ostrack_jax.training.mesh import make_mesh, over_batch
@@ -51,7 +51,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     for name, (default, text) in lists.items():
         absl_flags.DEFINE_list(name, default, f"{text}, a comma between", flag_values=flags)
     absl_flags.DEFINE_string("topology", None, "TPUs to compile for, e.g. v5e:2x4; none needed", flag_values=flags)
-    absl_flags.DEFINE_string("output", None, "JSON file, written after each; done ones stay", flag_values=flags)
+    define_path("output", None, "JSON file, written after each; done ones stay", flags, writes="file")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
@@ -59,7 +59,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     del arguments
     devices = _devices(flags.topology)
     axes = flags.models, flags.dtypes, flags.remat, flags.shards, flags.batches
-    output = Path(flags.output) if flags.output else None
+    output = flags.output
     rows: list[dict[str, Any]] = json.loads(output.read_text())["steps"] if output and output.exists() else []
     for model, dtype, remat, shard, batch in track(list(itertools.product(*axes)), "compiling"):
         cell = {"model": model, "dtype": dtype, "remat": remat == "true", "shard": int(shard), "batch": int(batch)}

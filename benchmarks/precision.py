@@ -24,6 +24,7 @@ from timing import write
 
 from ostrack_jax.checkpoint import load_weights
 from ostrack_jax.cli import command
+from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config
 from ostrack_jax.models.weights import initial_weights
 from ostrack_jax.pipeline.loader import batches
@@ -37,16 +38,16 @@ WINDOW = 20  # steps that the drawn curves are averaged over
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the flags."""
     command.define_config(flags)
-    absl_flags.DEFINE_string("init", None, "weights to start from; none: fresh ones", flag_values=flags)
+    define_path("init", None, "weights to start from; none: fresh ones", flags)
     absl_flags.DEFINE_integer("steps", 200, "steps of each run", lower_bound=WINDOW, flag_values=flags)
-    absl_flags.DEFINE_string("output", None, "JSON file to write", flag_values=flags, required=True)
+    define_path("output", None, "JSON file to write", flags, writes="file", required=True)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Train three times, print the differences, draw."""
     del arguments
     config = command.read_config(flags)
-    weights = load_weights(Path(flags.init))[1] if flags.init else initial_weights(config.model, config.train.seed)
+    weights = load_weights(flags.init)[1] if flags.init else initial_weights(config.model, config.train.seed)
     other = dataclasses.replace(config, train=dataclasses.replace(config.train, seed=config.train.seed + 1))
     cases = {
         "float32": _in(config, "float32"),
@@ -64,7 +65,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
         rows[name] = {"relative_difference_of_means": difference, "last_mean": float(means[name][-1])}
         print(f"{name:<22} " + "  ".join(f"{key} {value:.4f}" for key, value in rows[name].items()))
         write(flags.output, "precision", settings, {"runs": rows, "losses": runs})
-    _draw(means, Path(flags.output).with_suffix(".png"))
+    _draw(means, flags.output.with_suffix(".png"))
 
 
 def _in(config: Config, dtype: str) -> Config:

@@ -53,10 +53,10 @@ def matrix_product(dtype: str) -> Run:
     return lambda: jax.block_until_ready(product(a))
 
 
-def write(path: str | None, name: str, settings: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+def write(path: Path | None, name: str, settings: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     """Write one JSON file with what was measured, how, on what and of which commit; nothing without a path."""
     if path is None:
         return
     made = {"versions": versions(), "hardware": hardware(), "commit": commit()}
     content = json.dumps({"benchmark": name, **made, "settings": settings, **result}, indent=2)
-    write_atomically(Path(path), content.encode())
+    write_atomically(path, content.encode())

@@ -38,6 +38,7 @@ from ostrack_jax import config as configs
 from ostrack_jax.checkpoint import load_weights
 from ostrack_jax.cli.command import run
 from ostrack_jax.cli.compiled import keep_compiled
+from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config
 from ostrack_jax.datasets.frames import ArrayFrames
 from ostrack_jax.datasets.lazy import LazySequences
@@ -55,21 +56,22 @@ PROTOCOL = protocols.find("otb")
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the flags."""
     absl_flags.DEFINE_string("config", "vitb_256_mae_ce_32x4_ep300", "a named config", flag_values=flags)
-    absl_flags.DEFINE_string("checkpoint", None, "weights, in place of drawn ones", flag_values=flags)
+    define_path("checkpoint", None, "weights, in place of drawn ones", flags)
     absl_flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "of the computation", flag_values=flags)
     absl_flags.DEFINE_list("batches", ["1", "8", "32", "64"], "targets at once, a comma between", flag_values=flags)
     absl_flags.DEFINE_list("processes", ["1"], "processes at once, a comma between", flag_values=flags)
     absl_flags.DEFINE_string("frame", "640x360", "width and height of the pictures", flag_values=flags)
     absl_flags.DEFINE_integer("tracked", 128, "tracked frames of a round, at least 2 a target", flag_values=flags)
     absl_flags.DEFINE_integer("rounds", 3, "times each is measured", lower_bound=1, flag_values=flags)
-    absl_flags.DEFINE_string("output", None, "JSON file to write", flag_values=flags)
+    define_path("output", None, "JSON file to write", flags, writes="file")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Measure, print a table, write JSON."""
     del arguments
     keep_compiled()
-    settings = {name: flags[name].value for name in ("config", "checkpoint", "dtype", "frame", "tracked", "rounds")}
+    settings = {name: flags[name].value for name in ("config", "dtype", "frame", "tracked", "rounds")}
+    settings["checkpoint"] = None if flags.checkpoint is None else str(flags.checkpoint)
     rows = []
     kernel = chosen(read(settings)[0].model)
     with tempfile.TemporaryDirectory() as place:

@@ -26,6 +26,7 @@ from timing import interleaved, matrix_product, side, write
 
 from ostrack_jax import config as configs
 from ostrack_jax.cli.command import run
+from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 from ostrack_jax.models.attention import chosen
@@ -47,7 +48,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_integer("steps", 1, "steps waited for together (more on an accelerator)", 1, flag_values=flags)
     absl_flags.DEFINE_bool("scheduled", False, "also a keep ratio half way down the schedule", flag_values=flags)
     absl_flags.DEFINE_multi_string("set", [], "changes a setting of every config: train.shard=2", flag_values=flags)
-    absl_flags.DEFINE_string("output", None, "JSON file to write", flag_values=flags)
+    define_path("output", None, "JSON file to write", flags, writes="file")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:

@@ -29,6 +29,7 @@ from rich.table import Table
 from timing import write
 
 from ostrack_jax.cli.command import run
+from ostrack_jax.cli.paths import define_path
 
 HERE = Path(__file__).parents[1]
 SIZE = 480, 270
@@ -57,18 +58,18 @@ Turn = dict[str, list[tuple[float, float]]]  # of each checkout the seconds of e
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the flags."""
-    absl_flags.DEFINE_string("other", None, "another checkout, to compare with", flag_values=flags)
+    define_path("other", None, "another checkout, to compare with", flags)
     absl_flags.DEFINE_list("kinds", list(KINDS), "containers, a comma between", flag_values=flags)
     absl_flags.DEFINE_integer("frames", 2000, "of each video", lower_bound=100, flag_values=flags)
     absl_flags.DEFINE_integer("jumps", 100, "in each reading of jumps", lower_bound=1, flag_values=flags)
     absl_flags.DEFINE_integer("rounds", 5, "times each is run", lower_bound=1, flag_values=flags)
-    absl_flags.DEFINE_string("output", None, "JSON file to write", flag_values=flags)
+    define_path("output", None, "JSON file to write", flags, writes="file")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Measure, print a table, write JSON."""
     del arguments
-    checkouts = {"this": HERE} | ({"other": Path(flags.other)} if flags.other else {})
+    checkouts = {"this": HERE} | ({"other": flags.other} if flags.other else {})
     settings = {"frames": flags.frames, "jumps": flags.jumps, "rounds": flags.rounds, "size_wh": SIZE}
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:

@@ -27,6 +27,7 @@ from rich.table import Table
 
 from ostrack_jax.cli import command, trackers
 from ostrack_jax.cli.main import main as ostrack
+from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import DataConfig
 from ostrack_jax.datasets.readers import open_dataset
 from ostrack_jax.datasets.sequence import Sequence
@@ -63,9 +64,9 @@ STACK = (
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the flags."""
     text = "the Python in whose environment vot-toolkit is installed"
-    absl_flags.DEFINE_string("toolkit", sys.executable, text, flag_values=flags)
+    define_path("toolkit", sys.executable, text, flags)
     text = "a new folder for sequences, results and analysis"
-    absl_flags.DEFINE_string("workspace", None, text, flag_values=flags, required=True)
+    define_path("workspace", None, text, flags, writes="directory", required=True)
     absl_flags.DEFINE_integer("sequences", 6, "how many", flag_values=flags, lower_bound=1)
     absl_flags.DEFINE_integer("frames", 36, "of each; from 40 on targets may leave", flag_values=flags, lower_bound=12)
     absl_flags.DEFINE_string("name", "ostrack", "the tracker's name for the toolkit", flag_values=flags)
@@ -75,7 +76,7 @@ def define(flags: absl_flags.FlagValues) -> None:
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Make the workspace, let the toolkit evaluate and analyse, show what it found."""
     del arguments
-    workspace = Path(flags.workspace)
+    workspace = flags.workspace
     if workspace.exists():
         raise UserError(f"--workspace {workspace} is there already: give a new one")
     make_workspace(workspace, flags.sequences, flags.frames)
@@ -83,7 +84,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     if status:
         return status
     for words in (("evaluate", flags.name), ("analysis", "--name", "run", flags.name), ("report", "--name", "run")):
-        toolkit(Path(flags.toolkit), workspace, *words)
+        toolkit(flags.toolkit, workspace, *words)
     show(json.loads((workspace / "analysis/run.json").read_text()))
     return 0
 

@@ -20,12 +20,13 @@ import numpy as np
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import command
+from ostrack_jax.cli.paths import Place
 from ostrack_jax.config import Config, ModelConfig
 
 from . import backbone, recognise
 from .tables import SAME, Layout, Table
 
-ARGUMENTS = ("FILE",)
+ARGUMENTS = (Place("FILE"),)
 _LEFT_OUT = ("head/", "pre_logits/")
 _PARTS = {"query": "q", "key": "k", "value": "v"}
 define = backbone.define

@@ -17,8 +17,10 @@ import numpy as np
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import command
+from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config, ModelConfig
 from ostrack_jax.errors import UserError
+from ostrack_jax.models.devices import devices
 from ostrack_jax.models.interpolate import resize_grid, resize_positions
 
 from . import recognise, states, tables
@@ -35,9 +37,8 @@ Notices = list[str]
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the flags."""
     command.define_config(flags)
-    absl_flags.DEFINE_string(
-        "output", None, "where to write: a directory, or X.safetensors", flag_values=flags, required=True
-    )
+    text = "where to write: a directory, or X.safetensors"
+    define_path("output", None, text, flags, writes="either", required=True)
     absl_flags.DEFINE_integer("seed", 42, "of what the file does not give: the head", flag_values=flags)
     define_key(flags)
 
@@ -49,14 +50,14 @@ def convert(
 ) -> int:
     """A converter's work from file to file: read the tensors, convert them, tell the notices, write."""
     config = command.read_config(flags)
-    output = Path(flags.output)
-    check_output(output)
+    check_output(flags.output)
+    devices()  # the head's initial weights are computed
     tensors = read_tensors(source, flags.key)
     with tables.told_of(source):
         weights, notices = from_release(tensors, config, flags.seed)
     for notice in notices:
         print(f"notice: {notice}", file=sys.stderr)
-    print(f"{source}: the backbone -> {save(output, weights, config)}")
+    print(f"{source}: the backbone -> {save(flags.output, weights, config)}")
     return 0
 
 

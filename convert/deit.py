@@ -18,11 +18,12 @@ import numpy as np
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import command
+from ostrack_jax.cli.paths import Place
 from ostrack_jax.config import Config
 
 from . import backbone, tables
 
-ARGUMENTS = ("FILE",)
+ARGUMENTS = (Place("FILE"),)
 _LEFT_OUT = ("head.", "head_dist.", "dist_token")
 define = backbone.define
 

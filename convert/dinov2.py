@@ -20,12 +20,13 @@ import numpy as np
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import command
+from ostrack_jax.cli.paths import Place
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 
 from . import backbone, tables
 
-ARGUMENTS = ("FILE",)
+ARGUMENTS = (Place("FILE"),)
 _LEFT_OUT = ("mask_token", "register_tokens", "head.")
 define = backbone.define
 

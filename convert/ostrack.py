@@ -26,13 +26,14 @@ import numpy as np
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import command
+from ostrack_jax.cli.paths import Place, define_path
 from ostrack_jax.config import Config, ModelConfig
 from ostrack_jax.errors import UserError
 
 from . import recognise, states, tables
 from .files import read_tensors
 
-ARGUMENTS = ("[FILE]",)
+ARGUMENTS = (Place("[FILE]"),)
 TORCH_SUFFIXES = (".tar", ".pth", ".pt")
 ANCHOR = "backbone.patch_embed.proj.weight"
 # What derivatives call a tensor that the release has too.
@@ -45,19 +46,10 @@ _ALIASES = {  # DropTrack
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the flags."""
     command.define_config(flags)
-    absl_flags.DEFINE_string(
-        "output",
-        None,
-        "where to write: a directory, X.safetensors, or with --export X.pth.tar",
-        flag_values=flags,
-        required=True,
-    )
-    absl_flags.DEFINE_string(
-        "export",
-        None,
-        "weights of this project (directory, run or .safetensors) to write for PyTorch",
-        flag_values=flags,
-    )
+    text = "where to write: a directory, X.safetensors, or with --export X.pth.tar"
+    define_path("output", None, text, flags, writes="either", required=True)
+    text = "weights of this project (directory, run or .safetensors) to write for PyTorch"
+    define_path("export", None, text, flags)
     define_key(flags)
     absl_flags.DEFINE_boolean(
         "resize_positions",
@@ -76,11 +68,11 @@ def define_key(flags: absl_flags.FlagValues) -> None:
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Convert in the direction that the flags ask for."""
     config = command.read_config(flags)
-    output = Path(flags.output)
+    output = flags.output
     if bool(arguments) == bool(flags.export):
         raise UserError("expected either a file to convert or --export DIR")
     if flags.export:
-        return _export(Path(flags.export), config, output)
+        return _export(flags.export, config, output)
     check_output(output)
     source = Path(arguments[0])
     tensors = read_tensors(source, flags.key)
@@ -189,7 +181,9 @@ def save(output: Path, weights: dict[str, np.ndarray], config: Config) -> str:
 def _export(source: Path, config: Config, output: Path) -> int:
     """Write the weights at ``source`` for PyTorch."""
     from ostrack_jax.checkpoint import load_weights
+    from ostrack_jax.models.devices import devices
 
+    devices()  # on which a run's checkpoints are read
     if output.suffix not in TORCH_SUFFIXES or output.is_dir():
         raise UserError(f"--output {output}: expected a file X.pth.tar, X.pth or X.pt")
     _, weights = load_weights(source)

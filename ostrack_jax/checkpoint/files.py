@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from ostrack_jax import config as configs
 from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints, is_step
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
+from ostrack_jax.places import unfinished
 from ostrack_jax.weights import locate, names
 
 WEIGHTS_FILE, CONFIG_FILE = "weights.safetensors", "config.json"
@@ -35,7 +35,7 @@ _LEAST_FOR_8_BIT = 20_000  # numbers of a matrix: what is smaller stays float32
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that it is either whole or not there; who may read it follows from the user's umask."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = unfinished(path)
     try:
         with temporary.open("xb") as f:
             f.write(content)

@@ -28,6 +28,7 @@ from jax.experimental import multihost_utils
 
 from ostrack_jax.checkpoint.marks import differing, marks
 from ostrack_jax.errors import UserError
+from ostrack_jax.places import must_be_text
 
 STEPS, BEST, ASIDE = "checkpoints", "best", "broken"  # folders of a workdir
 WEIGHTS = ("params", "buffers", "ema")
@@ -62,6 +63,7 @@ class TrainCheckpoints:
     """
 
     def __init__(self, directory: Path, keep: int = 3, write: bool = False):
+        must_be_text(directory)
         self.directory = directory
         _quieten()
         if write:

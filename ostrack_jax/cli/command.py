@@ -6,7 +6,10 @@ A command module has
 - ``define(flags: FlagValues) -> None``: declares its flags (``flag_values=flags``; not absl's global FLAGS);
 - ``main(flags: FlagValues, arguments: list[str]) -> int | None``: the work; heavy imports belong inside it;
 - optionally ``ARGUMENTS: tuple[str, ...]``: names of its positional arguments, ``"[NAME]"`` for one that may
-  be left out, ``"[NAME...]"`` for any number. Without it, a positional argument is an error.
+  be left out, ``"[NAME...]"`` for any number, ``paths.Place("NAME")`` for a file or directory that is read. Without
+  it, a positional argument is an error.
+
+Every flag that names a file or directory is declared by `paths.define_path`.
 
 What a person can mend ends in one line on stderr and status 2; a signal that asked to stop in 128 and its number, as a
 shell counts; anything else keeps its traceback.
@@ -14,6 +17,7 @@ shell counts; anything else keeps its traceback.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import logging
@@ -26,6 +30,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from absl import flags as absl_flags
 
+from ostrack_jax.cli import paths, streams
 from ostrack_jax.errors import Stopped, UserError, unknown
 
 if TYPE_CHECKING:
@@ -58,6 +63,7 @@ def run(command: Command, argv: Sequence[str], program: str) -> int:
 
     ``program`` is what the user typed before them (``ostrack train``); it opens usage and error lines.
     """
+    streams.escape_what_is_lacking()
     logging.basicConfig(format="%(message)s")  # what the package logs is for whoever reads the terminal
     try:
         flags = absl_flags.FlagValues()
@@ -67,7 +73,8 @@ def run(command: Command, argv: Sequence[str], program: str) -> int:
             print(_help(command, flags, program), flush=True)
             return 0
         arguments = _parse(command, flags, argv, program)
-        return command.main(flags, arguments) or 0
+        with streams.outliving() if paths.writes_files(flags) else contextlib.nullcontext():
+            return command.main(flags, arguments) or 0
     except (UserError, absl_flags.Error, OSError) as e:
         return 0 if isinstance(e, BrokenPipeError) and _reader_left() else fail(program, e)
     except Stopped as e:
@@ -112,8 +119,7 @@ def fail(program: str, error: Exception) -> int:
         text = f"{place}{error.strerror}"
     else:
         text = str(error) or type(error).__name__
-    if isinstance(error, absl_flags.Error):
-        text = "; ".join(text.splitlines())
+    text = ("; " if isinstance(error, absl_flags.Error) else " ").join(text.splitlines())  # names may hold line breaks
     text = re.sub(rf"flag --(\w+)=None: Flag --\1 {_REQUIRED}\.", r"--\1 is required", text)
     print(f"{program}: error: {text}", file=sys.stderr)
     return 2
@@ -121,9 +127,7 @@ def fail(program: str, error: Exception) -> int:
 
 def define_config(flags: absl_flags.FlagValues, required: bool = True) -> None:
     """Declare ``--config NAME_OR_PATH`` and, for any number of them, ``--config.KEY.KEY=VALUE``."""
-    absl_flags.DEFINE_string(
-        "config", None, "a named config, or the path of a config file", flag_values=flags, required=required
-    )
+    paths.define_path("config", None, "a named config, or the path of a config file", flags, required=required)
     absl_flags.DEFINE_multi_string(
         _OVERRIDES, [], "changes one setting of it, e.g. --config.train.batch=32", flag_values=flags
     )
@@ -146,7 +150,7 @@ def read_config(flags: absl_flags.FlagValues) -> Config:
 
     if flags.config is None:
         raise UserError("--config is required")
-    return load_config(flags.config, overrides(flags))
+    return load_config(str(flags.config), overrides(flags))
 
 
 def config_for(flags: absl_flags.FlagValues, stored: Config) -> Config:
@@ -169,6 +173,9 @@ def _parse(command: Command, flags: absl_flags.FlagValues, argv: Sequence[str], 
     """Fill ``flags`` from ``argv``; the positional arguments, as many as the command takes."""
     try:
         _, *arguments = flags([program, *_overrides_as_flags(argv, flags)])
+    except absl_flags.UnrecognizedFlagError as e:
+        file = next((word for word in argv if word.startswith("-") and os.path.lexists(word)), None)
+        raise e if file is None else UserError(f"{file} is a file here: give it as ./{file}") from e
     except ValueError as e:  # absl's way to say that a boolean flag was given a value
         raise UserError(str(e)) from e
     names: tuple[str, ...] = getattr(command, "ARGUMENTS", ())
@@ -178,7 +185,7 @@ def _parse(command: Command, flags: absl_flags.FlagValues, argv: Sequence[str], 
     if len(arguments) > len(names) and not any(name.endswith("...]") for name in names):
         takes = f"takes {' '.join(names)}" if names else "takes flags only"
         raise UserError(f"unexpected argument {arguments[len(names)]!r}: {program} {takes} (see {program} --help)")
-    return arguments
+    return paths.check(flags, names, arguments)
 
 
 def _overrides_as_flags(argv: Sequence[str], flags: absl_flags.FlagValues) -> list[str]:

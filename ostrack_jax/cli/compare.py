@@ -22,14 +22,16 @@ from typing import TYPE_CHECKING
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import orientation
+from ostrack_jax.cli.paths import Place, define_path
 from ostrack_jax.errors import UserError
+from ostrack_jax.places import local_path
 
 if TYPE_CHECKING:
     from ostrack_jax.datasets.lazy import LazySequences
     from ostrack_jax.evaluation.protocols import Protocol
     from ostrack_jax.evaluation.raw_results import RawResults
 
-ARGUMENTS = ("FOLDER", "[FOLDER...]")
+ARGUMENTS = (Place("FOLDER"), Place("[FOLDER...]"))
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -37,16 +39,16 @@ def define(flags: absl_flags.FlagValues) -> None:
     text = "whose rules are used, see `ostrack eval --help`; without it, what the result folders say they are of"
     absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags)
     text = "the benchmark's folder; without it, where OSTRACK_<READER>_DIR or the file of paths says"
-    absl_flags.DEFINE_string("data_dir", None, text, flag_values=flags)
+    define_path("data_dir", None, text, flags)
     orientation.define(flags)
     text = "in place of --data_dir, a folder of ground truth without pictures: NAME.txt, or NAME/groundtruth.txt"
-    absl_flags.DEFINE_string("truth", None, text, flag_values=flags)
+    define_path("truth", None, text, flags)
     text = "a folder of NAME.txt with a 0 or 1 for each attribute of the benchmark (OTB, LaSOT, UAV123)"
-    absl_flags.DEFINE_string("attributes", None, text, flag_values=flags)
+    define_path("attributes", None, text, flags)
     text = "show the same results by these rules too, as a,b; all: by every one, with what each does"
     absl_flags.DEFINE_list("convention", [], text, flag_values=flags)
     absl_flags.DEFINE_list("sequences", None, "some of its sequences alone, as a,b", flag_values=flags)
-    absl_flags.DEFINE_string("output", None, "the folder for comparison.json", flag_values=flags, required=True)
+    define_path("output", None, "the folder for comparison.json", flags, writes="directory", required=True)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
@@ -61,14 +63,11 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     if flags.truth is not None:
         protocol = protocol.without_sizes()
     sequences, notes = _sequences(flags, protocol)
-    output = Path(flags.output)
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output {output} is a file: expected a folder")
     if len(protocol.conventions) < rules:
         notes.append("AO, SR0.5 and SR0.75 are left out: GOT-10k's rules need the frame's size, of --data_dir's images")
     told = comparison.compare(protocol, sequences, trackers, flags.convention, shlex.join(sys.argv), notes)
     comparison_view.show(told, Console())
-    print(f"comparison: {comparison.write(output, told)}")
+    print(f"comparison: {comparison.write(flags.output, told)}")
     return 0
 
 
@@ -76,12 +75,18 @@ def _named(words: list[str]) -> list[RawResults]:
     """The result folders, under names that differ."""
     from ostrack_jax.evaluation.raw_results import open_results
 
-    trackers = [open_results(word) for word in words]
+    trackers = [open_results(_local(word)) for word in words]
     names = [tracker.name for tracker in trackers]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UserError(f"two trackers would be named {twice}: expected NAME=FOLDER for one of them")
     return trackers
+
+
+def _local(word: str) -> str:
+    """NAME=FOLDER with the folder's path on this machine; a folder alone has it already."""
+    name, equals, place = word.partition("=")
+    return word if not equals or Path(word).is_dir() else f"{name}={local_path(place)}"
 
 
 def _benchmark(wanted: str | None, trackers: list[RawResults]) -> str:
@@ -101,14 +106,13 @@ def _sequences(flags: absl_flags.FlagValues, protocol: Protocol) -> tuple[LazySe
 
     if flags.truth is not None and flags.data_dir is not None:
         raise UserError("--truth and --data_dir: expected one of them")
-    data_dir = None if flags.data_dir is None else Path(flags.data_dir)
     if flags.truth is None:
-        sequences, note = protocol.open(data_dir, orientation.options(flags, protocol.reader)), ""
+        sequences, note = protocol.open(flags.data_dir, orientation.options(flags, protocol.reader)), ""
     else:
-        truth = open_truth(protocol, Path(flags.truth))
+        truth = open_truth(protocol, flags.truth)
         sequences, note = truth.sequences, truth.note
     if flags.attributes is not None:
-        sequences = attributes.by_files(sequences, Path(flags.attributes), protocol.reader)
+        sequences = attributes.by_files(sequences, flags.attributes, protocol.reader)
     sequences = sequences if flags.sequences is None else sequences.select(dict.fromkeys(flags.sequences))
     if not len(sequences):
         raise UserError(f"--sequences: expected names of {protocol.name}, as a,b")

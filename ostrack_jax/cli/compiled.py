@@ -15,10 +15,14 @@ _VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 def keep_compiled() -> None:
     """Keep what is compiled in the user's cache folder, unless JAX_COMPILATION_CACHE_DIR names another.
 
-    A folder for each kind of processor: home folders are shared by machines, and the CPU's executables are not.
+    A folder for each kind of processor: home folders are shared by machines, and the CPU's executables are not. For
+    every command that computes, before it does: a `UserError` where there is nothing to compute on.
     """
     import jax
 
+    from ostrack_jax.models.devices import devices
+
+    devices()
     if not os.environ.get(_VARIABLE):
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / f"compiled-{_processor()}"))
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import orientation
+from ostrack_jax.cli.paths import Place, define_path
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from ostrack_jax.doctor.check import Checked
     from ostrack_jax.doctor.finding import Finding, Verdict
 
-ARGUMENTS = ("NAME", "[DIR]")
+ARGUMENTS = ("NAME", Place("[DIR]"))
 _NOTES = 10  # lines on how sequences are read
 
 
@@ -41,7 +42,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("split", "all", "a published list of sequences, or all", flag_values=flags)
     orientation.define(flags)
     absl_flags.DEFINE_string("decode", None, "pictures of each sequence to decode: a number, or all", flag_values=flags)
-    absl_flags.DEFINE_string("samples", None, "write ten drawn sequences with their boxes there", flag_values=flags)
+    define_path("samples", None, "write ten drawn sequences with their boxes there", flags, writes="directory")
     absl_flags.DEFINE_integer("most", 100, "lines of sequences to print; 0: all", 0, flag_values=flags)
 
 
@@ -64,7 +65,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
         told.say(name, finding)
     _sum_up(f"{arguments[0]} in {data.dir}", total)
     if flags.samples is not None:
-        sheets = write_samples(sequences, Path(flags.samples).expanduser())
+        sheets = write_samples(sequences, flags.samples)
         print(f"{len(sheets)} drawn samples in {flags.samples}")
     wrong += told.end()
     print(f"{wrong} {'thing is' if wrong == 1 else 'things are'} WRONG, see above" if wrong else "all is well")

@@ -15,41 +15,45 @@ Example:
 
 from __future__ import annotations
 
+import shlex
+
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import orientation
+from ostrack_jax.cli.paths import Place, define_path
+from ostrack_jax.places import must_be_text
 
-ARGUMENTS = ("NAME", "DIR")
+ARGUMENTS = ("NAME", Place("DIR"))
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
-    absl_flags.DEFINE_string("output", None, "a new folder", flag_values=flags, required=True)
+    define_path("output", None, "a new folder", flags, writes="directory", required=True)
     absl_flags.DEFINE_string("part", "train", "the set's own part: train, val or test", flag_values=flags)
     absl_flags.DEFINE_string("split", "all", "a published list of sequences, or all", flag_values=flags)
     orientation.define(flags)
-    absl_flags.DEFINE_string("crop", None, "a config: cut pictures to what its crops can reach", flag_values=flags)
+    define_path("crop", None, "a config: cut pictures to what its crops can reach", flags)
     absl_flags.DEFINE_integer("per_file", 32768, "pictures in a file", lower_bound=1, flag_values=flags)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Plan, write, tell."""
-    from pathlib import Path
-
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from ostrack_jax.config import DataConfig, load
-    from ostrack_jax.datasets.packing import Label, Packing
+    from ostrack_jax.datasets.packing import Label, Packing, load_libraries
     from ostrack_jax.datasets.packing_plan import make_plan
     from ostrack_jax.datasets.packing_reach import Reach
     from ostrack_jax.datasets.readers import knows_parts, open_dataset, orientation_of, published_splits
 
+    must_be_text(flags.output)
     reader, folder = arguments
     options = orientation.options(flags, reader)
     data = DataConfig(reader=reader, dir=folder, part=flags.part, split=flags.split, options=options)
-    reach = Reach.of(load(flags.crop)) if flags.crop else None
+    reach = Reach.of(load(str(flags.crop))) if flags.crop else None
     sequences = open_dataset(data)
+    load_libraries()
     console = Console(soft_wrap=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -57,7 +61,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
         splits = published_splits(data, plan.names)
         part = flags.part if knows_parts(reader) else ""
         label = Label(reader, part, flags.split, reach, flags.per_file, orientation_of(data))
-        packing = Packing(plan, sequences, label, Path(flags.output))
+        packing = Packing(plan, sequences, label, flags.output)
         bar = progress.add_task("pictures", total=len(plan.shown))
         written = packing.run(splits, lambda count: progress.advance(bar, count))
     for note in sequences.notes:
@@ -70,4 +74,4 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     saved = f", {1 - size / max(before, 1e-9):.1%} less than the {before:.1f} MiB they were" if reach else ""
     counts = f"{len(plan.names)} sequences, {written.pictures} pictures ({written.unreadable} unreadable)"
     console.print(f"{counts}, {size:.1f} MiB{saved}, all read again: {flags.output}", markup=False)
-    console.print(f"train on it: --config.data.{reader}.dir={flags.output}", markup=False)
+    console.print(f"train on it: --config.data.{reader}.dir={shlex.quote(str(flags.output))}", markup=False)

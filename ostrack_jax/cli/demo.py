@@ -23,6 +23,7 @@ from absl import flags as absl_flags
 from ostrack_jax.cli import trackers
 from ostrack_jax.cli.compiled import keep_compiled
 from ostrack_jax.cli.eval import score
+from ostrack_jax.cli.paths import define_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +41,7 @@ NAMES = {"still": "never moves", "opencv:mil": "OpenCV MIL"}
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
-    absl_flags.DEFINE_string("output", "demo", "folder for what is written", flag_values=flags)
+    define_path("output", "demo", "folder for what is written", flags, writes="directory")
     absl_flags.DEFINE_boolean("train", False, "train a tiny tracker from nothing and score it", flag_values=flags)
 
 
@@ -50,7 +51,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     from rich.console import Console
 
     console = Console()
-    return train(Path(flags.output), console) if flags.train else follow(Path(flags.output), console)
+    return train(flags.output, console) if flags.train else follow(flags.output, console)
 
 
 def follow(output: Path, console: Console) -> int:

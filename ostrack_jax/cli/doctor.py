@@ -15,22 +15,22 @@ from pathlib import Path
 
 from absl import flags as absl_flags
 
+from ostrack_jax.cli.paths import Place, define_paths
 from ostrack_jax.doctor.finding import Finding
 from ostrack_jax.errors import UserError
 
-ARGUMENTS = ("[DATA_DIR...]",)
+ARGUMENTS = (Place("[DATA_DIR...]"),)
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
-    absl_flags.DEFINE_multi_string(
-        "data_dir", [], "a folder to look for data sets in, as an argument is; may be repeated", flag_values=flags
-    )
+    text = "a folder to look for data sets in, as an argument is; may be repeated"
+    define_paths("data_dir", text, flags)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Print every finding as it comes; 1 where one is wrong."""
-    folders = [Path(folder).expanduser() for folder in [*flags.data_dir, *arguments]]
+    folders = [*flags.data_dir, *map(Path, arguments)]
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"no folder {folder}: expected one with data sets")

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import orientation, trackers
+from ostrack_jax.cli.paths import define_path
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,17 +46,17 @@ def define(flags: absl_flags.FlagValues) -> None:
     )
     absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags, required=True)
     text = "the benchmark's folder; without it, where OSTRACK_<READER>_DIR or the file of paths says"
-    absl_flags.DEFINE_string("data_dir", None, text, flag_values=flags)
+    define_path("data_dir", None, text, flags)
     orientation.define(flags)
     text = "the folder for results and report, made where it is not there"
-    absl_flags.DEFINE_string("output", None, text, flag_values=flags, required=True)
+    define_path("output", None, text, flags, writes="directory", required=True)
     absl_flags.DEFINE_list("sequences", None, "some of its sequences alone, as a,b", flag_values=flags)
     text = "sequences tracked at once, in one step of the network; where there are fewer left, slots stay empty"
     absl_flags.DEFINE_integer("batch", 1, text, lower_bound=1, upper_bound=1024, flag_values=flags)
     text = "show how the same results score by these rules too, as a,b; all: by every one (docs/scores.md)"
     absl_flags.DEFINE_list("convention", [], text, flag_values=flags)
     text = "a folder of NAME.txt with a 0 or 1 for each attribute of the benchmark (OTB, LaSOT, UAV123)"
-    absl_flags.DEFINE_string("attributes", None, text, flag_values=flags)
+    define_path("attributes", None, text, flags)
     trackers.define(flags)
 
 
@@ -69,23 +70,20 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     conventions.choose(flags.convention)  # a wrong name is told before the work
     protocol = protocols.find(flags.benchmark)
     options = orientation.options(flags, protocol.reader)
-    sequences = protocol.open(None if flags.data_dir is None else Path(flags.data_dir), options)
+    sequences = protocol.open(flags.data_dir, options)
     if flags.attributes is not None:
-        sequences = attributes.by_files(sequences, Path(flags.attributes), protocol.reader)
+        sequences = attributes.by_files(sequences, flags.attributes, protocol.reader)
     if flags.sequences is not None:
         sequences = sequences.select(dict.fromkeys(flags.sequences))
     if not len(sequences):
         raise UserError(f"--sequences: expected names of {flags.benchmark}, as a,b")
-    output = Path(flags.output)
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output {output} is a file: expected a folder")
     chosen = trackers.choose(flags, flags.batch)
     if "stored" in options.values():  # results in other pixels are not mixed with these
         chosen = dataclasses.replace(chosen, made_by={**chosen.made_by, **options})
     tell_idle_devices(Console(stderr=True))
-    told = score(chosen, protocol, sequences, output, flags.convention)
+    told = score(chosen, protocol, sequences, flags.output, flags.convention)
     report.show(told, Console())
-    print(f"report: {output / report.REPORT_FILE}")
+    print(f"report: {flags.output / report.REPORT_FILE}")
     return 1 if told["failed"] else 0
 
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import command
+from ostrack_jax.cli.paths import define_path
 from ostrack_jax.errors import UserError
 
 
@@ -26,7 +26,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_integer("frames", 100, "how often each thing is timed", flag_values=flags, lower_bound=1)
     text = "of the video's frames: width x height in pixels"
     absl_flags.DEFINE_string("frame_size", "1280x720", text, flag_values=flags)
-    absl_flags.DEFINE_string("output", None, "a JSON file to write the same to", flag_values=flags)
+    define_path("output", None, "a JSON file to write the same to", flags, writes="file")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
@@ -36,27 +36,24 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from ostrack_jax import environment
     from ostrack_jax.evaluation import profile
     from ostrack_jax.evaluation.results import write_text
+    from ostrack_jax.models.devices import devices
 
-    config = command.read_config(flags)
-    output = None if flags.output is None else Path(flags.output)
-    if output is not None:  # what is wrong with it is told before the minutes of measuring
-        if output.is_dir():
-            raise UserError(f"--output {output} is a folder: expected a JSON file")
-        output.parent.mkdir(parents=True, exist_ok=True)
+    config, size = command.read_config(flags), read_size(flags.frame_size)
+    devices()
     measured = {
         "config": config.name,
         "dtype": config.model.dtype,
         "frames": flags.frames,
         "frame_size": flags.frame_size,
-        "variants": profile.measure(config, flags.frames, read_size(flags.frame_size)),
+        "variants": profile.measure(config, flags.frames, size),
         "versions": environment.versions(),
         "hardware": environment.hardware(),
         "commit": environment.commit(),
     }
     profile.show(measured, Console())
-    if output is not None:
-        write_text(output, json.dumps(measured, indent=2) + "\n")
-        print(f"the same as JSON: {output}")
+    if flags.output is not None:
+        write_text(flags.output, json.dumps(measured, indent=2) + "\n")
+        print(f"the same as JSON: {flags.output}")
 
 
 def read_size(text: str) -> tuple[int, int]:

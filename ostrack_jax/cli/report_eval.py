@@ -21,24 +21,25 @@ from typing import TYPE_CHECKING, Any
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import orientation
+from ostrack_jax.cli.paths import Place, define_path
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
     from ostrack_jax.reports.evaluations import Evaluation
     from ostrack_jax.reports.strips import Shown
 
-ARGUMENTS = ("DIR", "[DIR...]")
+ARGUMENTS = (Place("DIR"), Place("[DIR...]"))
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
     text = "folder for the files; without it, `report` in the (first) DIR"
-    absl_flags.DEFINE_string("output", None, text, flag_values=flags)
+    define_path("output", None, text, flags, writes="directory")
     text = "the benchmark's folder, to draw sequences; all DIRs must be of one benchmark then"
-    absl_flags.DEFINE_string("data_dir", None, text, flag_values=flags)
+    define_path("data_dir", None, text, flags)
     orientation.define(flags)
     text = "the weights that were evaluated, to draw what elimination leaves; goes with --data_dir"
-    absl_flags.DEFINE_string("checkpoint", None, text, flag_values=flags)
+    define_path("checkpoint", None, text, flags)
     text = "so many of the best and of the worst sequences of each DIR are drawn"
     absl_flags.DEFINE_integer("show", 2, text, flag_values=flags, lower_bound=0, upper_bound=20)
 
@@ -50,9 +51,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     from ostrack_jax.reports.evaluations import comparison_in, read_evaluations
 
     evaluations = read_evaluations([Path(argument) for argument in arguments])
-    output = Path(arguments[0]) / "report" if flags.output is None else Path(flags.output)
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output {output} is a file: expected a folder")
+    output = Path(arguments[0]) / "report" if flags.output is None else flags.output
     output.mkdir(parents=True, exist_ok=True)  # told now, not after the drawing, where it cannot be
     told = [comparison_in(Path(argument)) for argument in arguments]
     more = [table for one in told if one is not None for table in tables_of(one)]
@@ -80,7 +79,7 @@ def _shown(flags: absl_flags.FlagValues, evaluations: list[Evaluation]) -> dict[
         raise UserError(f"--data_dir is of one benchmark, but the results are of {', '.join(benchmarks)}")
     protocol = protocols.find(benchmarks[0])
     options = orientation.options(flags, protocol.reader)
-    sequences = protocol.open(None if flags.data_dir is None else Path(flags.data_dir), options)
+    sequences = protocol.open(flags.data_dir, options)
     seen = None if flags.checkpoint is None else _weights(flags.checkpoint)
     if seen is not None and all(seen[0] != one.facts.get("weights_sha256") for one in evaluations):
         raise UserError(f"--checkpoint {flags.checkpoint}: no DIR holds results of these weights")
@@ -95,11 +94,11 @@ def _shown(flags: absl_flags.FlagValues, evaluations: list[Evaluation]) -> dict[
     return drawn
 
 
-def _weights(path: str) -> tuple[str, dict[str, Any]]:
+def _weights(path: Path) -> tuple[str, dict[str, Any]]:
     """A checkpoint's hash and its weights."""
     from ostrack_jax.checkpoint import load_weights, sha256
     from ostrack_jax.cli.compiled import keep_compiled
 
     keep_compiled()
-    _, weights = load_weights(Path(path))
+    _, weights = load_weights(path)
     return sha256(weights), dict(weights)

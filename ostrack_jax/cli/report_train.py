@@ -15,15 +15,15 @@ from pathlib import Path
 
 from absl import flags as absl_flags
 
-from ostrack_jax.errors import UserError
+from ostrack_jax.cli.paths import Place, define_path
 
-ARGUMENTS = ("DIR", "[DIR...]")
+ARGUMENTS = (Place("DIR"), Place("[DIR...]"))
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
     text = "folder for the two files; without it, `report` in the (first) DIR"
-    absl_flags.DEFINE_string("output", None, text, flag_values=flags)
+    define_path("output", None, text, flags, writes="directory")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
@@ -32,9 +32,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     from ostrack_jax.reports.runs import read_runs
 
     runs = read_runs([Path(argument) for argument in arguments])
-    output = Path(arguments[0]) / "report" if flags.output is None else Path(flags.output)
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output {output} is a file: expected a folder")
+    output = Path(arguments[0]) / "report" if flags.output is None else flags.output
     for path in page.write(output, runs):
         print(path)
     return 0

@@ -17,14 +17,16 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-ARGUMENTS = ("SERVER", "RESULTS")
+from ostrack_jax.cli.paths import Place, define_path
+
+ARGUMENTS = ("SERVER", Place("RESULTS"))
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
     text = "the benchmark's folder; without it, where OSTRACK_<READER>_DIR or the file of paths says"
-    absl_flags.DEFINE_string("data_dir", None, text, flag_values=flags)
-    absl_flags.DEFINE_string("output", None, "the archive to write, NAME.zip", flag_values=flags, required=True)
+    define_path("data_dir", None, text, flags)
+    define_path("output", None, "the archive to write, NAME.zip", flags, writes="file", required=True)
     text = "how often each result stands in GOT-10k's archive: without it three times, its toolkit's repetitions"
     absl_flags.DEFINE_integer("runs", None, text, flag_values=flags)
     text = "cut boxes to whole pixels, as the PyTorch release does; without it they keep 4 decimals"
@@ -40,8 +42,8 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     runs = submission.RUNS[server] if flags.runs is None else flags.runs
     wanted = submission.Wanted(benchmark, runs, flags.whole_pixels)
     records = processes.read_all(Path(arguments[1]))
-    sequences = benchmark.open(None if flags.data_dir is None else Path(flags.data_dir))
-    frames = submission.pack(wanted, Path(arguments[1]), sequences, Path(flags.output))
+    sequences = benchmark.open(flags.data_dir)
+    frames = submission.pack(wanted, Path(arguments[1]), sequences, flags.output)
     each = f", {runs} runs each" if runs > 1 else ""
     print(f"{flags.output}: {len(sequences)} sequences{each}, {frames} frames; opened again, as {server} wants it")
     if server == "got10k":

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import orientation, trackers
+from ostrack_jax.cli.paths import Place, define_path, refuse_same
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
     from ostrack_jax.datasets.sequence import Frames
     from ostrack_jax.tracking.track import TrackerLike
 
-ARGUMENTS = ("VIDEO_OR_FOLDER",)
+ARGUMENTS = (Place("VIDEO_OR_FOLDER"),)
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
     absl_flags.DEFINE_string("box", None, "x,y,w,h in the first frame, in pixels", flag_values=flags, required=True)
-    absl_flags.DEFINE_string("output", None, "the video to write, NAME.mp4", flag_values=flags, required=True)
+    define_path("output", None, "the video to write, NAME.mp4", flags, writes="file", required=True)
     text = "pictures a second of the video; without it, the input's, or 30 for a folder"
     absl_flags.DEFINE_float("rate", None, text, flag_values=flags)
     orientation.define(flags)
@@ -56,18 +57,18 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from ostrack_jax.tracking import video
     from ostrack_jax.weights import SMALL
 
-    source, output = Path(arguments[0]), Path(flags.output)
+    source, output = Path(arguments[0]), flags.output
     place, frames = open_frames(source, orientation.of_own_files(flags))
     text, partial = output.with_suffix(".txt"), output.with_suffix(".part.txt")
     for path in (output, text):
-        if path.exists() and path.resolve() == place.resolve():
-            raise UserError(f"--output {output} would overwrite the input {place}: give another name")
+        refuse_same("output", path, place)
     for path in (text, partial):
         if path.exists() and not written_by_track(path):
             text_of = f"{path}, which `ostrack track` did not write"
             raise UserError(f"--output {output} would overwrite {text_of}: give another name")
     box = read_box(flags.box, frames[0].shape)
     rate = frame_rate(place) if flags.rate is None else flags.rate
+    video.check(output, rate)
     tracker = trackers.choose(flags, otherwise=SMALL).tracker
     lines: list[str] = []
     began = time.perf_counter()
@@ -88,6 +89,8 @@ def open_frames(source: Path, way: Orientation) -> tuple[Path, Frames]:
     from ostrack_jax.datasets import folder
     from ostrack_jax.datasets.frames import NotedFrames
 
+    if str(source).isdecimal() and not source.exists():
+        raise UserError(f"no video or folder {source}, and cameras are not read: record a video first")
     place, skipped = folder.find_frames(source)
     frames = folder.open_frames(place, way)
     orientation.say(skipped)

@@ -12,6 +12,7 @@ from absl import flags as absl_flags
 
 from ostrack_jax.cli import command
 from ostrack_jax.cli.compiled import keep_compiled
+from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config, to_dict
 from ostrack_jax.errors import UserError
 from ostrack_jax.weights import locate, names
@@ -43,12 +44,12 @@ def define(flags: absl_flags.FlagValues) -> None:
         "weights: a folder that `ostrack convert` wrote, a .safetensors file, a training's workdir, WORKDIR/best, or "
         f"the name of a network in the package ({', '.join(names())})"
     )
-    absl_flags.DEFINE_string("checkpoint", None, text, flag_values=flags)
+    define_path("checkpoint", None, text, flags)
     command.define_config_for(flags)
     text = "in place of a checkpoint: still, opencv:mil, opencv:nano or opencv:vit"
     absl_flags.DEFINE_string("tracker", None, text, flag_values=flags)
     text = "the folder of the model files of opencv:nano and opencv:vit"
-    absl_flags.DEFINE_string("tracker_files", None, text, flag_values=flags)
+    define_path("tracker_files", None, text, flags)
 
 
 def choose(flags: absl_flags.FlagValues, targets: int = 1, otherwise: str | None = None) -> Chosen:
@@ -66,7 +67,7 @@ def choose(flags: absl_flags.FlagValues, targets: int = 1, otherwise: str | None
             raise UserError("--config goes with --checkpoint, not with --tracker")
         if targets > 1:
             raise UserError("--batch goes with --checkpoint: the trackers of --tracker know one target at a time")
-        return of_baseline(flags.tracker, None if flags.tracker_files is None else Path(flags.tracker_files))
+        return of_baseline(flags.tracker, flags.tracker_files)
     if flags.tracker_files is not None:
         raise UserError("--tracker_files goes with --tracker, not with --checkpoint")
     checkpoint = flags.checkpoint or otherwise
@@ -81,8 +82,8 @@ def words(flags: absl_flags.FlagValues) -> list[str]:
     for name in ("checkpoint", "config", "tracker", "tracker_files"):
         value = flags[name].value
         if value is not None:
-            is_path = name in ("checkpoint", "tracker_files") or (name == "config" and Path(value).is_file())
-            out += [f"--{name}", str(locate(Path(value).expanduser()).resolve()) if is_path else value]
+            name_alone = name == "tracker" or (name == "config" and not value.is_file())
+            out += [f"--{name}", str(value if name_alone else locate(value).resolve())]
     return [*out, *(f"--config.{override}" for override in command.overrides(flags))]
 
 

@@ -20,23 +20,23 @@ Example:
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from absl import flags as absl_flags
 
 from ostrack_jax.cli.command import define_config, read_config
 from ostrack_jax.cli.compiled import keep_compiled
+from ostrack_jax.cli.paths import define_path
 from ostrack_jax.errors import UserError
+from ostrack_jax.places import must_be_text
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
     define_config(flags, required=False)
-    absl_flags.DEFINE_string("workdir", None, "folder of the run", flag_values=flags)
+    define_path("workdir", None, "folder of the run", flags, writes="directory")
     text = "weights to start from (a converter's output, another run, ..); unused when the run resumes"
-    absl_flags.DEFINE_string("init", None, text, flag_values=flags)
+    define_path("init", None, text, flags)
     text = "in place of training: a step that was not finite, to run again; status 1 where it still is not"
-    absl_flags.DEFINE_string("replay", None, text, flag_values=flags)
+    define_path("replay", None, text, flags)
     text = "where processes that train together meet: process 0 listens there (docs/scale.md)"
     absl_flags.DEFINE_string("coordinator", None, f"HOST:PORT, {text}", flag_values=flags)
     absl_flags.DEFINE_integer("process", None, "which of them this is, from 0", 0, flag_values=flags)
@@ -52,15 +52,15 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     config = read_config(flags)
     if flags.workdir is None:
         raise UserError("--workdir is required")
-    init = Path(flags.init) if flags.init else None
-    if init is not None and not init.exists():
-        raise UserError(f"--init: nothing at {init}")
+    must_be_text(flags.workdir)
+    if flags.init is not None and not flags.init.exists():
+        raise UserError(f"--init: nothing at {flags.init}")
     from ostrack_jax.training import hosts
     from ostrack_jax.training.loop import train
 
     hosts.join(flags.coordinator, flags.process, flags.processes)
     keep_compiled()
-    train(config, Path(flags.workdir), init)
+    train(config, flags.workdir, flags.init)
     return 0
 
 
@@ -74,4 +74,4 @@ def _replay(flags: absl_flags.FlagValues) -> int:
     from ostrack_jax.training.replay import run_again
 
     keep_compiled()
-    return 0 if run_again(Path(flags.replay), Console()) else 1
+    return 0 if run_again(flags.replay, Console()) else 1

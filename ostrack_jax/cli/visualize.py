@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import command, orientation
+from ostrack_jax.cli.paths import define_path, refuse_same
 from ostrack_jax.errors import UserError
+from ostrack_jax.places import local_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,16 +45,16 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("box", None, "x,y,w,h in the first frame, in pixels", flag_values=flags)
     text = "a benchmark that has the sequence: got10k_val, otb, folder, synthetic .."
     absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags)
-    absl_flags.DEFINE_string("data_dir", None, "the benchmark's folder", flag_values=flags)
+    define_path("data_dir", None, "the benchmark's folder", flags)
     orientation.define(flags)
     text = "weights: a folder that `ostrack convert` wrote, a .safetensors file, a training's workdir, or WORKDIR/best"
-    absl_flags.DEFINE_string("checkpoint", None, text, flag_values=flags, required=True)
+    define_path("checkpoint", None, text, flags, required=True)
     command.define_config_for(flags)
     text = f"the frames to draw, counted from 0, as 10,20,30; without it, {_ROWS} spread over the sequence"
     absl_flags.DEFINE_list("frames", None, text, flag_values=flags)
     text = "also write seen.mp4, all frames up to the last drawn; takes long"
     absl_flags.DEFINE_boolean("video", False, text, flag_values=flags)
-    absl_flags.DEFINE_string("output", None, "the folder for the sheets", flag_values=flags, required=True)
+    define_path("output", None, "the folder for the sheets", flags, writes="directory", required=True)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
@@ -67,11 +69,9 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 
     frames, boxes = _open(flags, arguments[0])
     chosen = _choose(flags.frames, len(frames))
-    output = Path(flags.output)
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output {output} is a file: expected a folder")
+    output: Path = flags.output
     keep_compiled()
-    stored, weights = load_weights(Path(flags.checkpoint))
+    stored, weights = load_weights(flags.checkpoint)
     looker = Looker(for_device(stored, functools.partial(command.config_for, flags)), weights)
     output.mkdir(parents=True, exist_ok=True)  # told now, not after the tracking, where it cannot be
     drawn: list[Seen] = []
@@ -101,15 +101,17 @@ def _open(flags: absl_flags.FlagValues, name: str) -> tuple[Frames, np.ndarray]:
     if flags.benchmark is None:
         if flags.data_dir is not None:
             raise UserError("--data_dir goes with --benchmark")
-        _, frames = open_frames(Path(name), orientation.of_own_files(flags))
+        source = local_path(name)
+        refuse_same("output", flags.output, source)
+        place, frames = open_frames(source, orientation.of_own_files(flags))
+        refuse_same("output", flags.output, place)
         boxes = np.full((len(frames), 4), np.nan)
         boxes[0] = read_box(flags.box, frames[0].shape)
         return frames, boxes
     from ostrack_jax.evaluation import protocols
 
-    folder = None if flags.data_dir is None else Path(flags.data_dir)
     protocol = protocols.find(flags.benchmark)
-    (sequence,) = protocol.open(folder, orientation.options(flags, protocol.reader)).select([name])
+    (sequence,) = protocol.open(flags.data_dir, orientation.options(flags, protocol.reader)).select([name])
     if not np.isfinite(sequence.boxes_xywh[0]).all():
         raise UserError(f"{name}: {flags.benchmark} tells no box for its first frame: expected a sequence with one")
     return sequence.frames, sequence.boxes_xywh

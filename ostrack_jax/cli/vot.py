@@ -18,8 +18,9 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import trackers
+from ostrack_jax.cli.paths import Place
 
-ARGUMENTS = ("WORKSPACE",)
+ARGUMENTS = (Place("WORKSPACE"),)
 
 
 def define(flags: absl_flags.FlagValues) -> None:

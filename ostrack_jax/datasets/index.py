@@ -20,6 +20,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from ostrack_jax.places import local_path
+
 _FORM = "1"  # of the indexes: another number makes all of them anew
 _THREADS = 8  # that wait for files; only one at a time computes
 
@@ -62,8 +64,8 @@ def sign(paths: Iterable[Path]) -> str:
 def cache_folder() -> Path:
     """Where indexes are kept; need not exist."""
     if given := os.environ.get("OSTRACK_CACHE"):
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ostrack_jax"
+        return local_path(given)
+    return local_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ostrack_jax"
 
 
 def each(items: list[Item], work: Callable[[Item], Outcome], what: str) -> Iterator[Outcome]:

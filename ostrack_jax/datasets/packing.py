@@ -202,6 +202,14 @@ class Packing:
             _replace(self._folder / "index" / f"{name}.npy", content.getvalue())
 
 
+def load_libraries() -> None:
+    """Import what is imported when it is needed, before a progress bar is shown.
+
+    Meanwhile etils puts an import function of its own in place of Python's, which fails in the bar's thread.
+    """
+    import tensorflow_datasets  # noqa: F401
+
+
 def _says(text: str, mark: dict[str, Any]) -> bool:
     """Whether a file of the folder speaks of this set."""
     try:

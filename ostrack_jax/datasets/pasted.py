@@ -27,6 +27,7 @@ from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.datasets.synthetic import PARTS
 from ostrack_jax.datasets.synthetic_scene import Scene, SceneFrames, Thing, film, place
 from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.places import local_path
 
 Rng = np.random.Generator
 Picture = UInt8[np.ndarray, "h w 3"]
@@ -101,7 +102,7 @@ def open_pasted(
     ):
         if not least <= value <= most:
             raise UserError(f"pasted {name}: expected {least} to {most}, found {value}")
-    material = Material(read_cutouts(folder), _picture_folders(Path(backgrounds).expanduser()) if backgrounds else ())
+    material = Material(read_cutouts(folder), _picture_folders(local_path(backgrounds)) if backgrounds else ())
     recipe = Recipe((PARTS[part], seed, 0), frames, (width, height), distractors, parts)
     names = NumberedNames(f"pasted_{part}_", 6, "", range(sequences))
     build = functools.partial(_make_numbered, material, recipe)

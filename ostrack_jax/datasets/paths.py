@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ostrack_jax.datasets.annotations import read_text
 from ostrack_jax.errors import UserError
+from ostrack_jax.places import local_path
 
 
 def find_folder(reader: str, given: str = "") -> Path:
@@ -40,9 +41,9 @@ def find_folder(reader: str, given: str = "") -> Path:
 def named_folder(reader: str, given: str = "") -> tuple[Path, str] | None:
     """Where ``reader``'s data is said to lie, and who says so; None where nobody does. The folder may be missing."""
     if given:
-        return Path(given).expanduser(), "as given"
+        return local_path(given), "as given"
     if value := os.environ.get(_variable(reader)):
-        return Path(value).expanduser(), _variable(reader)
+        return local_path(value), _variable(reader)
     folder = _from_toml(paths_file(), reader)
     return None if folder is None else (folder, str(paths_file()))
 
@@ -53,7 +54,7 @@ def _variable(reader: str) -> str:
 
 def paths_file() -> Path:
     """The TOML file of folders: named by OSTRACK_PATHS, else in the user's configuration."""
-    return Path(os.environ.get("OSTRACK_PATHS") or "~/.config/ostrack/paths.toml").expanduser()
+    return local_path(os.environ.get("OSTRACK_PATHS") or "~/.config/ostrack/paths.toml")
 
 
 def _from_toml(toml: Path, reader: str) -> Path | None:
@@ -73,4 +74,4 @@ def _from_toml(toml: Path, reader: str) -> Path | None:
         return None
     if not isinstance(folder, str):
         raise UserError(f'{toml}: expected {reader} = "PATH" under [data], found {folder!r}')
-    return toml.parent / Path(folder).expanduser()
+    return toml.parent / local_path(folder)

@@ -29,6 +29,7 @@ from ostrack_jax.datasets.uavdt import open_uavdt
 from ostrack_jax.datasets.vid import open_vid
 from ostrack_jax.datasets.vot import open_vot
 from ostrack_jax.errors import UnknownNameError, UserError, unknown
+from ostrack_jax.places import local_path
 
 READERS: dict[str, Callable[..., LazySequences]] = {
     "coco": open_coco,
@@ -73,7 +74,7 @@ def open_dataset(data: DataConfig) -> LazySequences:
     """
     if data.reader not in READERS:
         raise unknown("reader", data.reader, READERS)
-    if data.dir and (packed := _packed(Path(data.dir).expanduser(), data)):
+    if data.dir and (packed := _packed(local_path(data.dir), data)):
         return packed
     reader = READERS[data.reader]
     takes = inspect.signature(reader).parameters

@@ -14,6 +14,7 @@ from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.sequence import Sequence
 from ostrack_jax.drawing import TRUTH_COLOUR, draw_box, draw_label
 from ostrack_jax.errors import UserError
+from ostrack_jax.places import unfinished
 
 _TILES, _COLUMNS = 6, 3  # frames of a sequence on its sheet
 _WIDTH = 480  # pixels of a frame there
@@ -77,7 +78,9 @@ def _tile(sequence: Sequence, frame: int) -> Sheet:
 
 
 def _write(path: Path, sheet: Sheet) -> None:
-    part = path.with_suffix(".part.jpg")
-    if not cv2.imwrite(os.fspath(part), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        raise UserError(f"cannot write {part}: expected a folder with room that may be written to")
-    os.replace(part, path)
+    part = unfinished(path)
+    try:  # not by OpenCV, which takes no name that is not UTF-8, and says nothing of a full disk
+        part.write_bytes(cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -121,7 +121,7 @@ def open_results(word: str) -> RawResults:
         matlab = any(folder.glob("*.mat"))
         how = ", not Matlab files, which docs/scores.md shows how to turn into text" if matlab else ""
         raise UserError(f"no results in {folder}: expected NAME.txt or NAME/NAME_001.txt, x,y,width,height a line{how}")
-    name = name or folder.resolve().name
+    name = (name or folder.resolve().name).encode(errors="backslashreplace").decode()  # drawn in figures
     return RawResults(name, folder, tuple(runs), _benchmark(folder))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from jaxtyping import Float
 
 from ostrack_jax.datasets.annotations import read_boxes, read_numbers, read_text
 from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.places import unfinished
 
 FORMS = ("got10k", "otb")
 
@@ -124,8 +124,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_text(path: Path, text: str) -> None:
     """Write a file so that it is either whole or not there; its folder is made. An `OSError` names it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Processes of several machines or containers may have one number.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary = unfinished(path)
     try:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)

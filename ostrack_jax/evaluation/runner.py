@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from ostrack_jax.evaluation.processes import ProcessRecord
 from ostrack_jax.evaluation.progress import Meter
 from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.results import Result
+from ostrack_jax.places import unfinished
 from ostrack_jax.tracking.track import ManyTracker, OneTarget, TrackerLike
 
 RUN_FILE = "run.json"
@@ -113,7 +113,7 @@ def check_maker(folder: Path, protocol: Protocol, sequences: LazySequences, made
 
 def _write_once(path: Path, text: str) -> None:
     """Write a file whole, unless another process was quicker: then that one's stays."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary = unfinished(path)
     results.write_text(temporary, text)
     try:
         os.link(temporary, path)

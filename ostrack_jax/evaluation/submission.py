@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.evaluation import results
 from ostrack_jax.evaluation.protocols import PROTOCOLS, Protocol
 from ostrack_jax.evaluation.results import Result
+from ostrack_jax.places import unfinished
 
 _LISTED = 5  # names that an error lists
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # of every entry, so that the same results make the same archive
@@ -89,7 +89,7 @@ def pack(wanted: Wanted, folder: Path, sequences: LazySequences, output: Path) -
         listed = ", ".join(missing[:_LISTED]) + (", ..." if len(missing) > _LISTED else "")
         raise UserError(f"{folder} lacks results of {len(missing)} of {len(sequences)} sequences: {listed}")
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.{secrets.token_hex(8)}")
+    temporary = unfinished(output)
     try:
         try:
             _write(temporary, wanted, folder, sequences)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,9 @@ def figure(inches: tuple[float, float], theme: Theme) -> Any:
 def png(drawn: Any) -> bytes:
     """A figure as a PNG file, the same bytes each time."""
     out = io.BytesIO()
-    drawn.savefig(out, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():  # a name may have letters that the font lacks: they are boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        drawn.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 
 

@@ -132,8 +132,9 @@ def write(
                 report.table(Table(["setting", "value"], list(map(list, flat(one.config))), []), f"{one.name}: config")
     report.words(f"Written by ostrack-jax {__version__}: ostrack report eval.")
     numbers = json.dumps(eval_tables.as_json(evaluations), indent=2, allow_nan=False) + "\n"
-    files = {HTML: markup.document(title, report.sections).encode(), MARKDOWN: "\n".join(report.lines).encode()}
-    for name, content in {**files, JSON: numbers.encode(), **report.files}.items():
+    texts = {HTML: markup.document(title, report.sections), MARKDOWN: "\n".join(report.lines), JSON: numbers}
+    files = {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
+    for name, content in {**files, **report.files}.items():
         write_atomically(output / name, content)
     return [output / name for name in (HTML, MARKDOWN, JSON)]
 

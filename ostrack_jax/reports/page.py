@@ -32,7 +32,7 @@ def write(output: Path, runs: Sequence[Run]) -> tuple[Path, Path]:
     drawn = [_panel(panel, runs) for panel in track(panels, "drawing curves", transient=True)]
     picture, page = output / PICTURE, output / PAGE
     write_atomically(picture, curves.all_png(runs))
-    write_atomically(page, _page(runs, drawn).encode())
+    write_atomically(page, _page(runs, drawn).encode("utf-8", "backslashreplace"))
     return page, picture
 
 

@@ -6,7 +6,6 @@ Needs no display. Small frames are enlarged and lines grow with the picture, so 
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +20,7 @@ from jaxtyping import Float
 
 from ostrack_jax.drawing import TRACK_COLOUR, TRUTH_COLOUR, Picture, draw_box, draw_label, has_area
 from ostrack_jax.errors import UserError
+from ostrack_jax.places import unfinished
 from ostrack_jax.tracking.track import Track, TrackerLike
 
 # Pictures with a long side below this many pixels are enlarged by a whole factor.
@@ -75,12 +75,9 @@ def write_video(path: Path, pictures: Iterable[Picture], rate: float = 30.0) -> 
     Raises:
       UserError: another ending, no picture, a rate out of range, or this build of FFmpeg can write none of the codecs.
     """
-    if path.suffix.lower() != ".mp4":
-        raise UserError(f"cannot write the video {path}: expected a name that ends in .mp4")
-    if not 0.1 <= rate <= 1000:
-        raise UserError(f"cannot write {path} at {rate} frames a second: expected 0.1 to 1000")
+    check(path, rate)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary = unfinished(path)
     try:
         count = _encode(temporary, pictures, rate)
         if not count:
@@ -93,9 +90,18 @@ def write_video(path: Path, pictures: Iterable[Picture], rate: float = 30.0) -> 
     return count
 
 
+def check(path: Path, rate: float) -> None:
+    """Raise the `UserError` of a name or a rate that `write_video` cannot write, before the frames are made."""
+    if path.suffix.lower() != ".mp4":
+        raise UserError(f"cannot write the video {path}: expected a name that ends in .mp4")
+    if not 0.1 <= rate <= 1000:
+        raise UserError(f"cannot write {path} at {rate} frames a second: expected 0.1 to 1000")
+
+
 def _encode(path: Path, pictures: Iterable[Picture], rate: float) -> int:
     count = 0
-    with av.open(os.fspath(path), "w", format="mp4") as container:
+    # Without file: a colon in the name would end the name of a protocol.
+    with av.open(f"file:{path}", "w", format="mp4") as container:
         stream: Any = None
         for picture in pictures:
             if stream is None:

@@ -111,8 +111,8 @@ def test_the_command_prints_and_writes_the_same(measured, monkeypatch, tmp_path,
         (["--frame_size", "9x9"], "synthetic width"),
         (["--frames", "0"], "--frames"),
         (["--config", "tini"], "did you mean 'tiny'"),
-        (["--output", "/"], "--output / is a folder"),
-        (["--output", "/dev/null/p.json"], "/dev/null: "),
+        (["--output", "/"], "--output / is a directory"),
+        (["--output", "/dev/null/p.json"], "/dev/null is not a directory"),
     ],
 )
 def test_mistakes_are_one_line(words, say, capsys):

@@ -137,7 +137,7 @@ def test_what_a_person_can_get_wrong(workdir, tmp_path, capsys, monkeypatch):
     folder = workdir()
     assert "expected DIR" in said()
     assert "no folder" in said(tmp_path / "nowhere")
-    assert "is a file: expected a folder" in said(folder, "--output", folder / "log.jsonl")
+    assert "is a file: expected a directory" in said(folder, "--output", folder / "log.jsonl")
     many = [workdir(f"run{i}", points=1) for i in range(len(curves.COLOURS) + 1)]
     assert "9 runs in one plot: expected at most 8" in said(*many)
     monkeypatch.setitem(sys.modules, "matplotlib", None)

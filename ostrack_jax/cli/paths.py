@@ -1,0 +1,115 @@
+"""Flags and arguments that name files or directories: checked paths of this machine, or one line that says why not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from absl import flags as absl_flags
+
+from ostrack_jax.errors import UserError
+from ostrack_jax.places import local_path
+
+Writes = Literal["", "file", "directory", "either"]
+
+
+class Place(str):
+    """The name of a positional argument that is read as a file or directory; `main` gets its checked path as text."""
+
+
+class PathParser(absl_flags.ArgumentParser[Path]):
+    """The parser of every flag that names a place; ``writes``: what the command makes there, empty where it reads."""
+
+    syntactic_help = "a path"
+
+    def __init__(self, writes: Writes = "") -> None:
+        self.writes: Writes = writes
+
+    def flag_type(self) -> str:
+        """What absl calls it."""
+        return "path"
+
+    def parse(self, argument: Any) -> Path:
+        """The path that ``argument`` names. Raises ValueError, which absl reports with the flag's name."""
+        try:
+            return local_path(os.fspath(argument))
+        except UserError as e:
+            raise ValueError(str(e).removeprefix(f"{argument}: ")) from e
+
+
+def define_path(
+    name: str,
+    default: str | None,
+    text: str,
+    flags: absl_flags.FlagValues,
+    *,
+    writes: Writes = "",
+    required: bool = False,
+) -> None:
+    """Declare a flag whose value is the `Path` of a file or directory on this machine, or None.
+
+    ``writes`` says what the command makes there. `check` then refuses what cannot be written before any work is done.
+    """
+    absl_flags.DEFINE(PathParser(writes), name, default, text, flag_values=flags, required=required)
+
+
+def define_paths(name: str, text: str, flags: absl_flags.FlagValues) -> None:
+    """Declare a flag that may be repeated, a list of `Path`; see `define_path`."""
+    absl_flags.DEFINE_multi(PathParser(), absl_flags.ArgumentSerializer(), name, [], text, flag_values=flags)
+
+
+def check(flags: absl_flags.FlagValues, names: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """The positional ``arguments``, those whose name is a `Place` as checked paths; outputs can be written.
+
+    Raises:
+      UserError: an argument is no path of this machine; an output is of the wrong kind, lies where nothing can be
+        written, or is also an input.
+    """
+    found, inputs = list(arguments), list(_given(flags, writes=False))
+    for i, word in enumerate(found):
+        if isinstance(names[min(i, len(names) - 1)], Place):
+            path = local_path(word)
+            found[i] = word if path == Path(word) else os.fspath(path)  # as it was typed, where nothing was expanded
+            inputs.append(("", path, ""))
+    for name, path, writes in _given(flags, writes=True):
+        _check_output(f"--{name} {path}", path, writes)
+        for _, source, _ in inputs:
+            refuse_same(name, path, source)
+    return found
+
+
+def refuse_same(name: str, output: Path, source: Path) -> None:
+    """Raise `UserError` where the ``output`` of flag ``name`` is the existing file or directory ``source``."""
+    if output.exists() and source.exists() and output.samefile(source):
+        raise UserError(f"--{name} {output} would overwrite the input {source}: give another name")
+
+
+def writes_files(flags: absl_flags.FlagValues) -> bool:
+    """Whether a place to write to was given."""
+    return any(_given(flags, writes=True))
+
+
+def _given(flags: absl_flags.FlagValues, writes: bool) -> Iterator[tuple[str, Path, Writes]]:
+    """Name, path and kind of each place that is written, or read."""
+    for name in flags:
+        parser, value = flags[name].parser, flags[name].value
+        if isinstance(parser, PathParser) and value is not None and bool(parser.writes) == writes:
+            for path in value if isinstance(value, list) else [value]:
+                yield name, path, parser.writes
+
+
+def _check_output(label: str, path: Path, writes: Writes) -> None:
+    """Raise `UserError` where no file or directory can be made at ``path``."""
+    if writes == "directory" and path.exists() and not path.is_dir():
+        raise UserError(f"{label} is a file: expected a directory")
+    if writes == "file" and path.is_dir():
+        raise UserError(f"{label} is a directory: expected the name of a file, in it or elsewhere")
+    there = path if path.is_dir() else path.parent
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise UserError(f"{label} cannot be made: {there} is not a directory")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{label} cannot be made: no permission to write in {there.absolute()}")

@@ -335,9 +335,14 @@ def test_ten_samples_are_drawn(tmp_path, check):
 
 @pytest.mark.data
 def test_the_real_sets_are_sound(shared_data, check):
-    more = (("got10k", "train_more/got10k_more"), ("coco", "train_more/coco_more"))
-    parts = (("got10k", "got10k"), ("got10k", "got10k/val", "--part", "val"), ("otb", "otb"), ("coco", "coco"))
-    for words in (*parts, *more):
+    more = ("got10k", "train_more/got10k_more")
+    for words in (
+        ("got10k", "got10k"),
+        ("got10k", "got10k/val", "--part", "val"),
+        ("otb", "otb"),
+        ("coco", "coco"),
+        more,
+    ):
         status, out = check(words[0], shared_data / words[1], *words[2:])
         assert status == 0, out
     assert check("lasot", shared_data / "lasot", "--part", "test")[0] == 0

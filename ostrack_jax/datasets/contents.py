@@ -28,6 +28,7 @@ class Contents:
     """One directory, names in the order of their numbers.
 
     Attributes:
+      directory: its path.
       frames: images that are the frames of one sequence.
       videos: that are sequences.
       texts: text files.
@@ -35,6 +36,7 @@ class Contents:
       skipped: a line for each kind of file that is none of these though it looks like one.
     """
 
+    directory: Path
     frames: list[str]
     videos: list[str]
     texts: list[str]
@@ -53,9 +55,10 @@ def look(folder: Path) -> Contents:
     texts = [name for name in files if name.lower().endswith(".txt")]
     images = [name for name in files if is_picture(name)]
     videos = [name for name in files if name.lower().endswith(VIDEOS)]
-    filmed = {Path(name).stem for name in videos}
-    frames = frames_among([name for name in images if Path(name).stem not in filmed])
-    named = [name for name in videos if f"{Path(name).stem}.txt" in texts]
+    filmed = {_stem(name) for name in videos}
+    frames = frames_among([name for name in images if _stem(name) not in filmed])
+    with_boxes = set(texts)
+    named = [name for name in videos if f"{_stem(name)}.txt" in with_boxes]
     if videos and (len(_numbered(frames)) < 2 or len(named) == len(videos) == len(texts)):
         frames = []
     moving = [name for name in videos if not name.lower().endswith(".gif")]
@@ -67,7 +70,7 @@ def look(folder: Path) -> Contents:
     }
     lines = [f"skipped in {folder}: {_listed(names)} ({why})" for why, names in skipped.items() if names]
     folders = [entry.name for entry in entries if entry.is_dir()]
-    return Contents(frames, taken, texts, folders, lines)
+    return Contents(folder, frames, taken, texts, folders, lines)
 
 
 def frames_among(images: list[str]) -> list[str]:
@@ -85,28 +88,34 @@ def frame_paths(folder: Path) -> list[str]:
     """
     paths = list_pictures(folder)
     frames = frames_among([os.path.basename(path) for path in paths])
-    stem, count = Counter(os.path.splitext(name)[0] for name in frames).most_common(1)[0]
+    stem, count = Counter(map(_stem, frames)).most_common(1)[0]
     if count > 1:
-        both = _listed([name for name in frames if os.path.splitext(name)[0] == stem])
+        both = _listed([name for name in frames if _stem(name) == stem])
         raise UserError(f"{folder} holds {both}: expected one image of a name, the others in a directory of their own")
     kept = set(frames)
     return [path for path in paths if os.path.basename(path) in kept]
 
 
-def inner_frames(folder: Path, folders: list[str]) -> Path | None:
-    """The directory of ``folder``'s frames among ``folders``: one of `FRAMES_IN`, or the only one with images alone."""
+def inner_frames(found: Contents) -> Contents | None:
+    """The directory in that of ``found`` that has its frames: one of `FRAMES_IN`, or the only one with images alone."""
     holding = []
-    for name in sorted(folders, key=lambda name: (FRAMES_IN.index(name) if name in FRAMES_IN else 99, natural(name))):
-        inner = look(folder / name)
+    for name in sorted(
+        found.folders, key=lambda name: (FRAMES_IN.index(name) if name in FRAMES_IN else 99, natural(name))
+    ):
+        inner = look(found.directory / name)
         if inner.frames and not inner.texts:
             if name in FRAMES_IN:
-                return folder / name
-            holding.append(folder / name)
+                return inner
+            holding.append(inner)
     return holding[0] if len(holding) == 1 else None
 
 
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]
+
+
 def _numbered(names: list[str]) -> list[str]:
-    return [name for name in names if re.search(r"\d", os.path.splitext(name)[0])]
+    return [name for name in names if re.search(r"\d", _stem(name))]
 
 
 def _without(names: list[str], taken: Iterable[str]) -> list[str]:

@@ -91,8 +91,8 @@ def find_frames(source: Path) -> tuple[Path, list[str]]:
         raise UserError(f"{source} holds {len(found.videos)} videos: give one, such as {source / found.videos[0]}")
     if found.videos:
         return source / found.videos[0], found.skipped
-    inner = inner_frames(source, found.folders)
-    return (source, found.skipped) if inner is None else (inner, [*found.skipped, *look(inner).skipped])
+    inner = inner_frames(found)
+    return (source, found.skipped) if inner is None else (inner.directory, [*found.skipped, *inner.skipped])
 
 
 def open_frames(place: Path, orientation: Orientation = "shown") -> Frames:
@@ -111,13 +111,13 @@ def _walk(folder: Path, parts: tuple[str, ...], skipped: list[str]) -> Iterator[
     """The sequences of a directory, whose names from the outermost on are ``parts``, and of those in it."""
     found = look(folder)
     skipped += found.skipped
-    own = list(_sequences(folder, parts, found))
+    own = list(_sequences(folder, parts, found, skipped))
     used = {place for _, (place, _) in own}
     inner: list[tuple[str, Key]] = []
     for name in found.folders:
         if folder / name in used:
-            skipped += look(folder / name).skipped
-        elif len(parts) == _DEEPEST:
+            continue
+        if len(parts) == _DEEPEST:
             skipped.append(f"skipped in {folder}: {name} (deeper than {_DEEPEST} directories)")
         else:
             inner += _walk(folder / name, (*parts, name), skipped)
@@ -129,15 +129,17 @@ def _walk(folder: Path, parts: tuple[str, ...], skipped: list[str]) -> Iterator[
     return iter((*own, *inner))
 
 
-def _sequences(folder: Path, parts: tuple[str, ...], found: Contents) -> Iterator[tuple[str, Key]]:
+def _sequences(folder: Path, parts: tuple[str, ...], found: Contents, skipped: list[str]) -> Iterator[tuple[str, Key]]:
     """The sequences whose boxes lie in ``folder`` itself."""
     name = "-".join(parts)
     own = [f"{Path(video).stem}.txt" for video in found.videos]
-    rest = [text for text in found.texts if text not in own]
+    of_videos = set(own)
+    rest = [text for text in found.texts if text not in of_videos]
     if found.frames:
         yield name or folder.resolve().name, (folder, _choose(folder, rest))
-    elif not found.videos and rest and (inner := inner_frames(folder, found.folders)):
-        yield name or folder.resolve().name, (inner, _choose(folder, rest))
+    elif not found.videos and rest and (inner := inner_frames(found)):
+        skipped += inner.skipped
+        yield name or folder.resolve().name, (inner.directory, _choose(folder, rest))
     elif len(found.videos) == 1:
         boxes = (folder / own[0],) if own[0] in found.texts else _choose(folder, rest)
         yield name or Path(found.videos[0]).stem, (folder / found.videos[0], boxes)

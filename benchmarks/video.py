@@ -1,4 +1,4 @@
-"""What reading a video costs: all its frames in order and jumps, in this checkout and, beside it, in another.
+"""What reading a video costs: all its frames in order and jumps, in this checkout and, to compare, in another.
 
 Each checkout reads in a process of its own. They take turns at short pieces (counting the frames, 50 frames in order,
 a jump to a frame drawn at random); of each piece the least time of all rounds counts, so that the ratios hold on a

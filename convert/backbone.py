@@ -48,7 +48,7 @@ def convert(
     source: Path,
     from_release: Callable[[Mapping[str, Array], Config, int], tuple[Tensors, Notices]],
 ) -> int:
-    """A converter's work from file to file: read the tensors, convert them, tell the notices, write."""
+    """Convert from file to file: read the tensors, convert them, print the notices, write."""
     config = command.read_config(flags)
     check_output(flags.output)
     devices()  # the head's initial weights are computed
@@ -65,7 +65,7 @@ def recognised(tensors: Mapping[str, Array], command: str, model: ModelConfig) -
     """The tensors of a file for the converter ``command`` by the release's names.
 
     Raises:
-      UserError: they are for another converter or another config, whose name is told.
+      UserError: they are for another converter or another config, which the message names.
     """
     tensors = states.named(tensors, "patch_embed.proj.weight")
     recognise.check_command(tensors, command)

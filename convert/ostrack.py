@@ -92,7 +92,7 @@ def from_release(tensors: Mapping[str, np.ndarray], config: Config) -> dict[str,
     """The published ``net`` as our weights, by dotted name.
 
     Raises:
-      UserError: the network is another kind's or another config's, which are told; or tensors are missing,
+      UserError: the network is another kind's or another config's, which the message names; or tensors are missing,
         unexpected, misshapen or of the wrong kind, all of them at once.
     """
     from ostrack_jax.models.weights import weight_shapes

@@ -1,7 +1,6 @@
-"""Whose network a file holds, and of which settings. Enters: its tensors by name. Leaves: nothing, or the line that
-names the command or the settings that fit.
+"""Recognise whose network a file holds and of which settings, to name the command or the config that fits.
 
-What is told here before every tensor is compared: a wrong command or a wrong config misfits everywhere.
+This comes before every tensor is compared: with a wrong command or a wrong config nearly all would be misfits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where in a checkpoint the network's tensors lie, and under which names. Enters: nested dicts. Leaves: one of tensors.
+"""Find the network's tensors in the nested dicts of a checkpoint, and their names without prefixes.
 
 Training code keeps a network under many keys (`net`, `model`, `state_dict`, `teacher`, ..) and puts prefixes before
-its names. Neither says anything of the network.
+its names. Neither belongs to the network.
 """
 
 from __future__ import annotations

@@ -61,9 +61,9 @@ def follow(output: Path, console: Console) -> int:
     from ostrack_jax.checkpoint import write_atomically
     from ostrack_jax.datasets.video import VideoFrames, frame_rate
     from ostrack_jax.tracking import video
-    from ostrack_jax.weights import SMALL
+    from ostrack_jax.weights import DEFAULT
 
-    tracker = trackers.of_checkpoint(Path(SMALL)).tracker
+    tracker = trackers.of_checkpoint(DEFAULT).tracker
     frames = VideoFrames(CLIP)
     step = len(frames) // SHOWN
     shown: list[Picture] = []
@@ -111,10 +111,10 @@ def train(output: Path, console: Console) -> int:
     """Train the config `tiny`, score it next to the baselines, write a video; 1 where a sequence failed."""
     from ostrack_jax.config import load
     from ostrack_jax.evaluation import protocols
-    from ostrack_jax.training.loop import train
+    from ostrack_jax.training import loop
 
     keep_compiled()
-    train(load("tiny"), output / "train", console=console)
+    loop.train(load("tiny"), output / "train", console=console)
     tiny = trackers.of_checkpoint(output / "train")
     held_out = protocols.find(BENCHMARK)
     reports = {"tiny (this run)": score(tiny, held_out, held_out.open(None), output / "tiny")}

@@ -42,7 +42,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     text = (
         "lasot, lasot_ext, trackingnet, got10k_val, got10k_test, nfs30, nfs240, uav123, uav20l, uav123_10fps, dtb70, "
         "uavdt, tnl2k, otb100, otb (what there is), tc128, itb, vot2018 .. vot2022, folder (one's own) or synthetic "
-        "(made up, needs no data)"
+        "(generated, needs no data)"
     )
     absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags, required=True)
     text = "the benchmark's folder; without it, where OSTRACK_<READER>_DIR or the file of paths says"

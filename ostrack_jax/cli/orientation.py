@@ -1,4 +1,4 @@
-"""Whether images and videos are read as shown or as stored. Enters: a command's flags. Leaves: what they ask for."""
+"""The flag `--orientation`: images and videos read as shown, or as stored."""
 
 from __future__ import annotations
 

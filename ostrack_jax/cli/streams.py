@@ -1,4 +1,4 @@
-"""Standard output and error that end no work. Enters: the process's own. Leaves: any text can be written to them."""
+"""Standard output and error that take any text, and a closed pipe without an error."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from ostrack_jax.datasets.video import frame_rate
     from ostrack_jax.evaluation.results import write_text
     from ostrack_jax.tracking import video
-    from ostrack_jax.weights import SMALL
+    from ostrack_jax.weights import DEFAULT
 
     source, output = Path(arguments[0]), flags.output
     place, frames = open_frames(source, orientation.of_own_files(flags))
@@ -69,7 +69,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     box = read_box(flags.box, frames[0].shape)
     rate = frame_rate(place) if flags.rate is None else flags.rate
     video.check(output, rate)
-    tracker = trackers.choose(flags, otherwise=SMALL).tracker
+    tracker = trackers.choose(flags, otherwise=DEFAULT).tracker
     lines: list[str] = []
     began = time.perf_counter()
     count = 0

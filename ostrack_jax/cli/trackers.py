@@ -52,7 +52,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     define_path("tracker_files", None, text, flags)
 
 
-def choose(flags: absl_flags.FlagValues, targets: int = 1, otherwise: str | None = None) -> Chosen:
+def choose(flags: absl_flags.FlagValues, targets: int = 1, otherwise: Path | None = None) -> Chosen:
     """The tracker that the flags ask for, compiled; one of a checkpoint for ``targets`` at once.
 
     Where neither a checkpoint nor a tracker is named, the checkpoint ``otherwise`` if there is one.
@@ -73,7 +73,7 @@ def choose(flags: absl_flags.FlagValues, targets: int = 1, otherwise: str | None
     checkpoint = flags.checkpoint or otherwise
     if checkpoint is None:
         raise UserError("expected --checkpoint DIR (with --config NAME) or --tracker NAME: found neither")
-    return of_checkpoint(Path(checkpoint), functools.partial(command.config_for, flags), targets)
+    return of_checkpoint(checkpoint, functools.partial(command.config_for, flags), targets)
 
 
 def words(flags: absl_flags.FlagValues) -> list[str]:

@@ -1,4 +1,4 @@
-"""Boxes that are no x,y,width,height in pixels of the frame, by their numbers. `Oddity` says what they are.
+"""Boxes in another form than x,y,width,height in pixels of the frame, recognised by their numbers.
 
 A box of another form is four numbers too: it is read, tracked and scored without an error. `find_oddity` judges the
 true boxes of a sequence by themselves, `find_oddity_of_result` a result by the true box that it has to begin with.
@@ -21,7 +21,7 @@ _SOME = 0.25  # of corners read as sizes reach far out of the frame in most sequ
 _STEADY = 0.5  # a size changes less than its far corner moves: at most this share, where sizes read so exceed 1
 _LEAST_FRAMES = 5  # for a judgement by motion
 _BEGINS = 0.5  # overlap with the true box of a result that begins there
-_SAME = 0.8  # the same of its copy in another form, perhaps in whole pixels
+_SAME = 0.8  # the same of its copy in another form, perhaps rounded to pixels
 _COPY_PX = 0.05  # by how much the copy of a box may differ
 
 
@@ -30,7 +30,7 @@ class Oddity:
     """What is odd about boxes.
 
     Attributes:
-      text: goes on after "the boxes ..".
+      text: follows "the boxes ..".
       fix: what would be right.
     """
 
@@ -62,7 +62,7 @@ def find_oddity(boxes_xywh: Float[np.ndarray, "t 4"], size_wh: tuple[int, int] |
     """What is odd about the true boxes of one sequence, None where nothing is.
 
     Args:
-      boxes_xywh: as read; rows that are no valid boxes are ignored.
+      boxes_xywh: as read; rows that are not valid boxes are ignored.
       size_wh: of the frame in pixels; None where not known: then less is found.
     """
     boxes = boxes_xywh[valid(boxes_xywh)]
@@ -70,7 +70,7 @@ def find_oddity(boxes_xywh: Float[np.ndarray, "t 4"], size_wh: tuple[int, int] |
         return None
     if np.mean((np.abs(boxes) <= 1).all(axis=1)) > _MOST and (boxes % 1).any():
         return _both(FRACTIONS, _find_form(boxes, np.ones(2)))
-    if len(boxes) > 1 and np.mean((boxes[:, 2:] < 1).all(axis=1)) > _MOST:  # COCO has single pictures with such
+    if len(boxes) > 1 and np.mean((boxes[:, 2:] < 1).all(axis=1)) > _MOST:  # COCO has single images with such
         return TINY
     size = None if size_wh is None else np.array(size_wh, np.float64)
     form = _find_form(boxes, size)

@@ -12,13 +12,13 @@ import json
 import os
 from array import array
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from ostrack_jax.datasets.annotations import valid
 from ostrack_jax.datasets.coco_fields import Ids, box, image_path, images_folder, is_set, whole
-from ostrack_jax.datasets.frames import ORIENTATIONS, Orientation, PictureFrames
+from ostrack_jax.datasets.frames import Orientation, PictureFrames, orientation_named
 from ostrack_jax.datasets.index import Arrays, cached, sign
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.names import NumberNames
@@ -27,7 +27,7 @@ from ostrack_jax.errors import UserError, unknown
 
 PARTS = ("train", "val")
 _MOST_BYTES = 2 * 2**30
-_FORM = "2"  # of the index: another makes it anew
+_FORM = "2"  # of the index: another number makes it again
 
 
 def open_coco(folder: Path, part: str = "train", split: str = "all", orientation: str = "stored") -> LazySequences:
@@ -44,8 +44,7 @@ def open_coco(folder: Path, part: str = "train", split: str = "all", orientation
     """
     if part not in PARTS:
         raise unknown("part of COCO", part, PARTS)
-    if orientation not in ORIENTATIONS:
-        raise unknown("orientation", orientation, ORIENTATIONS)
+    read_as = orientation_named(orientation)
     split = f"{part}2017" if split == "all" else split
     names = [path.stem.removeprefix("instances_") for path in (folder / "annotations").glob("instances_*.json")]
     if split not in names:
@@ -55,7 +54,7 @@ def open_coco(folder: Path, part: str = "train", split: str = "all", orientation
     if images is None:
         raise UserError(f"no pictures in {folder}: expected the folder images/{split} or {split}")
     index = cached("coco", path, f"{_FORM} {sign([path])}", lambda: read_instances(path))
-    build = functools.partial(_build, os.fspath(images), cast(Orientation, orientation), index)
+    build = functools.partial(_build, os.fspath(images), read_as, index)
     notes = tuple(f"{path}: {note}" for note in index["notes"].tolist())
     return LazySequences.of(NumberNames(index["id"]), range(len(index["id"])), build, keep=0, notes=notes)
 

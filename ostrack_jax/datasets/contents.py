@@ -1,4 +1,4 @@
-"""What one directory of a person's own holds: frames, videos, text files, and a line for what is none of these.
+"""The contents of a directory of one's own: frames, videos, text files, and a line for what is none of these.
 
 Nothing is skipped silently: an image next to a video that is no frame (a preview), a file of a format that is not read
 here, a video next to numbered images; each is named in a line with the reason.

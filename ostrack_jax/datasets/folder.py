@@ -11,17 +11,16 @@ import functools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
 from ostrack_jax.datasets.annotations import read_boxes, valid
 from ostrack_jax.datasets.contents import Contents, frame_paths, inner_frames, look
-from ostrack_jax.datasets.frames import ORIENTATIONS, VIDEOS, Orientation, PictureFrames
+from ostrack_jax.datasets.frames import VIDEOS, Orientation, PictureFrames, orientation_named
 from ostrack_jax.datasets.lazy import LazySequences
 from ostrack_jax.datasets.sequence import Frames, Sequence
 from ostrack_jax.datasets.video import VideoFrames
-from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.errors import UserError
 
 # Names a file of boxes has among several text files, the first that is there.
 BOX_FILES = ("groundtruth.txt", "groundtruth_rect.txt", "boxes.txt", "gt.txt")
@@ -48,8 +47,7 @@ def open_folder(folder: Path, orientation: str = "shown") -> LazySequences:
     Raises:
       UserError: it holds neither images nor videos, nor directories that do; two sequences have one name.
     """
-    if orientation not in ORIENTATIONS:
-        raise unknown("orientation", orientation, ORIENTATIONS)
+    read = functools.partial(_read, orientation_named(orientation))
     skipped: list[str] = []
     keys: dict[str, Key] = {}
     for name, key in _walk(folder, (), skipped):
@@ -66,9 +64,7 @@ def open_folder(folder: Path, orientation: str = "shown") -> LazySequences:
     if len(skipped) > _TOLD:
         _log.warning("%d more lines on what is skipped in %s", len(skipped) - _TOLD, folder)
     videos = any(_is_video(place) for place, _ in keys.values())
-    return LazySequences(
-        keys, functools.partial(_read, cast(Orientation, orientation)), keep=_OPEN_VIDEOS if videos else None
-    )
+    return LazySequences(keys, read, keep=_OPEN_VIDEOS if videos else None)
 
 
 def find_frames(source: Path) -> tuple[Path, list[str]]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from collections.abc import Sequence as ListOf
 from pathlib import Path
-from typing import Literal, Protocol, SupportsIndex, get_args, runtime_checkable
+from typing import Literal, Protocol, SupportsIndex, cast, get_args, runtime_checkable
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ from ostrack_jax.datasets.annotations import open_file
 from ostrack_jax.datasets.levels import Levels, find_levels, sampled, to_bytes
 from ostrack_jax.datasets.names import compact
 from ostrack_jax.datasets.sequence import Frames
-from ostrack_jax.errors import UserError
+from ostrack_jax.errors import UserError, unknown
 
 PICTURES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".avif", ".jp2", ".tif", ".tiff"),
@@ -55,6 +55,13 @@ Picture = UInt8[np.ndarray, "h w 3"]
 # one's own images and videos read. stored: such tags ignored, as the boxes of published sets are meant.
 Orientation = Literal["shown", "stored"]
 ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
+
+
+def orientation_named(name: str) -> Orientation:
+    """The orientation of that name, as an option of a reader has it; a `UserError` where there is none."""
+    if name not in ORIENTATIONS:
+        raise unknown("orientation", name, ORIENTATIONS)
+    return cast(Orientation, name)
 
 
 @runtime_checkable
@@ -154,7 +161,8 @@ class EncodedFrames(abc.ABC):
         if stored.dtype == np.uint16:
             notes.append("images of more than 8 bits: values {} to {} are read as 0 to 255".format(*self._levels))
         if not np.array_equal(stored, shown):
-            notes.append(turned_note(name, self._orientation, stored.shape, shown.shape))
+            read = stored if self._orientation == "stored" else shown
+            notes.append(turned_note(name, self._orientation, read.shape))
         return notes
 
 
@@ -279,9 +287,9 @@ def decode_values(data: bytes, name: Path | str, factor: int, orientation: Orien
     return image if rgb else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
-def turned_note(name: str, orientation: Orientation, stored: tuple[int, ...], shown: tuple[int, ...]) -> str:
-    """What to say of an image or video that is not shown as it is stored; shapes are (height, width, ...)."""
-    height, width = stored[:2] if orientation == "stored" else shown[:2]
+def turned_note(name: str, orientation: Orientation, shape: tuple[int, ...]) -> str:
+    """The note on an image or video that is not shown as it is stored, read in ``shape``: (height, width, ...)."""
+    height, width = shape[:2]
     how = "as stored, not upright as it is shown" if orientation == "stored" else "upright, as it is shown"
     return f"{name} has an orientation tag and is read {how}: boxes count these {width} x {height} pixels"
 

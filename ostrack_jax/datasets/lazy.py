@@ -31,7 +31,7 @@ class LazySequences(_Base):
 
     Attributes:
       names: of the sequences.
-      notes: what the reader found odd in the set as a whole and went on without, each a line.
+      notes: what the reader found odd in the set and left out, each a line.
     """
 
     names: ListOf[str]
@@ -79,7 +79,7 @@ class LazySequences(_Base):
     def __getitem__(self, index: int | slice) -> Sequence | LazySequences:
         """Sequence ``index``, read now or before; a slice stays unread."""
         if isinstance(index, slice):
-            return LazySequences.of(self.names[index], self._keys[index], self._build, self._keep)
+            return LazySequences.of(self.names[index], self._keys[index], self._build, self._keep, self.notes)
         place = range(len(self))[index]
         kept = self._built.pop(place, None)
         if kept is None:
@@ -104,7 +104,7 @@ class LazySequences(_Base):
             if name not in places:
                 raise unknown("sequence", name, self.names)
             keys[name] = self._keys[places[name]]
-        return LazySequences(keys, self._build, self._keep)
+        return LazySequences.of(list(keys), list(keys.values()), self._build, self._keep, self.notes)
 
     def _tell(self, place: int, sequence: Sequence) -> None:
         """Log the flaws of a sequence once, and of a bad set not all."""

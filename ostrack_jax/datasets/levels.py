@@ -1,4 +1,4 @@
-"""Images of more than 8 bits (thermal and depth cameras, scans) as bytes. Enters: 16-bit values. Leaves: 8-bit ones.
+"""Images of more than 8 bits (thermal and depth cameras, scans) mapped to 8 bits.
 
 One linear map serves a whole sequence, whatever the order in which its frames are read: `find_levels` looks at eight
 frames spread over it, black and white are the values that one pixel in 10,000 of these lies below and above, and what

@@ -32,7 +32,7 @@ Item = TypeVar("Item")
 def rows_of(reader: str, part: str = "") -> list[Row]:
     """The sequences of a reader's set, or of its ``part`` where that has others; none without a table.
 
-    UAV20L's are whole videos of UAV123; UAV123@10fps has every third of its images, numbered anew (its `configSeqs.m`).
+    UAV20L's are complete videos of UAV123; UAV123@10fps has every third of its images, renumbered (its `configSeqs.m`).
     """
     rows = read_table(TABLES[reader]) if reader in TABLES else []
     if part == "uav20l":

@@ -1,7 +1,7 @@
-"""UAVDT's layout (Du et al. 2018), its single-object set. Enters: its folder. Leaves: sequences, read lazily.
+"""UAVDT's layout (Du et al. 2018), its single-object set: sequences, read lazily.
 
 `UAV-benchmark-S/S0101/img000001.jpg` and `UAV-benchmark-SOT_v1.0/anno/S0101_gt.txt`; re-hosted, folders named
-`sequences` and `annotations`, or `seq` and `anno`. Which 50 sequences they are, and their lengths, says the table.
+`sequences` and `annotations`, or `seq` and `anno`. The table holds the names of the 50 sequences and their lengths.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ import numpy as np
 from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Float, Shaped, UInt8
 
-from ostrack_jax.datasets.frames import ORIENTATIONS, Orientation, turned_note, within
+from ostrack_jax.datasets.frames import Orientation, turned_note, within
 from ostrack_jax.datasets.levels import Levels, find_levels, sampled, to_bytes
 from ostrack_jax.datasets.video_index import (
     VideoIndex,
@@ -77,14 +77,14 @@ class VideoFrames:
 
     def notes(self) -> list[str]:
         """What is worth a line about how the frames are read, by the first one."""
-        shown, stored = (self._values(0, way) for way in ORIENTATIONS)
-        notes = []
-        if stored.dtype != np.uint8:
+        values, notes = self._values(0, self._orientation), []
+        if values.dtype != np.uint8:
             notes.append(
                 "grey of more than 8 bits: values {} to {} of 65535 are read as 0 to 255".format(*self._levels)
             )
-        if not np.array_equal(shown, stored):
-            notes.append(turned_note(self._path, self._orientation, stored.shape, shown.shape))
+        (a, b), (c, d) = _display_matrix(self._frame)
+        if max(abs(b), abs(c)) > _DEGREE or min(a, d) < 0:
+            notes.append(turned_note(self._path, self._orientation, values.shape))
         return notes
 
     def close(self) -> None:
@@ -198,14 +198,17 @@ def frame_rate(path: Path, otherwise: float = 30.0) -> float:
     return float(rate) if rate and 0.1 <= rate <= 1000 else otherwise
 
 
+def _display_matrix(frame: av.VideoFrame) -> Float[np.ndarray, "2 2"]:
+    """((a, b), (c, d)) of the frame's display matrix, see `_turned`; the identity where it has none."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    return np.eye(2) if data is None else np.frombuffer(data, np.int32).reshape(3, 3)[:2, :2] / 65536
+
+
 def _turned(
     values: Shaped[np.ndarray, "h w *c"], frame: av.VideoFrame, path: str
 ) -> Shaped[np.ndarray, "shown_h shown_w *c"]:
     """The image as the frame's display matrix has it: a pixel (x, y) is shown at (a x + c y, b x + d y)."""
-    data = frame.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return values
-    (a, b), (c, d) = np.frombuffer(data, np.int32).reshape(3, 3)[:2, :2] / 65536
+    (a, b), (c, d) = _display_matrix(frame)
     across = max(abs(b), abs(c)) > _DEGREE
     if across and max(abs(a), abs(d)) > _DEGREE:
         raise UserError(

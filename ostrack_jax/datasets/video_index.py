@@ -1,8 +1,8 @@
-"""Where the frames of a video file are. Enters: a path FFmpeg can open. Leaves: `VideoIndex`, by packets or decoding.
+"""The frames of a video file and where decoding can begin (`VideoIndex`), found by its packets or by decoding.
 
 The images of a video are those that FFmpeg's decoder gives from the first packet to the last, in that order: what a
-player shows. Only mp4, mov, Matroska and WebM say in their packets when each is shown, so that they are counted without
-decoding. Elsewhere (AVI and ASF carry no such times, a stream may begin anywhere) the file is decoded once.
+player shows. Only the packets of mp4, mov, Matroska and WebM hold the time at which each is shown: they are counted
+without decoding. Elsewhere (AVI and ASF carry no such times, a stream may begin anywhere) the file is decoded once.
 """
 
 from __future__ import annotations

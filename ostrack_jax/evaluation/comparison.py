@@ -190,7 +190,7 @@ def _read(
 
 
 def _score(protocol: Protocol, entries: list[Entry]) -> dict[str, list[Scores]]:
-    """By tracker, of each run; where the rules refuse one answer, each is looked at alone, to tell them all."""
+    """By tracker, of each run; where the rules refuse one answer, each is looked at alone, to report them all."""
     scores, problems = {}, []
     for entry in entries:
         try:
@@ -237,11 +237,9 @@ def _uneven(entries: list[Entry]) -> Iterator[str]:
         having = Counter(answer.name for answers in entry.runs for answer in answers)
         fewer = [name for name, count in having.items() if count < len(entry.runs)]
         if fewer:
-            named = ", ".join(fewer[:3]) + (", ..." if len(fewer) > 3 else "")
-            yield (
-                f"{entry.results.name}: {len(fewer)} of {len(having)} sequences have fewer than {len(entry.runs)} runs "
-                f"({named}), and the mean of those they have"
-            )
+            named = summary.some(fewer, len(having), "sequences")
+            tracker, runs = entry.results.name, len(entry.runs)
+            yield f"{tracker}: {named} have fewer than {runs} runs, and the mean of those they have"
 
 
 def _about(sequence: Sequence) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def _table(title: str, first: str) -> Table:
 
 
 def _rough(value: float | None, form: str = ".1f") -> str:
-    """An end of an interval: drawn, so its second decimal says nothing."""
+    """An end of an interval in percent; it is drawn at random, which its second decimal depends on."""
     return percent(value, form)
 
 

@@ -105,7 +105,7 @@ class Protocol:
         return listed(self.reader, self.part) if self.sequences is not None else {}
 
     def without_sizes(self) -> Protocol:
-        """The same without the rules that need the frame's size, which ground truth without images does not tell.
+        """The same without the rules that need the frame's size, which ground truth without images does not give.
 
         Raises:
           UserError: no rule would be left.

@@ -56,8 +56,8 @@ def notes(protocol: Protocol, answers: list[Answered]) -> list[str]:
         )
     unscored = [answer.name for answer in answers if not valid(answer.truth_xywh[1:]).any()]
     if unscored and not protocol.not_scored:
-        some = _some(unscored, len(answers), "sequences")
-        told.append(f"{some} have a true box in the first frame alone: their scores say nothing")
+        named = some(unscored, len(answers), "sequences")
+        told.append(f"{named} have a true box in the first frame alone: their scores say nothing")
     odd = [(find_oddity(answer.truth_xywh, answer.size_wh), answer.name) for answer in answers]
     return [*told, *odd_boxes("the true boxes", odd, "sequences")]
 
@@ -69,11 +69,11 @@ def odd_boxes(whose: str, found: list[tuple[Oddity | None, str]], of: str) -> li
         names = [name for each, name in found if each == oddity]
         if oddity == SHIFTED and len(names) <= len(found) / 2:
             continue  # of a few it is chance
-        told.append(f"{whose} of {_some(names, len(found), of)} {oddity.text}: {oddity.fix}")
+        told.append(f"{whose} of {some(names, len(found), of)} {oddity.text}: {oddity.fix}")
     return told
 
 
-def _some(names: list[str], count: int, of: str) -> str:
+def some(names: list[str], count: int, of: str) -> str:
     """How many of ``count`` these are, with the first names."""
     more = ", ..." if len(names) > _NAMED else ""
     return f"{len(names)} of {count} {of} ({', '.join(names[:_NAMED])}{more})"

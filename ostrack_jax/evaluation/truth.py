@@ -1,8 +1,8 @@
-"""A benchmark's ground truth without images. Enters: its protocol, a folder of text files. Leaves: `Truth`.
+"""A benchmark's ground truth without images, in a folder of text files.
 
-Which of the files are the benchmark's says its published list; where none is published, all are, as far as their number
-fits. Sets share names (bike1 is in UAV123, UAV20L and UAV123@10fps, Car2 in OTB and DTB70, car2 in UAV123): a folder of
-which another set's list knows more than the benchmark's own is that set's.
+The benchmark's published list decides which of the files are its own; where none is published, all are, up to its
+number of sequences. Sets share names (bike1 is in UAV123, UAV20L and UAV123@10fps, Car2 in OTB and DTB70, car2 in
+UAV123): a folder of which another set's list knows more than the benchmark's own is that set's.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def open_truth(protocol: Protocol, folder: Path) -> Truth:
     """
     found = find_files(folder)
     index = ByName(found.items())
-    # by the benchmark's list, else those that no prefix says are another set's
+    # by the benchmark's list, else those without another set's prefix
     own = _listed(protocol, index) if protocol.names else {name: found[name] for name in of_set(found, protocol.reader)}
     if (other := _whose(protocol, index, own)) is not None:
         theirs = _listed(other, index)
@@ -84,7 +84,7 @@ def _whose(protocol: Protocol, index: ByName[Path], own: Files) -> Protocol | No
         theirs = _listed(other, index) if other.name != protocol.name else {}
         if not theirs or not set(own.values()) <= set(theirs.values()):
             continue
-        if own and not protocol.names:  # nothing says what is its own; TC-128 has half of OTB-100's names
+        if own and not protocol.names:  # no list of its own; TC-128 has half of OTB-100's names
             if len(theirs) > len(other.names) / 2:
                 return other
             continue
@@ -95,7 +95,7 @@ def _whose(protocol: Protocol, index: ByName[Path], own: Files) -> Protocol | No
 
 
 def _fitting(protocol: Protocol, files: Files) -> int:
-    """How many of these have the length that the benchmark's table says."""
+    """How many of these have the length that the benchmark's table has."""
     lengths = protocol.names
     return sum(lengths[name] == len(read_text(path).rstrip().splitlines()) for name, path in files.items())
 

@@ -23,7 +23,7 @@ Spec = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
 
 
 def too_many_files(error: BaseException) -> UserError | None:
-    """The `UserError` of a process that has no file left to open, where ``error`` says so: no picture's fault."""
+    """The `UserError` of a process that can open no more files, where that is the cause of ``error``."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):

@@ -44,7 +44,7 @@ def for_device(stored: Config, change: Callable[[Config], Config] | None = None)
 def computes_in_bfloat16() -> bool:
     """Whether products are computed in bfloat16 here: on accelerators, and on CPUs with AMX where XLA uses it.
 
-    XLA's choice alone does not tell: with jax 0.11 products stay in bfloat16 on CPUs without AMX too, and are slower.
+    XLA's choice alone does not show it: by jax 0.11 products stay in bfloat16 on CPUs without AMX too, and are slower.
     """
     if jax.default_backend() != "cpu":
         return True

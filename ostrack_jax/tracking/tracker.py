@@ -25,7 +25,7 @@ from ostrack_jax.geometry.crops import box_to_crop, crop_to_frame, square_crop
 from ostrack_jax.tracking.network import TrackingNetwork
 from ostrack_jax.tracking.precision import for_device
 from ostrack_jax.tracking.track import Track
-from ostrack_jax.weights import SMALL
+from ostrack_jax.weights import DEFAULT
 
 Frame = UInt8[np.ndarray, "h w 3"]
 
@@ -54,7 +54,7 @@ class Tracker:
         self._looked: dict[int, tuple[float, tuple[int, int]]] = {}  # the crop's resize factor, the frame's size
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path = SMALL, config: Config | None = None, targets: int = 1) -> Tracker:
+    def from_checkpoint(cls, path: str | Path = DEFAULT, config: Config | None = None, targets: int = 1) -> Tracker:
         """Make the tracker of a weights folder, a ``.safetensors`` file, a training workdir or a shipped network.
 
         ``config`` replaces the one stored there (its model must fit the weights), which else holds but for its

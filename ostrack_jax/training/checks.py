@@ -1,4 +1,4 @@
-"""What can be known of a run before it begins. Enters: a config. Leaves: its opened data sets, notices, or an error."""
+"""Checks of a run's settings and data sets before anything is compiled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FEWEST, _SECONDS = 20, 2.0  # sequences of a set that are looked at in any case
 
 
 def check_settings(config: Config) -> list[str]:
-    """What of the settings will never happen, in words.
+    """List the settings that will never come into effect, a line each.
 
     Raises:
       UserError: settings that no run can have.
@@ -77,14 +77,14 @@ def open_checked(config: Config) -> dict[Use, tuple[Source, ...]]:
 
 
 def parameters(config: Config) -> str:
-    """How many parameters the settings freeze, in words."""
+    """Describe how many parameters the settings freeze."""
     shapes, names = weight_shapes(config.model), trained_names(config.model)
     frozen = sum(math.prod(shapes[name]) for name in names if is_frozen(config, name))
     return f"{frozen:,} of {sum(math.prod(shapes[name]) for name in names):,} parameters frozen"
 
 
 def sequences(config: Config, source: Source) -> str:
-    """How many sequences of a set `is_eligible` leaves, in words; of what takes long to read by a sample."""
+    """Describe how many sequences of a set `is_eligible` leaves; where reading takes long, by a random sample."""
     count, end = len(source.sequences), time.monotonic() + _SECONDS
     looked_at = left = 0
     for i in np.random.default_rng(0).permutation(count).tolist():

@@ -1,4 +1,4 @@
-"""A run that ends early. Enters: whatever ended it. Leaves: its newest state saved, and an error that says so."""
+"""Runs that end early: their newest state is saved, and the error says at which step."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def saved(run: Run) -> Iterator[None]:
             raise
         try:
             done = f"ended {_save(run)}"
-        except (UserError, RuntimeError):  # a full disk, a device that failed: what was said first is the reason
+        except (UserError, OSError, RuntimeError):  # a full disk, a failed device: the error reported is the first one
             done = f"the steps since then could not be saved; {_RESUME} from the newest checkpoint"
         told = in_words(e, run.config)
         if told is None:
@@ -44,9 +44,9 @@ def saved(run: Run) -> Iterator[None]:
 
 def in_words(error: Exception, config: Config) -> str | None:
     """What a person can mend, in one line; None of a mistake in the program."""
+    if (too_many := too_many_files(error)) is not None:
+        return str(too_many)
     if isinstance(error, OSError):
-        if too_many_files(error):
-            return str(too_many_files(error))
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
     if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error):
         return (

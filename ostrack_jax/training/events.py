@@ -38,7 +38,7 @@ def read(workdir: Path, kind: str | None = None) -> list[dict[str, Any]]:
 def last_validation(workdir: Path, step: int) -> dict[str, Any] | None:
     """The numbers of the last validation up to ``step``, its epoch and step; None where the log has none.
 
-    A line that is no event is left out, as it is when the run goes on with its log.
+    A line that is not an event is left out, as it is when the run resumes its log.
     """
     path = workdir / LOG_FILE
     for line in reversed(path.read_bytes().splitlines() if path.is_file() else []):

@@ -1,4 +1,4 @@
-"""A workdir for one run at a time. Enters: a workdir. Leaves: the folder held until the run ends, or a refusal."""
+"""The lock of a workdir, which belongs to one run at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.training import hosts
 
 LOCK_FILE = "run.lock"
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)  # of filesystems that know no locks
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)  # of file systems without locks
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def held(workdir: Path, console: Console) -> Iterator[None]:
     """Hold ``workdir`` (made if missing) for this run; of several processes that train together the first holds it.
 
     The lock is the system's, on an open file, so it ends with its process however that ends; processes started here do
-    not inherit it. What the file says is for people: the process, its host, and since when.
+    not inherit it. The file holds for people the process, its host, and since when.
 
     Raises:
       UserError: another run holds it, or the folder cannot be written to. Of several processes in all of them.
@@ -42,7 +42,7 @@ def held(workdir: Path, console: Console) -> Iterator[None]:
             reason = str(e)
     try:
         if jax.process_count() > 1 and not multihost_utils.broadcast_one_to_all(np.array(not reason)):
-            reason = reason or f"--workdir {workdir}: refused by process 0, which says why"
+            reason = reason or f"--workdir {workdir}: refused by process 0, which reports why"
         if reason:
             raise UserError(reason)
         yield
@@ -72,7 +72,7 @@ def _take(workdir: Path, console: Console) -> int:
         if e.errno not in _NO_LOCKS:
             os.close(file)
             raise UserError(f"--workdir {workdir}: cannot lock {path}: {e.strerror or e}") from e
-        text = f"notice: the disk of {workdir} knows no locks: take care that no other run trains there"
+        text = f"notice: the file system of {workdir} has no locks: take care that no other run trains there"
         console.print(text, highlight=False, soft_wrap=True)
     since = datetime.datetime.now(datetime.UTC).isoformat(sep=" ", timespec="seconds")
     os.ftruncate(file, 0)
@@ -81,7 +81,7 @@ def _take(workdir: Path, console: Console) -> int:
 
 
 def _who(text: bytes) -> str:
-    """What the lock's file says, in words; empty where it says nothing yet."""
+    """The holder as the lock's file describes it; empty where that holds nothing yet."""
     try:
         holder = json.loads(text)
         return f" (process {holder['process']} on {holder['host']}, since {holder['since']})"

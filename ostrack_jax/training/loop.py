@@ -54,7 +54,6 @@ def train(config: Config, workdir: Path, init: Path | None = None, console: Cons
             saving.prepare(begin.state)
             if hosts.first():
                 save_config(workdir, config)
-            if hosts.first():
                 tell_start(config, workdir, mesh, begin, sources, console)
             run = Run(config, workdir, mesh, saving, stop, console, begin.state)
             validated = begin.validation is not None and begin.validation["step"] == begin.step
@@ -101,7 +100,7 @@ def tell_start(
     sources: Mapping[Use, tuple[Source, ...]],
     console: Console,
 ) -> None:
-    """Where the run begins, on what, how fast it learns and from what; or that nothing is left to train."""
+    """Print where the run begins, on what, how fast it learns and from what; or that nothing is left to train."""
     peak, epochs = peak_rate(config.train), config.train.epochs
     if begin.step >= epochs * steps_per_epoch(config):
         lines = [

@@ -6,7 +6,8 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 
-SMALL = "small"  # what tracks where no checkpoint is named
+SMALL = "small"
+DEFAULT = _FOLDER / f"{SMALL}.safetensors"  # tracks where no checkpoint is named, whatever lies in the directory
 
 
 def names() -> list[str]:

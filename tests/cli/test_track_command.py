@@ -13,6 +13,7 @@ from videos import copy_packets, decoded, write_video
 
 from ostrack_jax.cli.main import main
 from ostrack_jax.datasets.folder import open_folder
+from ostrack_jax.weights import DEFAULT
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,8 @@ def test_mistakes_are_one_line_and_leave_nothing(track, pictures, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_without_a_checkpoint_the_shipped_network_tracks(track, pictures, monkeypatch):
+def test_without_a_checkpoint_the_shipped_network_tracks(track, pictures, tmp_path, monkeypatch):
+    """Also where a directory has the network's name."""
     from ostrack_jax.cli import trackers
 
     asked = []
@@ -144,9 +146,11 @@ def test_without_a_checkpoint_the_shipped_network_tracks(track, pictures, monkey
         return trackers.of_baseline("still")
 
     monkeypatch.setattr(trackers, "of_checkpoint", of_checkpoint)
+    (tmp_path / "small").mkdir()
+    monkeypatch.chdir(tmp_path)
     status, _, err = track(pictures, tracker=())
     assert status == 0, err
-    assert asked == ["small"]
+    assert asked == [str(DEFAULT)]
 
 
 def test_what_was_tracked_before_it_ended_stays(track, pictures, tmp_path, monkeypatch):

@@ -138,7 +138,10 @@ def test_a_rotation_by_other_angles_is_refused(tmp_path):
     turn(path, (0.866, 0.5, -0.5, 0.866))
     with pytest.raises(UserError, match=r"v\.mp4 is to be shown turned by 30 degrees.*`stored`"):
         VideoFrames(path)[0]
-    assert VideoFrames(path, "stored")[0].shape == (48, 64, 3)
+    stored = VideoFrames(path, "stored")
+    assert stored[0].shape == (48, 64, 3)
+    (note,) = stored.notes()
+    assert "is read as stored" in note
 
 
 @pytest.mark.parametrize(("form", "shift"), [("gray16le", 0), ("gray12le", 4), ("gray10le", 6)])

@@ -208,7 +208,7 @@ def test_several_runs_are_averaged_with_their_spread(folders):
     (folders / "many_001/Biker.txt").write_text("50,50,20,20\n" * 4)
     told = comparison.compare(benchmark, truth, [open_results(str(folders / "many"))])
     assert told["trackers"]["many"]["lengths"] == {"Biker, run 2": [4, 10]}
-    assert any("1 of 2 sequences have fewer than 3 runs (Bird1)" in note for note in told["notes"])
+    assert any("1 of 2 sequences (Bird1) have fewer than 3 runs" in note for note in told["notes"])
     bird = np.mean(aucs[:2])
     assert told["trackers"]["many"]["sequences"]["Bird1"]["success_auc"] == pytest.approx(bird)
 

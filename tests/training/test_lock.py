@@ -83,7 +83,7 @@ def test_a_disk_without_locks_is_noticed_and_used(tmp_path, monkeypatch):
     console = quiet()
     with held(tmp_path / "run", console):
         assert isinstance(console.file, io.StringIO)
-        assert "knows no locks: take care that no other run trains there" in console.file.getvalue()
+        assert "has no locks: take care that no other run trains there" in console.file.getvalue()
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):

@@ -34,8 +34,11 @@ def options(flags: absl_flags.FlagValues, reader: str) -> dict[str, str]:
     """The same as options of a reader; a `UserError` where the reader is of published sets."""
     if flags.orientation is None:
         return {}
-    if reader != "folder":
-        raise UserError(f"--orientation goes with one's own files and `folder`: the {reader} data is read as stored")
+    from ostrack_jax.datasets.readers import takes_orientation
+
+    if not takes_orientation(reader):
+        text = f"the {reader} data is read as stored"
+        raise UserError(f"--orientation goes with one's own files, `folder` and `coco`: {text}")
     return {"orientation": flags.orientation}
 
 

@@ -92,6 +92,11 @@ def open_dataset(data: DataConfig) -> LazySequences:
     return reader(**given, **_checked(data, takes))
 
 
+def takes_orientation(reader: str) -> bool:
+    """Whether a reader's images may be one's own, so that they can be read as shown or as stored."""
+    return reader in READERS and "orientation" in inspect.signature(READERS[reader]).parameters
+
+
 def orientation_of(data: DataConfig) -> Orientation:
     """How the images of a set are read: one's own as its option says, published ones as stored."""
     option = inspect.signature(READERS[data.reader]).parameters.get("orientation")

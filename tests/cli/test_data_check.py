@@ -390,7 +390,14 @@ def test_how_images_are_read_is_noted(tmp_path, check):
     )
 
 
-def test_orientation_is_a_choice_for_ones_own_files_alone(tmp_path, capsys):
+def test_orientation_is_a_choice_for_ones_own_files_alone(tmp_path, check, capsys):
+    layouts.coco(tmp_path / "coco", images=1, annotations=1)
+    (image,) = (tmp_path / "coco/train2017").iterdir()
+    image.write_bytes(layouts.tagged("jpg", 6, np.zeros((24, 32, 3), np.uint8)))
+    assert (
+        "orientation tag and is read upright"
+        in check("coco", tmp_path / "coco", "--decode", "1", "--orientation", "shown")[1]
+    )
     for name in ("got10k", "otb100"):
         assert main(["data", "check", name, str(tmp_path), "--orientation", "shown"]) == 2
-        assert "--orientation goes with one's own files and `folder`: the " in capsys.readouterr().err
+        assert "--orientation goes with one's own files, `folder` and `coco`: the " in capsys.readouterr().err

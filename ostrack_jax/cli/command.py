@@ -97,8 +97,9 @@ def choose(commands: Mapping[str, str], doc: str, argv: Sequence[str], program: 
     width = max(map(len, commands)) + 2
     listing = "\n".join(f"  {name:<{width}}{line}" for name, line in commands.items())
     if argv and argv[0] in _HELP:
-        print(f"usage: {program} COMMAND [flags]\n\n{inspect.cleandoc(doc)}\n\ncommands:\n{listing}\n")
-        print(f"`{program} COMMAND --help` shows a command's flags and an example.")
+        with streams.outliving():
+            print(f"usage: {program} COMMAND [flags]\n\n{inspect.cleandoc(doc)}\n\ncommands:\n{listing}\n")
+            print(f"`{program} COMMAND --help` shows a command's flags and an example.")
         return None
     if not argv:
         raise UserError(f"expected a command: one of {', '.join(commands)} (see {program} --help)")

@@ -8,6 +8,8 @@ import os
 import sys
 import types
 
+import pytest
+
 from ostrack_jax.cli import command
 from ostrack_jax.cli.main import main
 from ostrack_jax.cli.paths import define_path
@@ -100,6 +102,12 @@ def test_a_reader_that_leaves_ends_what_writes_nothing():
     with nobody_reads():
         assert command.run(writer(lambda: (printed.append(1), loudly())), [], "writer") == 0
     assert len(printed) == 1
+
+
+@pytest.mark.parametrize("words", [["--help"], ["data", "--help"], ["track", "--help"]])
+def test_help_that_nobody_reads(words):
+    with nobody_reads():
+        assert main(words) == 0
 
 
 def test_tables_that_nobody_reads(tmp_path, monkeypatch):

@@ -39,3 +39,16 @@ def test_an_unknown_name_is_reported_with_those_there_are(tmp_path, monkeypatch)
         load_weights("smal")
     with pytest.raises(UserError, match="no checkpoint at elsewhere/small"):
         load_weights("elsewhere/small")
+
+
+def test_a_training_starts_from_a_shipped_network_by_name(tmp_path, monkeypatch, capsys):
+    from ostrack_jax.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    started = []
+    monkeypatch.setattr("ostrack_jax.training.loop.train", lambda config, workdir, init: started.append(init))
+    words = ["train", "--config", "tiny", "--workdir", "run", "--init"]
+    assert main([*words, weights.SMALL]) == 0
+    assert [weights.locate(path) for path in started] == [weights.DEFAULT]
+    assert main([*words, "smal"]) == 2
+    assert "--init: nothing at smal; networks in the package: small" in capsys.readouterr().err

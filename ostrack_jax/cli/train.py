@@ -27,6 +27,7 @@ from ostrack_jax.cli.compiled import keep_compiled
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.errors import UserError
 from ostrack_jax.places import must_be_text
+from ostrack_jax.weights import locate, names
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -53,8 +54,8 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     if flags.workdir is None:
         raise UserError("--workdir is required")
     must_be_text(flags.workdir)
-    if flags.init is not None and not flags.init.exists():
-        raise UserError(f"--init: nothing at {flags.init}")
+    if flags.init is not None and not locate(flags.init).exists():
+        raise UserError(f"--init: nothing at {flags.init}; networks in the package: {', '.join(names())}")
     from ostrack_jax.training import hosts
     from ostrack_jax.training.loop import train
 

@@ -266,4 +266,5 @@ def _quieten() -> None:
     sys.unraisablehook = hook
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
-    logging.getLogger("asyncio").addFilter(lambda record: "orbax" not in record.getMessage())
+    asynchronous = re.compile("orbax|exception was never retrieved")  # orbax alone has such work here
+    logging.getLogger("asyncio").addFilter(lambda record: not asynchronous.search(record.getMessage()))

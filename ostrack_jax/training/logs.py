@@ -65,18 +65,26 @@ class Log:
         return path
 
     def _line(self, event: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(event) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(event) + "\n")
+            self._file.flush()
+        except OSError as e:
+            raise UserError(f"cannot write to {self._file.name}: {e.strerror or e}") from e
 
     def __enter__(self) -> Log:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        with ExitStack() as closing:  # all of them, also where one fails
-            if self._wandb is not None:
-                closing.callback(self._wandb.finish)
-            closing.callback(self._board.close)
-            closing.callback(self._file.close)
+    def __exit__(self, kind: object, error: object, _: object) -> None:
+        """Close all; where the run already ends by an error, that one is reported alone."""
+        try:
+            with ExitStack() as closing:  # all of them, also where one fails
+                if self._wandb is not None:
+                    closing.callback(self._wandb.finish)
+                closing.callback(self._board.close)
+                closing.callback(self._file.close)
+        except OSError as e:
+            if error is None:
+                raise UserError(f"cannot write the logs in {self._pictures.parent}: {e.strerror or e}") from e
 
 
 class Silent(Log):

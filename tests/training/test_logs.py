@@ -166,5 +166,18 @@ def _write_much(workdir):
 
 
 def test_a_full_disk_ends_in_an_error_and_not_in_waiting(tmp_path):
-    with pytest.raises(OSError, match="File too large"):
+    with pytest.raises(UserError, match=r"cannot write to .*log\.jsonl: File too large"):
         _write_much(tmp_path)
+
+
+def test_a_full_disk_names_the_file_and_hides_no_other_error(tmp_path):
+    def full():
+        log = logs.Log(tmp_path, 0)
+        log._file.close()
+        log._file = open("/dev/full", "a")  # noqa: SIM115 (closed by the log)
+        return log
+
+    with pytest.raises(UserError, match="cannot write to /dev/full: No space left on device"), full() as log:
+        log.write("train", 1, {"loss": 1.0})
+    with pytest.raises(UserError, match=f"cannot write the logs in {tmp_path}: No space left"), full() as log:
+        log._file.write("a line")

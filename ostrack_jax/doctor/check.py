@@ -29,6 +29,7 @@ from ostrack_jax.pipeline.pairs import is_eligible
 
 # What mends an error of a reader, by its words; the first that fits.
 _FIXES = (
+    (r": convert (it|them) to ", ""),  # the error says what mends it
     (r"cannot list .*No such file|no folder of", "its folder is missing: unpack its archive again, or unlist it"),
     (
         r"counts differ",

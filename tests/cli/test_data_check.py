@@ -186,6 +186,18 @@ def test_every_flaw_is_told_with_its_fix(tmp_path, check, flaw):
     assert out.endswith("1 thing is WRONG, see above\n")
 
 
+def test_images_to_be_converted_are_not_called_damaged_or_missing(tmp_path, check):
+    for name in ("heic", "float"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "groundtruth.txt").write_text("1,1,9,9\n")
+    (tmp_path / "heic/1.heic").touch()
+    cv2.imwrite(str(tmp_path / "float/1.tif"), np.ones((24, 32), np.float32))
+    status, out = check("folder", tmp_path)
+    assert status == 1
+    assert out.count("convert ") == 2
+    assert "archive" not in out
+
+
 def test_a_picture_in_the_middle_needs_decode_all(tmp_path, check):
     layouts.got10k(tmp_path / "train", ("a",))
     (tmp_path / "train/a/00000002.jpg").write_bytes(b"x")

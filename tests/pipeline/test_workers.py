@@ -139,7 +139,7 @@ def test_processes_end_at_once_whatever_they_are_at():
             items.ready()
         began = time.monotonic()
         items.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60  # not the hour
     assert not multiprocessing.active_children()
 
 

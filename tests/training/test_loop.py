@@ -120,9 +120,7 @@ def test_whatever_ends_a_run_its_newest_step_is_saved_and_the_run_resumes(traine
         work, calls = getattr(place, name), iter(range(1, 100))
 
         def fail(*arguments):
-            if next(calls) > after:
-                error()
-            return work(*arguments)
+            return error() if next(calls) > after else work(*arguments)
 
         with monkeypatch.context() as patch:
             patch.setattr(place, name, fail)
@@ -138,6 +136,7 @@ def test_whatever_ends_a_run_its_newest_step_is_saved_and_the_run_resumes(traine
 
     def told_to_stop():
         os.kill(os.getpid(), signal.SIGTERM)
+        return False  # no batch is ready yet
 
     resumes = "saved; the same command resumes the run from there"
     ends(unreadable, f"^the images are gone; ended at step 1, {resumes}$", after=1)  # while the second is placed

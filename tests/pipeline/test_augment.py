@@ -287,7 +287,7 @@ def test_only_jpegs_in_training_are_reduced_and_only_where_asked(large, monkeypa
         ("jpg", small, True, {cv2.IMREAD_REDUCED_COLOR_4, cv2.IMREAD_REDUCED_COLOR_4}),
         ("jpg", small, False, {0}),
         ("jpg", dataclasses.replace(small, reduced_decode=False), True, {0}),
-        ("png", small, True, {0}),
+        ("png", small, True, {cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH}),
     ):
         asked.clear()
         example(large[kind], config, train)

@@ -16,6 +16,8 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.training.mesh import make_mesh
 
 STEPS = 20
+# In float32 rounding differs by layout and processor; after some steps another candidate is eliminated, and losses part.
+STEPS_FLOAT32 = 5
 SCRIPT = Path(__file__).with_name("on_devices.py")
 
 
@@ -25,7 +27,7 @@ def run(dtype: str):
         "JAX_ENABLE_X64": str(int(dtype == "float64")),
         "PYTHONPATH": str(SCRIPT.parents[2]),
     }
-    command = [sys.executable, str(SCRIPT), dtype, str(STEPS)]
+    command = [sys.executable, str(SCRIPT), dtype, str(STEPS if dtype == "float64" else STEPS_FLOAT32)]
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
@@ -47,9 +49,8 @@ def test_float32_stays_close():
     told = run("float32")
     one = told["1,1,1"]
     for layout, other in told.items():
-        np.testing.assert_allclose(other["loss"][0], one["loss"][0], rtol=1e-5, err_msg=layout)
+        np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-5, err_msg=layout)
         np.testing.assert_allclose(other["grad_norm"][0], one["grad_norm"][0], rtol=1e-5, err_msg=layout)
-        np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-2, err_msg=layout)
     assert told["8,1,1"]["split"] == [0]
     assert told["8,4,1"]["split"][0] > 2  # the larger matrices lie in four parts
 

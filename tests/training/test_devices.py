@@ -16,7 +16,7 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.training.mesh import make_mesh
 
 STEPS = 20
-# In float32 rounding differs by layout and processor; after some steps another candidate is eliminated, and losses part.
+# In float32 rounding differs by layout and processor: after some steps another candidate is eliminated, losses part.
 STEPS_FLOAT32 = 5
 SCRIPT = Path(__file__).with_name("on_devices.py")
 

@@ -59,7 +59,7 @@ def test_packed_photos_and_16_bit_images_are_read_as_those_of_the_folder(tmp_pat
         for i in range(3):
             height, width = ours.frames[i].shape[:2]
             cut = theirs.frames[i][offset[1] : offset[1] + height, offset[0] : offset[0] + width]
-            tolerance = 12 if crop and ours.name == "photos" else 0  # a JPEG encoded anew
+            tolerance = 12 if crop and ours.name == "photos" else 0  # a JPEG encoded again
             np.testing.assert_allclose(ours.frames[i], cut, atol=tolerance)
     assert (packed[0].frames[0].shape[0] > packed[0].frames[0].shape[1]) == (way == "shown") or crop
     assert packed[0].frames[0].size < sequences[0].frames[0].size or not crop

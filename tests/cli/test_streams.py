@@ -14,7 +14,7 @@ from ostrack_jax.cli import command
 from ostrack_jax.cli.main import main
 from ostrack_jax.cli.paths import define_path
 
-NAME = "é中 \udcff.txt"  # the last is a byte that is no UTF-8
+NAME = "é中 \udcff.txt"  # the last byte is not valid UTF-8
 
 
 def writer(prints, path="out.txt"):

@@ -98,7 +98,7 @@ def test_runs_of_several_trackers_are_told_apart(tmp_path):
     with pytest.raises(UserError, match=rf"holds runs of 2 trackers: expected {tmp_path}/dimp50 or {tmp_path}/prdimp"):
         open_results(str(tmp_path))
     assert len(open_results(str(tmp_path / "prdimp")).runs) == 2
-    shutil.rmtree(tmp_path / "prdimp_001")  # one folder beside the runs of another
+    shutil.rmtree(tmp_path / "prdimp_001")  # one folder next to the runs of another
     with pytest.raises(UserError, match="two fit sequence car-1"):
         open_results(str(tmp_path)).has("car-1")
 

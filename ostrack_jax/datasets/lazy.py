@@ -104,7 +104,7 @@ class LazySequences(_Base):
             if name not in places:
                 raise unknown("sequence", name, self.names)
             keys[name] = self._keys[places[name]]
-        return LazySequences.of(list(keys), list(keys.values()), self._build, self._keep, self.notes)
+        return LazySequences.of(tuple(keys), tuple(keys.values()), self._build, self._keep, self.notes)
 
     def _tell(self, place: int, sequence: Sequence) -> None:
         """Log the flaws of a sequence once, and of a bad set not all."""

@@ -47,6 +47,8 @@ def test_the_last_used_are_kept(sequences):
 def test_slices_and_selections_stay_unread(sequences):
     assert sequences[1:].names == ("b", "c")
     assert sequences.select(["c", "a"]).names == ("c", "a")
+    sequences.notes = ("one was left out",)
+    assert sequences[1:].notes == sequences.select(["a"]).notes == sequences.notes
     assert built == []
     with pytest.raises(UserError, match="unknown sequence 'aa': did you mean 'a'"):
         sequences.select(["aa"])

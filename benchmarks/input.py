@@ -37,15 +37,15 @@ from ostrack_jax import config as configs
 from ostrack_jax.cli.command import run
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config, DataConfig
-from ostrack_jax.datasets.frames import REDUCTIONS, PictureFrames
-from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.packing import Label, Packing
-from ostrack_jax.datasets.packing_plan import make_plan
-from ostrack_jax.datasets.readers import open_dataset
-from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.data.frames import REDUCTIONS, PictureFrames
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.packed.plan import make_plan
+from ostrack_jax.data.packed.writer import Label, Packing
+from ostrack_jax.data.readers.registry import open_dataset
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.geometry.crops import crop_side, square_crop
 from ostrack_jax.pipeline.loader import batches, open_sources
-from ostrack_jax.pipeline.pairs import Source, draw_pair, jitter_box
+from ostrack_jax.pipeline.sampling import Source, draw_pair, jitter_box
 
 SIZES = ((400, 225), (1920, 1080))
 _CHECKED = 400  # pairs whose pixels are compared

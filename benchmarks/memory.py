@@ -31,8 +31,8 @@ from ostrack_jax.cli.command import run
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
-from ostrack_jax.training.mesh import make_mesh, over_batch
 from ostrack_jax.training.schedule import kept_in_epoch
+from ostrack_jax.training.sharding import make_mesh, over_batch
 from ostrack_jax.training.step import abstract_state, make_step
 
 MODELS = ("vitb_256_mae_ce_32x4_ep300", "vitb_384_mae_ce_32x4_ep300")

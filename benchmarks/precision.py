@@ -22,14 +22,14 @@ from matplotlib.figure import Figure
 from rich.progress import track
 from timing import write
 
-from ostrack_jax.checkpoint import load_weights
+from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.cli import command
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config
 from ostrack_jax.models.weights import initial_weights
 from ostrack_jax.pipeline.loader import batches
-from ostrack_jax.training.mesh import make_mesh, place
 from ostrack_jax.training.schedule import kept_in_epoch
+from ostrack_jax.training.sharding import make_mesh, place
 from ostrack_jax.training.step import init_state, make_step
 
 WINDOW = 20  # steps that the drawn curves are averaged over

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from rich.progress import track
 
-from ostrack_jax.checkpoint import write_atomically
 from ostrack_jax.environment import commit, hardware, versions
+from ostrack_jax.io import write_atomically
 
 Run = Callable[[], object]
 

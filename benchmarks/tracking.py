@@ -35,22 +35,22 @@ from rich.table import Table
 from timing import write
 
 from ostrack_jax import config as configs
-from ostrack_jax.checkpoint import load_weights
+from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.cli.command import run
 from ostrack_jax.cli.compiled import keep_compiled
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config
-from ostrack_jax.datasets.frames import ArrayFrames
-from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.sequence import Sequence
-from ostrack_jax.datasets.synthetic import open_synthetic
-from ostrack_jax.evaluation import protocols, results, runner
+from ostrack_jax.data.frames import ArrayFrames
+from ostrack_jax.data.generated.synthetic import open_synthetic
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.sequence import Sequence
+from ostrack_jax.evaluation import benchmarks, results, runner
 from ostrack_jax.evaluation.passes import Passes
 from ostrack_jax.models.attention import chosen
 from ostrack_jax.models.weights import initial_weights
 from ostrack_jax.tracking.tracker import Tracker
 
-PROTOCOL = protocols.find("otb")
+PROTOCOL = benchmarks.find("otb")
 
 
 def define(flags: absl_flags.FlagValues) -> None:

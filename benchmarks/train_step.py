@@ -30,10 +30,10 @@ from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 from ostrack_jax.models.attention import chosen
-from ostrack_jax.models.macs import as_the_paper_counts, macs
 from ostrack_jax.models.weights import initial_weights
-from ostrack_jax.training.mesh import make_mesh, place, replicated
+from ostrack_jax.profiling.macs import as_the_paper_counts, macs
 from ostrack_jax.training.schedule import Kept, kept_at
+from ostrack_jax.training.sharding import make_mesh, place, replicated
 from ostrack_jax.training.step import init_state, make_step
 
 MODELS = tuple(f"vitb_{size}_mae_{ce}32x4_ep300" for size in (256, 384) for ce in ("", "ce_"))

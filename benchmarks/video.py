@@ -41,7 +41,7 @@ KINDS = {
 }
 READER = """
 import json, sys, time
-from ostrack_jax.datasets.video import VideoFrames
+from ostrack_jax.data.video import VideoFrames
 for line in sys.stdin:
     path, wanted = json.loads(line)
     clock, processors = time.perf_counter(), time.process_time()

@@ -29,8 +29,8 @@ from ostrack_jax.cli import command, trackers
 from ostrack_jax.cli.main import main as ostrack
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import DataConfig
-from ostrack_jax.datasets.readers import open_dataset
-from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.data.readers.registry import open_dataset
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 
 FORMS = ("rectangle", "polygon", "mask")

@@ -150,7 +150,7 @@ def write_release(path: Path, tensors: Mapping[str, np.ndarray], epoch: int) -> 
         import torch  # pyright: ignore[reportMissingImports] - an extra
     except ImportError as e:
         raise UserError("writing a PyTorch checkpoint needs PyTorch: pip install 'ostrack-jax[torch]'") from e
-    from ostrack_jax.checkpoint import write_atomically
+    from ostrack_jax.io import write_atomically
 
     net = OrderedDict((name, torch.from_numpy(np.array(value))) for name, value in tensors.items())
     buffer = io.BytesIO()
@@ -170,7 +170,7 @@ def check_output(output: Path) -> None:
 
 def save(output: Path, weights: dict[str, np.ndarray], config: Config) -> str:
     """Write weights to a directory or a .safetensors file; a line that says where, and their hash."""
-    from ostrack_jax.checkpoint import save_safetensors, save_weights
+    from ostrack_jax.checkpoint.files import save_safetensors, save_weights
 
     if output.suffix == ".safetensors":
         save_safetensors(output, weights, config)
@@ -180,7 +180,7 @@ def save(output: Path, weights: dict[str, np.ndarray], config: Config) -> str:
 
 def _export(source: Path, config: Config, output: Path) -> int:
     """Write the weights at ``source`` for PyTorch."""
-    from ostrack_jax.checkpoint import load_weights
+    from ostrack_jax.checkpoint.files import load_weights
     from ostrack_jax.models.devices import devices
 
     devices()  # on which a run's checkpoints are read

@@ -67,7 +67,7 @@ class ModelConfig:
 class DataConfig:
     """One data set of the training mix or of the validation."""
 
-    reader: str = "got10k"  # which layout: a name of ostrack_jax.datasets.readers
+    reader: str = "got10k"  # which layout: a name of ostrack_jax.data.readers.registry
     dir: str = ""  # empty: looked up by the reader's name, see docs/data.md
     part: str = "train"  # the set's own part: train | val | test
     split: str = "all"  # a published list of sequences, or all

@@ -42,3 +42,10 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UnknownNameError:
     hint = f"did you mean {near[0]!r}? " if near else ""
     listed = f"one of {', '.join(choices)}" if len(choices) <= _LISTED else f"there are {len(choices):,}"
     return UnknownNameError(f"unknown {kind} {name!r}: {hint}{listed}")
+
+
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """Name the first few of many: "a, b, c and 4 more"."""
+    names = list(names)
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

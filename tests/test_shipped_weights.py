@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax import weights
-from ostrack_jax.checkpoint import load_weights, save_weights
+from ostrack_jax.checkpoint.files import load_weights, save_weights
 from ostrack_jax.errors import UserError
 from ostrack_jax.models.weights import check
 
@@ -46,7 +46,7 @@ def test_a_training_starts_from_a_shipped_network_by_name(tmp_path, monkeypatch,
 
     monkeypatch.chdir(tmp_path)
     started = []
-    monkeypatch.setattr("ostrack_jax.training.loop.train", lambda config, workdir, init: started.append(init))
+    monkeypatch.setattr("ostrack_jax.training.trainer.train", lambda config, workdir, init: started.append(init))
     words = ["train", "--config", "tiny", "--workdir", "run", "--init"]
     assert main([*words, weights.SMALL]) == 0
     assert [weights.locate(path) for path in started] == [weights.DEFAULT]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ from ostrack_jax import config as configs
 from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints, is_step
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
-from ostrack_jax.places import unfinished
+from ostrack_jax.io import write_atomically
 from ostrack_jax.weights import locate, names
 
 WEIGHTS_FILE, CONFIG_FILE = "weights.safetensors", "config.json"
@@ -30,18 +29,6 @@ WEIGHTS_FILE, CONFIG_FILE = "weights.safetensors", "config.json"
 _FOREIGN = (".tar", ".pth", ".pt", ".bin", ".ckpt", ".npz")  # endings of what `ostrack convert` reads
 _SCALES = "/scales"  # after a tensor's name: of its output channels; dotted names hold no slash
 _LEAST_FOR_8_BIT = 20_000  # numbers of a matrix: what is smaller stays float32
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either whole or not there; who may read it follows from the user's umask."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = unfinished(path)
-    try:
-        with temporary.open("xb") as f:
-            f.write(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def sha256(weights: Mapping[str, np.ndarray]) -> str:

@@ -28,7 +28,7 @@ from jax.experimental import multihost_utils
 
 from ostrack_jax.checkpoint.marks import differing, marks
 from ostrack_jax.errors import UserError
-from ostrack_jax.places import must_be_text
+from ostrack_jax.io import must_be_text
 
 STEPS, BEST, ASIDE = "checkpoints", "best", "broken"  # folders of a workdir
 WEIGHTS = ("params", "buffers", "ema")

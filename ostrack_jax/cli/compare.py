@@ -3,7 +3,7 @@
 FOLDER holds one tracker's results: one of `ostrack eval`, or raw results as others publish them (pytracking, GOT-10k,
 OTB, LaSOT toolkit: NAME.txt or NAME/NAME_001.txt; commas, tabs or blanks; names in any case). NAME=FOLDER names the
 tracker. Several runs of a tracker (GOT-10k's NAME_002.txt, folders TRACKER_000, TRACKER_001) are averaged. Only
-sequences that all of them have are scored, the others are reported. Writes comparison.json, with the curves. The ground
+sequences that all of them have are scored, the others are reported. Writes compare.json, with the curves. The ground
 truth is that of --data_dir, or, where there are no images, of --truth: of its files those of the benchmark's sequences.
 
 Example:
@@ -24,11 +24,11 @@ from absl import flags as absl_flags
 from ostrack_jax.cli import orientation
 from ostrack_jax.cli.paths import Place, define_path
 from ostrack_jax.errors import UserError
-from ostrack_jax.places import local_path
+from ostrack_jax.io import local_path
 
 if TYPE_CHECKING:
-    from ostrack_jax.datasets.lazy import LazySequences
-    from ostrack_jax.evaluation.protocols import Protocol
+    from ostrack_jax.data.lazy import LazySequences
+    from ostrack_jax.evaluation.benchmarks import Protocol
     from ostrack_jax.evaluation.raw_results import RawResults
 
 ARGUMENTS = (Place("FOLDER"), Place("[FOLDER...]"))
@@ -48,26 +48,26 @@ def define(flags: absl_flags.FlagValues) -> None:
     text = "show the same results by these rules too, as a,b; all: by every one, with what each does"
     absl_flags.DEFINE_list("convention", [], text, flag_values=flags)
     absl_flags.DEFINE_list("sequences", None, "some of its sequences alone, as a,b", flag_values=flags)
-    define_path("output", None, "the folder for comparison.json", flags, writes="directory", required=True)
+    define_path("output", None, "the folder for compare.json", flags, writes="directory", required=True)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Read, score, tell."""
     from rich.console import Console
 
-    from ostrack_jax.evaluation import comparison, comparison_view, protocols
+    from ostrack_jax.evaluation import benchmarks, compare, comparison_view
 
     trackers = _named(arguments)
-    protocol = protocols.find(_benchmark(flags.benchmark, trackers))
+    protocol = benchmarks.find(_benchmark(flags.benchmark, trackers))
     rules = len(protocol.conventions)
     if flags.truth is not None:
         protocol = protocol.without_sizes()
     sequences, notes = _sequences(flags, protocol)
     if len(protocol.conventions) < rules:
         notes.append("AO, SR0.5 and SR0.75 are left out: GOT-10k's rules need the frame's size, of --data_dir's images")
-    told = comparison.compare(protocol, sequences, trackers, flags.convention, shlex.join(sys.argv), notes)
+    told = compare.compare(protocol, sequences, trackers, flags.convention, shlex.join(sys.argv), notes)
     comparison_view.show(told, Console())
-    print(f"comparison: {comparison.write(flags.output, told)}")
+    print(f"comparison: {compare.write(flags.output, told)}")
     return 0
 
 
@@ -101,7 +101,7 @@ def _benchmark(wanted: str | None, trackers: list[RawResults]) -> str:
 
 def _sequences(flags: absl_flags.FlagValues, protocol: Protocol) -> tuple[LazySequences, list[str]]:
     """Those to score, and what is to be noted of where they lie."""
-    from ostrack_jax.datasets import attributes
+    from ostrack_jax.data import attributes
     from ostrack_jax.evaluation.truth import open_truth
 
     if flags.truth is not None and flags.data_dir is not None:

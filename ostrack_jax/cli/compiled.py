@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-from ostrack_jax.datasets.index import cache_folder
+from ostrack_jax.data.index import cache_folder
 
 _VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 

@@ -75,11 +75,11 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
 def _named(flags: absl_flags.FlagValues, name: str, folder: str = "") -> DataConfig:
     """The data of a reader, or else of a benchmark, with the folder that is given or looked up."""
     from ostrack_jax.config import DataConfig
-    from ostrack_jax.datasets.packed import is_packed
-    from ostrack_jax.datasets.paths import find_folder
-    from ostrack_jax.datasets.readers import READERS, knows_parts
+    from ostrack_jax.data.packed.reader import is_packed
+    from ostrack_jax.data.paths import find_folder
+    from ostrack_jax.data.readers.registry import READERS, knows_parts
     from ostrack_jax.errors import unknown
-    from ostrack_jax.evaluation.protocols import PROTOCOLS
+    from ostrack_jax.evaluation.benchmarks import PROTOCOLS
 
     if name in READERS:
         place, part = find_folder(name, folder), flags.part

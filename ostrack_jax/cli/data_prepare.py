@@ -21,7 +21,7 @@ from absl import flags as absl_flags
 
 from ostrack_jax.cli import orientation
 from ostrack_jax.cli.paths import Place, define_path
-from ostrack_jax.places import must_be_text
+from ostrack_jax.io import must_be_text
 
 ARGUMENTS = ("NAME", Place("DIR"))
 
@@ -42,10 +42,10 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from ostrack_jax.config import DataConfig, load
-    from ostrack_jax.datasets.packing import Label, Packing, load_libraries
-    from ostrack_jax.datasets.packing_plan import make_plan
-    from ostrack_jax.datasets.packing_reach import Reach
-    from ostrack_jax.datasets.readers import knows_parts, open_dataset, orientation_of, published_splits
+    from ostrack_jax.data.packed.plan import make_plan
+    from ostrack_jax.data.packed.reach import Reach
+    from ostrack_jax.data.packed.writer import Label, Packing, load_libraries
+    from ostrack_jax.data.readers.registry import knows_parts, open_dataset, orientation_of, published_splits
 
     must_be_text(flags.output)
     reader, folder = arguments

@@ -28,8 +28,8 @@ from ostrack_jax.cli.paths import define_path
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ostrack_jax.drawing import Picture
     from ostrack_jax.tracking.track import Track
+    from ostrack_jax.visualization.draw import Picture
 
 # Big Buck Bunny, (c) 2008 Blender Foundation, www.bigbuckbunny.org, CC BY 3.0; see clip/README.md
 CLIP = Path(__file__).parents[1] / "clip" / "bunny.mp4"
@@ -58,9 +58,9 @@ def follow(output: Path, console: Console) -> int:
     """Track the rabbit; write video and image, print boxes and speed."""
     import numpy as np
 
-    from ostrack_jax.checkpoint import write_atomically
-    from ostrack_jax.datasets.video import VideoFrames, frame_rate
-    from ostrack_jax.tracking import video
+    from ostrack_jax.data.video import VideoFrames, frame_rate
+    from ostrack_jax.io import write_atomically
+    from ostrack_jax.visualization import video
     from ostrack_jax.weights import DEFAULT
 
     tracker = trackers.of_checkpoint(DEFAULT).tracker
@@ -98,7 +98,7 @@ def contact_sheet(frames: list[Picture], step: int, width: int = 320, columns: i
     """Draw equally large frames, every ``step``-th of a video, in rows, each with its number above it; a JPEG file."""
     import cv2
 
-    from ostrack_jax.tiles import WORDS, captioned, sheet
+    from ostrack_jax.visualization.tiles import WORDS, captioned, sheet
 
     height = round(frames[0].shape[0] * width / frames[0].shape[1])
     small = [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
@@ -110,13 +110,13 @@ def contact_sheet(frames: list[Picture], step: int, width: int = 320, columns: i
 def train(output: Path, console: Console) -> int:
     """Train the config `tiny`, score it next to the baselines, write a video; 1 where a sequence failed."""
     from ostrack_jax.config import load
-    from ostrack_jax.evaluation import protocols
-    from ostrack_jax.training import loop
+    from ostrack_jax.evaluation import benchmarks
+    from ostrack_jax.training import trainer
 
     keep_compiled()
-    loop.train(load("tiny"), output / "train", console=console)
+    trainer.train(load("tiny"), output / "train", console=console)
     tiny = trackers.of_checkpoint(output / "train")
-    held_out = protocols.find(BENCHMARK)
+    held_out = benchmarks.find(BENCHMARK)
     reports = {"tiny (this run)": score(tiny, held_out, held_out.open(None), output / "tiny")}
     for name, title in NAMES.items():
         folder = output / name.replace(":", "_")
@@ -143,11 +143,11 @@ def show(reports: dict[str, dict[str, Any]], console: Console) -> None:
 
 def draw(chosen: trackers.Chosen, path: Path) -> Path:
     """Write the first held-out sequences, tracked, as one video."""
-    from ostrack_jax.evaluation import protocols
-    from ostrack_jax.tracking import video
+    from ostrack_jax.evaluation import benchmarks
+    from ostrack_jax.visualization import video
 
     def pictures() -> Any:
-        for sequence in protocols.find(BENCHMARK).open(None)[:3]:
+        for sequence in benchmarks.find(BENCHMARK).open(None)[:3]:
             frames = (sequence.frames[i] for i in range(len(sequence)))
             tracked = video.follow(chosen.tracker, frames, sequence.boxes_xywh[0])
             for (frame, track), truth in zip(tracked, sequence.boxes_xywh, strict=True):

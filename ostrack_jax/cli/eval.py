@@ -33,8 +33,8 @@ from ostrack_jax.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ostrack_jax.datasets.lazy import LazySequences
-    from ostrack_jax.evaluation.protocols import Protocol
+    from ostrack_jax.data.lazy import LazySequences
+    from ostrack_jax.evaluation.benchmarks import Protocol
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -64,8 +64,10 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Track, score, report; 1 where a sequence failed."""
     from rich.console import Console
 
-    from ostrack_jax.datasets import attributes
-    from ostrack_jax.evaluation import conventions, protocols, report
+    from ostrack_jax.data import attributes
+    from ostrack_jax.evaluation import benchmarks as protocols
+    from ostrack_jax.evaluation import report
+    from ostrack_jax.evaluation.metrics import conventions
 
     conventions.choose(flags.convention)  # a wrong name is told before the work
     protocol = protocols.find(flags.benchmark)

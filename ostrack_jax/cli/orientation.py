@@ -11,7 +11,7 @@ from absl import flags as absl_flags
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
-    from ostrack_jax.datasets.frames import Orientation
+    from ostrack_jax.data.frames import Orientation
 
 _WAYS = ("shown", "stored")  # of `frames.Orientation`, which takes numpy and OpenCV to import
 
@@ -34,7 +34,7 @@ def options(flags: absl_flags.FlagValues, reader: str) -> dict[str, str]:
     """The same as options of a reader; a `UserError` where the reader is of published sets."""
     if flags.orientation is None:
         return {}
-    from ostrack_jax.datasets.readers import takes_orientation
+    from ostrack_jax.data.readers.registry import takes_orientation
 
     if not takes_orientation(reader):
         text = f"the {reader} data is read as stored"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from absl import flags as absl_flags
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.places import local_path
+from ostrack_jax.io import local_path
 
 Writes = Literal["", "file", "directory", "either"]
 

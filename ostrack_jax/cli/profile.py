@@ -34,9 +34,9 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from rich.console import Console
 
     from ostrack_jax import environment
-    from ostrack_jax.evaluation import profile
-    from ostrack_jax.evaluation.results import write_text
+    from ostrack_jax.io import write_text
     from ostrack_jax.models.devices import devices
+    from ostrack_jax.profiling import latency as profile
 
     config, size = command.read_config(flags), read_size(flags.frame_size)
     devices()

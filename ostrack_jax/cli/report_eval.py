@@ -25,8 +25,8 @@ from ostrack_jax.cli.paths import Place, define_path
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
-    from ostrack_jax.reports.evaluations import Evaluation
-    from ostrack_jax.reports.strips import Shown
+    from ostrack_jax.evaluation.evaluations import Evaluation
+    from ostrack_jax.visualization.strips import Shown
 
 ARGUMENTS = (Place("DIR"), Place("[DIR...]"))
 
@@ -46,9 +46,9 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Read, draw, say where."""
-    from ostrack_jax.reports import eval_page
-    from ostrack_jax.reports.comparisons import tables_of
-    from ostrack_jax.reports.evaluations import comparison_in, read_evaluations
+    from ostrack_jax.evaluation import page as eval_page
+    from ostrack_jax.evaluation.comparisons import tables_of
+    from ostrack_jax.evaluation.evaluations import comparison_in, read_evaluations
 
     evaluations = read_evaluations([Path(argument) for argument in arguments])
     output = Path(arguments[0]) / "report" if flags.output is None else flags.output
@@ -65,19 +65,19 @@ def _shown(flags: absl_flags.FlagValues, evaluations: list[Evaluation]) -> dict[
     from rich.progress import track
 
     from ostrack_jax.config import freeze
-    from ostrack_jax.evaluation import protocols
-    from ostrack_jax.reports import strips
-    from ostrack_jax.reports.evaluations import comparison_in
-    from ostrack_jax.tracking.looks import Looker
+    from ostrack_jax.evaluation import benchmarks
+    from ostrack_jax.evaluation.evaluations import comparison_in
+    from ostrack_jax.visualization import strips
+    from ostrack_jax.visualization.looks import Looker
 
-    benchmarks = sorted({one.benchmark for one in evaluations})
-    if flags.data_dir is None and benchmarks != ["synthetic"]:
+    found = sorted({one.benchmark for one in evaluations})
+    if flags.data_dir is None and found != ["synthetic"]:
         if flags.checkpoint is not None:
             raise UserError("--checkpoint goes with --data_dir: the sequences' frames are what is looked at")
         return {}
-    if len(benchmarks) > 1:
-        raise UserError(f"--data_dir is of one benchmark, but the results are of {', '.join(benchmarks)}")
-    protocol = protocols.find(benchmarks[0])
+    if len(found) > 1:
+        raise UserError(f"--data_dir is of one benchmark, but the results are of {', '.join(found)}")
+    protocol = benchmarks.find(found[0])
     options = orientation.options(flags, protocol.reader)
     sequences = protocol.open(flags.data_dir, options)
     seen = None if flags.checkpoint is None else _weights(flags.checkpoint)
@@ -96,7 +96,7 @@ def _shown(flags: absl_flags.FlagValues, evaluations: list[Evaluation]) -> dict[
 
 def _weights(path: Path) -> tuple[str, dict[str, Any]]:
     """A checkpoint's hash and its weights."""
-    from ostrack_jax.checkpoint import load_weights, sha256
+    from ostrack_jax.checkpoint.files import load_weights, sha256
     from ostrack_jax.cli.compiled import keep_compiled
 
     keep_compiled()

@@ -35,15 +35,15 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Pack, check, say what is in it."""
-    from ostrack_jax.evaluation import processes, submission
+    from ostrack_jax.evaluation import processes, submit
 
     server = arguments[0]
-    benchmark = submission.find(server)
-    runs = submission.RUNS[server] if flags.runs is None else flags.runs
-    wanted = submission.Wanted(benchmark, runs, flags.whole_pixels)
+    benchmark = submit.find(server)
+    runs = submit.RUNS[server] if flags.runs is None else flags.runs
+    wanted = submit.Wanted(benchmark, runs, flags.whole_pixels)
     records = processes.read_all(Path(arguments[1]))
     sequences = benchmark.open(flags.data_dir)
-    frames = submission.pack(wanted, Path(arguments[1]), sequences, flags.output)
+    frames = submit.pack(wanted, Path(arguments[1]), sequences, flags.output)
     each = f", {runs} runs each" if runs > 1 else ""
     print(f"{flags.output}: {len(sequences)} sequences{each}, {frames} frames; opened again, as {server} wants it")
     if server == "got10k":
@@ -53,7 +53,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 
 def training_of(records: Iterable[Mapping[str, Any]]) -> str:
     """What the weights were trained on that made results, by GOT-10k's rule, from the processes' records."""
-    from ostrack_jax.reports.evaluations import not_one_shot
+    from ostrack_jax.evaluation.evaluations import not_one_shot
 
     configs = [record.get("config") for record in records if "done" in record["sequences"].values()]
     notes = dict.fromkeys(not_one_shot(config if isinstance(config, dict) else None) for config in configs or [None])

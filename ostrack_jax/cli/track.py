@@ -32,8 +32,8 @@ from ostrack_jax.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from ostrack_jax.datasets.frames import Orientation
-    from ostrack_jax.datasets.sequence import Frames
+    from ostrack_jax.data.frames import Orientation
+    from ostrack_jax.data.sequence import Frames
     from ostrack_jax.tracking.track import TrackerLike
 
 ARGUMENTS = (Place("VIDEO_OR_FOLDER"),)
@@ -51,10 +51,10 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Track and write."""
-    from ostrack_jax.datasets.annotations import written_by_track
-    from ostrack_jax.datasets.video import frame_rate
-    from ostrack_jax.evaluation.results import write_text
-    from ostrack_jax.tracking import video
+    from ostrack_jax.data.annotations import written_by_track
+    from ostrack_jax.data.video import frame_rate
+    from ostrack_jax.io import write_text
+    from ostrack_jax.visualization import video
     from ostrack_jax.weights import DEFAULT
 
     source, output = Path(arguments[0]), flags.output
@@ -86,8 +86,8 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 
 def open_frames(source: Path, way: Orientation) -> tuple[Path, Frames]:
     """Where the frames of a video or a folder lie, and the frames; prints what is skipped and how they are read."""
-    from ostrack_jax.datasets import folder
-    from ostrack_jax.datasets.frames import NotedFrames
+    from ostrack_jax.data.frames import NotedFrames
+    from ostrack_jax.data.readers import folder
 
     if str(source).isdecimal() and not source.exists():
         raise UserError(f"no video or folder {source}, and cameras are not read: record a video first")
@@ -105,7 +105,7 @@ def read_box(text: str, shape: tuple[int, ...]) -> np.ndarray:
     """
     import numpy as np
 
-    from ostrack_jax.datasets.box_forms import find_oddity
+    from ostrack_jax.data.box_forms import find_oddity
 
     try:
         box = np.array([float(part) for part in text.split(",")])
@@ -132,7 +132,7 @@ def _annotated(
     from rich.console import Console
     from rich.progress import Progress
 
-    from ostrack_jax.tracking import video
+    from ostrack_jax.visualization import video
 
     shapes: dict[tuple[int, ...], int] = {}  # with the first frame of each
     with Progress(console=Console(stderr=True)) as progress:

@@ -92,7 +92,7 @@ def of_checkpoint(path: Path, config_for: Callable[[Config], Config] | None = No
 
     By its own config in the precision of this device, or by what ``config_for`` makes of that.
     """
-    from ostrack_jax.checkpoint import load_weights, sha256
+    from ostrack_jax.checkpoint.files import load_weights, sha256
     from ostrack_jax.tracking.precision import for_device
     from ostrack_jax.tracking.tracker import Tracker
 

@@ -26,7 +26,7 @@ from ostrack_jax.cli.command import define_config, read_config
 from ostrack_jax.cli.compiled import keep_compiled
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.errors import UserError
-from ostrack_jax.places import must_be_text
+from ostrack_jax.io import must_be_text
 from ostrack_jax.weights import locate, names
 
 
@@ -57,7 +57,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     if flags.init is not None and not locate(flags.init).exists():
         raise UserError(f"--init: nothing at {flags.init}; networks in the package: {', '.join(names())}")
     from ostrack_jax.training import hosts
-    from ostrack_jax.training.loop import train
+    from ostrack_jax.training.trainer import train
 
     hosts.join(flags.coordinator, flags.process, flags.processes)
     keep_compiled()

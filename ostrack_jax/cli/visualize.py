@@ -27,14 +27,14 @@ from absl import flags as absl_flags
 from ostrack_jax.cli import command, orientation
 from ostrack_jax.cli.paths import define_path, refuse_same
 from ostrack_jax.errors import UserError
-from ostrack_jax.places import local_path
+from ostrack_jax.io import local_path
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ostrack_jax.datasets.sequence import Frames
-    from ostrack_jax.reports.sheets import Seen
-    from ostrack_jax.tracking.looks import Looker
+    from ostrack_jax.data.sequence import Frames
+    from ostrack_jax.visualization.looks import Looker
+    from ostrack_jax.visualization.sheets import Seen
 
 ARGUMENTS = ("SEQUENCE",)
 _ROWS, _MOST_ROWS = 6, 100  # frames on a sheet, without --frames and with it
@@ -59,13 +59,13 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Track, look, draw."""
-    from ostrack_jax.checkpoint import load_weights, write_atomically
+    from ostrack_jax.checkpoint.files import load_weights
     from ostrack_jax.cli.compiled import keep_compiled
-    from ostrack_jax.reports import sheets
-    from ostrack_jax.tiles import png
-    from ostrack_jax.tracking import video
-    from ostrack_jax.tracking.looks import Looker
+    from ostrack_jax.io import write_atomically
     from ostrack_jax.tracking.precision import for_device
+    from ostrack_jax.visualization import sheets, video
+    from ostrack_jax.visualization.looks import Looker
+    from ostrack_jax.visualization.tiles import png
 
     frames, boxes = _open(flags, arguments[0])
     chosen = _choose(flags.frames, len(frames))
@@ -108,9 +108,9 @@ def _open(flags: absl_flags.FlagValues, name: str) -> tuple[Frames, np.ndarray]:
         boxes = np.full((len(frames), 4), np.nan)
         boxes[0] = read_box(flags.box, frames[0].shape)
         return frames, boxes
-    from ostrack_jax.evaluation import protocols
+    from ostrack_jax.evaluation import benchmarks
 
-    protocol = protocols.find(flags.benchmark)
+    protocol = benchmarks.find(flags.benchmark)
     (sequence,) = protocol.open(flags.data_dir, orientation.options(flags, protocol.reader)).select([name])
     if not np.isfinite(sequence.boxes_xywh[0]).all():
         raise UserError(f"{name}: {flags.benchmark} tells no box for its first frame: expected a sequence with one")
@@ -137,8 +137,8 @@ def _looks(looker: Looker, frames: Frames, boxes: np.ndarray, chosen: list[int],
     from rich.console import Console
     from rich.progress import track as with_progress
 
-    from ostrack_jax.reports.sheets import Seen
-    from ostrack_jax.tracking.looks import within_search
+    from ostrack_jax.visualization.looks import within_search
+    from ostrack_jax.visualization.sheets import Seen
 
     looker.init(frames[0], boxes[0])
     last = boxes[0]

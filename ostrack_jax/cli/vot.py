@@ -31,7 +31,7 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Check that the tracker can be made, then write the entry."""
-    from ostrack_jax.evaluation import vot_entry
+    from ostrack_jax.integrations import vot as vot_entry
 
     workspace = Path(arguments[0])
     vot_entry.check(workspace, flags.name)

@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from ostrack_jax.config import DataConfig, PairConfig
-from ostrack_jax.datasets.annotations import valid
-from ostrack_jax.datasets.box_forms import find_oddity
-from ostrack_jax.datasets.frames import NotedFrames, PictureFrames
-from ostrack_jax.datasets.index import each
-from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.published import official
-from ostrack_jax.datasets.readers import open_dataset
-from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.data.annotations import valid
+from ostrack_jax.data.box_forms import find_oddity
+from ostrack_jax.data.frames import NotedFrames, PictureFrames
+from ostrack_jax.data.index import each
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.lists.published import official
+from ostrack_jax.data.readers.registry import open_dataset
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.doctor.finding import Finding, Verdict
 from ostrack_jax.doctor.layouts import find_archives, why_not
 from ostrack_jax.errors import UnknownNameError, UserError
-from ostrack_jax.pipeline.pairs import is_eligible
+from ostrack_jax.pipeline.sampling import is_eligible
 
 # What mends an error of a reader, by its words; the first that fits.
 _FIXES = (

@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ostrack_jax.config import DataConfig
-from ostrack_jax.datasets.folder import open_folder
-from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.packed import is_packed, open_packed, read_manifest
-from ostrack_jax.datasets.paths import named_folder
-from ostrack_jax.datasets.published import official
-from ostrack_jax.datasets.readers import READERS, open_dataset
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.lists.published import official
+from ostrack_jax.data.packed.reader import is_packed, open_packed, read_manifest
+from ostrack_jax.data.paths import named_folder
+from ostrack_jax.data.readers.folder import open_folder
+from ostrack_jax.data.readers.registry import READERS, open_dataset
 from ostrack_jax.doctor.check import check_sequence
 from ostrack_jax.doctor.finding import Finding
 from ostrack_jax.doctor.layouts import LAYOUTS, Layout, recognise

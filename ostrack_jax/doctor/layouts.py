@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ostrack_jax.datasets import nfs, otb, uav, uavdt
-from ostrack_jax.datasets.lasot import places
-from ostrack_jax.datasets.packed import is_packed
-from ostrack_jax.datasets.published import OFFICIAL, read_published, read_table
-from ostrack_jax.datasets.trackingnet import CHUNKS
-from ostrack_jax.datasets.vot import YEARS
+from ostrack_jax.data.lists.published import OFFICIAL, read_published, read_table
+from ostrack_jax.data.packed.reader import is_packed
+from ostrack_jax.data.readers import nfs, otb, uav, uavdt
+from ostrack_jax.data.readers.lasot import places
+from ostrack_jax.data.readers.trackingnet import CHUNKS
+from ostrack_jax.data.readers.vot import YEARS
 from ostrack_jax.doctor.finding import Finding
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
@@ -29,7 +29,7 @@ class Layout:
     """One set's layout.
 
     Attributes:
-      reader: its name in `ostrack_jax.datasets.readers`.
+      reader: its name in `ostrack_jax.data.readers.registry`.
       shape: what the folder holds, in words.
       looks: whether a folder is of this layout, by a few looks.
       homes: where a sequence of a list may lie in the folder, for sets with lists.

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from ostrack_jax.datasets.annotations import valid
-from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.sequence import Sequence
-from ostrack_jax.drawing import TRUTH_COLOUR, draw_box, draw_label
+from ostrack_jax.data.annotations import valid
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.places import unfinished
+from ostrack_jax.io import unfinished
+from ostrack_jax.visualization.draw import TRUTH_COLOUR, draw_box, draw_label
 
 _TILES, _COLUMNS = 6, 3  # frames of a sequence on its sheet
 _WIDTH = 480  # pixels of a frame there

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ostrack_jax.evaluation import rules_view
-from ostrack_jax.evaluation.metrics import HEADINGS, percent
+from ostrack_jax.evaluation.metrics.scores import HEADINGS, percent
 
 _MOST_ROWS = 24  # of classes: all are in the JSON
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ostrack_jax.datasets.ahead import read_ahead
-from ostrack_jax.datasets.frames import Picture
-from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.data.ahead import read_ahead
+from ostrack_jax.data.frames import Picture
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.results import Result
 from ostrack_jax.tracking.track import ManyTracker

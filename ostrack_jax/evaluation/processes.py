@@ -15,9 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ostrack_jax import environment
+from ostrack_jax import environment, io
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import results
 
 FOLDER = "processes"
 _KINDS = {"process": str, "started": str, "sequences": dict}  # what every record has
@@ -44,7 +43,7 @@ class ProcessRecord:
                 "sequences": {},
             }
         self._content["sequences"][name] = state
-        results.write_text(self._path, json.dumps(self._content, indent=1) + "\n")
+        io.write_text(self._path, json.dumps(self._content, indent=1) + "\n")
 
 
 def read_all(folder: Path) -> list[dict[str, Any]]:
@@ -56,7 +55,7 @@ def read_all(folder: Path) -> list[dict[str, Any]]:
     found = []
     for path in sorted((folder / FOLDER).glob("*.json")):
         try:
-            record = results.read_json(path)
+            record = io.read_json(path)
         except UserError as e:
             raise UserError(f"{path} is not what a process writes of itself: remove it") from e
         if not all(isinstance(record.get(key), kind) for key, kind in _KINDS.items()):

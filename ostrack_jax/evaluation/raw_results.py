@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from ostrack_jax.datasets.annotations import FARTHEST, read_boxes, read_text
-from ostrack_jax.datasets.frames import list_folder
-from ostrack_jax.datasets.matching import ByName, part_prefix
+from ostrack_jax.data.annotations import FARTHEST, read_boxes
+from ostrack_jax.data.frames import list_folder
+from ostrack_jax.data.matching import ByName, part_prefix
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation.results import read_json
 from ostrack_jax.evaluation.runner import RUN_FILE
+from ostrack_jax.io import read_json, read_text
 
 # Ends of the names of files that lie beside the boxes and are none.
 BESIDE = re.compile(r"_(times?|scores?|confidences?|conf|all_boxes|all_scores|object_presence_scores)$")

@@ -31,10 +31,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ostrack_jax import environment
-from ostrack_jax.evaluation import results, rules_view, summary
-from ostrack_jax.evaluation.metrics import HEADINGS, percent
-from ostrack_jax.evaluation.protocols import Protocol
+from ostrack_jax import environment, io
+from ostrack_jax.evaluation import rules_view, summary
+from ostrack_jax.evaluation.benchmarks import Protocol
+from ostrack_jax.evaluation.metrics.scores import HEADINGS, percent
 from ostrack_jax.evaluation.results import Result
 from ostrack_jax.evaluation.runner import Outcome
 
@@ -135,7 +135,7 @@ def _process(record: Mapping[str, Any]) -> dict[str, Any]:
 def write(folder: Path, report: Mapping[str, Any]) -> Path:
     """Write `report.json`; its path."""
     path = folder / REPORT_FILE
-    results.write_text(path, json.dumps(report, indent=2, allow_nan=False) + "\n")
+    io.write_text(path, json.dumps(report, indent=2, allow_nan=False) + "\n")
     return path
 
 

@@ -6,20 +6,17 @@ got10k: NAME/NAME_001.txt, NAME/NAME_time.txt, NAME/NAME_score.txt; otb: NAME.tx
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from ostrack_jax.datasets.annotations import read_boxes, read_numbers, read_text
+from ostrack_jax.data.annotations import read_boxes, read_numbers
 from ostrack_jax.errors import UserError, unknown
-from ostrack_jax.places import unfinished
+from ostrack_jax.io import write_text
 
 FORMS = ("got10k", "otb")
 
@@ -108,30 +105,6 @@ def read_whole(folder: Path, name: str, form: str, first_xywh: Float[np.ndarray,
         return None  # cut short or foreign: run again
     whole = len(result.boxes_xywh) == frames and np.isfinite(result.boxes_xywh).all()
     return result if whole and np.abs(result.boxes_xywh[0] - first_xywh).max() < 1e-3 else None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object that `write_text` once wrote; a `UserError` where the file holds anything else."""
-    try:
-        found = json.loads(read_text(path))
-    except (ValueError, RecursionError) as e:
-        raise UserError(f"{path} is no JSON: {str(e)[:80]}") from e
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: expected a JSON object, found a {type(found).__name__}")
-    return found
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is either whole or not there; its folder is made. An `OSError` names it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = unfinished(path)
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as e:  # a full disk's names no file
-        raise OSError(e.errno, e.strerror, str(path)) from e
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def lines(table: Float[np.ndarray, "t columns"], number: str) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ostrack_jax.evaluation.metrics import HEADINGS, percent
+from ostrack_jax.evaluation.metrics.scores import HEADINGS, percent
 
 
 def show(rules: Mapping[str, Any], console: Console) -> None:

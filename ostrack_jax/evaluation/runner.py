@@ -17,17 +17,18 @@ from typing import Any
 
 from rich.console import Console
 
-from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax import io
+from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results
+from ostrack_jax.evaluation.benchmarks import Protocol
 from ostrack_jax.evaluation.claims import Claims
-from ostrack_jax.evaluation.metrics import Answered
+from ostrack_jax.evaluation.metrics.scores import Answered
 from ostrack_jax.evaluation.passes import FAILURES, Ended, Passes, first_box, reason_of
 from ostrack_jax.evaluation.processes import ProcessRecord
 from ostrack_jax.evaluation.progress import Meter
-from ostrack_jax.evaluation.protocols import Protocol
 from ostrack_jax.evaluation.results import Result
-from ostrack_jax.places import unfinished
+from ostrack_jax.io import unfinished
 from ostrack_jax.tracking.track import ManyTracker, OneTarget, TrackerLike
 
 RUN_FILE = "run.json"
@@ -100,7 +101,7 @@ def check_maker(folder: Path, protocol: Protocol, sequences: LazySequences, made
             raise UserError(f"{folder} holds results, but no {RUN_FILE} says what made them: give another --output")
         _write_once(path, json.dumps(wanted, indent=2) + "\n")
     try:
-        found = results.read_json(path)
+        found = io.read_json(path)
     except UserError as e:
         raise UserError(f"{e}: give another --output, or remove this one") from e
     if found != wanted:
@@ -114,13 +115,13 @@ def check_maker(folder: Path, protocol: Protocol, sequences: LazySequences, made
 def _write_once(path: Path, text: str) -> None:
     """Write a file whole, unless another process was quicker: then that one's stays."""
     temporary = unfinished(path)
-    results.write_text(temporary, text)
+    io.write_text(temporary, text)
     try:
         os.link(temporary, path)
     except FileExistsError:
         pass
     except OSError:  # a disk without links: the last of two that begin in one moment stays
-        results.write_text(path, text)
+        io.write_text(path, text)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ostrack_jax.datasets.annotations import valid
-from ostrack_jax.datasets.box_forms import SHIFTED, Oddity, find_oddity
-from ostrack_jax.datasets.lasot import LABELS
+from ostrack_jax.data.annotations import valid
+from ostrack_jax.data.box_forms import SHIFTED, Oddity, find_oddity
+from ostrack_jax.data.readers.lasot import LABELS
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import conventions, intervals
-from ostrack_jax.evaluation.metrics import CURVES, Answered, Scores, average
-from ostrack_jax.evaluation.protocols import Protocol
+from ostrack_jax.evaluation.benchmarks import Protocol
+from ostrack_jax.evaluation.metrics import conventions, intervals
+from ostrack_jax.evaluation.metrics.scores import CURVES, Answered, Scores, average
 
 _NAMED = 5  # sequences that a note names
 # The files that say which frames the scores leave out or count as absent, by reader.

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ostrack_jax.datasets import attributes
-from ostrack_jax.datasets.annotations import read_text
-from ostrack_jax.datasets.boxes_only import find_files, sequences_of
-from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.matching import ByName, of_set
+from ostrack_jax.data import attributes
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.matching import ByName, of_set
+from ostrack_jax.data.readers.boxes_only import find_files, sequences_of
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation.protocols import PROTOCOLS, Protocol
+from ostrack_jax.evaluation.benchmarks import PROTOCOLS, Protocol
+from ostrack_jax.io import read_text
 
 _NAMED = 4  # sequences that a message names
 

@@ -16,11 +16,11 @@ import numpy as np
 from jaxtyping import Float32, Real, UInt8
 
 from ostrack_jax.config import ModelConfig, PairConfig
-from ostrack_jax.datasets.frames import REDUCTIONS
+from ostrack_jax.data.frames import REDUCTIONS
 from ostrack_jax.errors import UserError
 from ostrack_jax.geometry.crops import Crop, box_to_crop, crop_side, square_crop
 from ostrack_jax.pipeline.distort import distort
-from ostrack_jax.pipeline.pairs import Pair, UnusablePairError, jitter_box
+from ostrack_jax.pipeline.sampling import Pair, UnusablePairError, jitter_box
 
 Image = UInt8[np.ndarray, "h w 3"]
 CropImage = UInt8[np.ndarray, "s s 3"]

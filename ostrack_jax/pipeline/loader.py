@@ -19,11 +19,11 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from ostrack_jax.config import Config, ModelConfig
-from ostrack_jax.datasets.readers import open_dataset
+from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.augment import make_example
 from ostrack_jax.pipeline.failures import Draws, Tally, spec
-from ostrack_jax.pipeline.pairs import Source, UnusablePairError, draw_pair
+from ostrack_jax.pipeline.sampling import Source, UnusablePairError, draw_pair
 from ostrack_jax.pipeline.workers import Ahead, Fields, Spec
 
 Use = Literal["train", "validation"]

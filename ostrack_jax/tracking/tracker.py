@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ostrack_jax.checkpoint import load_weights
+from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 from ostrack_jax.geometry.boxes import clip_xywh

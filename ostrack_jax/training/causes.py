@@ -21,8 +21,8 @@ from rich.table import Table
 from ostrack_jax.config import Config
 from ostrack_jax.models.weights import from_flat, structure
 from ostrack_jax.training.losses import Losses, losses
-from ostrack_jax.training.mesh import make_mesh
 from ostrack_jax.training.schedule import Kept
+from ostrack_jax.training.sharding import make_mesh
 from ostrack_jax.training.step import State, make_gradient, step_keys
 
 _SHOWN = 12

@@ -12,7 +12,7 @@ from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.models.weights import trained_names, weight_shapes
 from ostrack_jax.pipeline.loader import Use, make_one, open_sources, steps_per_epoch
-from ostrack_jax.pipeline.pairs import Source, is_eligible
+from ostrack_jax.pipeline.sampling import Source, is_eligible
 from ostrack_jax.training.pictures import use_of
 from ostrack_jax.training.step import is_frozen
 

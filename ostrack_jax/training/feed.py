@@ -6,7 +6,7 @@ import jax
 from jax.sharding import Mesh
 
 from ostrack_jax.pipeline.loader import Batches
-from ostrack_jax.training.mesh import place
+from ostrack_jax.training.sharding import place
 
 
 class Feed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from ostrack_jax.config import Config
-from ostrack_jax.models.macs import macs
+from ostrack_jax.profiling.macs import macs
 
 # Dense peaks of one jax device in FLOP/s, by words of its `device_kind` (the first row that fits): bfloat16, float32.
 # Float32 is the true one that this project asks for, without TF32; none for TPUs, which make it of bfloat16 passes.

@@ -16,13 +16,13 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ostrack_jax.config import Config
-from ostrack_jax.drawing import TRACK_COLOUR, TRUTH_COLOUR, Picture
 from ostrack_jax.geometry.boxes import cxcywh_to_xywh, iou, xywh_to_xyxy
 from ostrack_jax.models.ostrack import Prediction
 from ostrack_jax.models.weights import from_flat, structure
 from ostrack_jax.pipeline.loader import Use, open_sources, record
-from ostrack_jax.tiles import WORDS, Words, boxed, captioned, heat, sheet, stages, tile
 from ostrack_jax.training.step import State, weights_of
+from ostrack_jax.visualization.draw import TRACK_COLOUR, TRUTH_COLOUR, Picture
+from ostrack_jax.visualization.tiles import WORDS, Words, boxed, captioned, heat, sheet, stages, tile
 
 PAIRS = 4
 FIELDS = ("template", "search", "template_box", "search_box")

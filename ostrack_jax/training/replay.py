@@ -21,13 +21,13 @@ from rich.console import Console
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_bytes
 
-from ostrack_jax.checkpoint import write_atomically
 from ostrack_jax.config import Config, freeze, to_dict
 from ostrack_jax.errors import UserError
+from ostrack_jax.io import write_atomically
 from ostrack_jax.pipeline.loader import steps_per_epoch
 from ostrack_jax.training import causes
-from ostrack_jax.training.mesh import make_mesh, place, replicated
 from ostrack_jax.training.schedule import kept_in_epoch
+from ostrack_jax.training.sharding import make_mesh, place, replicated
 from ostrack_jax.training.start import blank_state
 from ostrack_jax.training.step import State, make_step
 

@@ -21,14 +21,14 @@ from rich.console import Console
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.loader import batches, steps_per_epoch
-from ostrack_jax.training import hosts, logs, pictures, replay
+from ostrack_jax.training import hosts, logging, pictures, replay
 from ostrack_jax.training.console import Display, summary
 from ostrack_jax.training.feed import Feed
 from ostrack_jax.training.flops import mfu
-from ostrack_jax.training.mesh import replicated
 from ostrack_jax.training.meter import Meter, NotFiniteError
 from ostrack_jax.training.saving import Saving
 from ostrack_jax.training.schedule import Kept, keep_ratio, kept_at, kept_in_epoch, learning_rate
+from ostrack_jax.training.sharding import replicated
 from ostrack_jax.training.step import State, make_step, make_validation
 from ostrack_jax.training.stop import Stop
 
@@ -60,7 +60,7 @@ class Run:
         self._counts: dict[tuple[int, ...], jax.Array] = {}
         self._recent: deque[tuple[int, dict[str, jax.Array]]] = deque(maxlen=3)  # steps under way or just done
 
-    def epoch(self, state: State, step: int, epoch: int, feed: Feed, log: logs.Log) -> State:
+    def epoch(self, state: State, step: int, epoch: int, feed: Feed, log: logging.Log) -> State:
         """Train from ``step``, which lies within ``epoch`` (1, 2, ..), to the epoch's end."""
         train, kept, end = self.config.train, kept_in_epoch(self.config, epoch), epoch * self.per_epoch
         with self.display.epoch(epoch, step - (end - self.per_epoch)) as show, Meter(train.batch) as meter:
@@ -94,7 +94,7 @@ class Run:
         self.display.tell(summary(f"epoch {epoch}/{train.epochs}", mean(reading.all)) + more)
         return state
 
-    def validate(self, state: State, step: int, epoch: int, log: logs.Log) -> dict[str, float]:
+    def validate(self, state: State, step: int, epoch: int, log: logging.Log) -> dict[str, float]:
         """The losses on the validation pairs, always the same ones, at the epoch's keep ratio."""
         train, kept = self.config.train, kept_in_epoch(self.config, epoch)
         workers = 0 if train.validation_pairs <= _FEW_PAIRS else train.workers
@@ -130,7 +130,7 @@ class Run:
         self.display.tell(summary("  validation", numbers))
         return numbers
 
-    def picture(self, state: State, step: int, epoch: int, log: logs.Log) -> None:
+    def picture(self, state: State, step: int, epoch: int, log: logging.Log) -> None:
         """What the network sees and answers on a few validation pairs, at the keep ratio it will be used with."""
         kept, everywhere = kept_at(self.config, 0.0), NamedSharding(self.mesh, PartitionSpec())
         batch = pictures.pairs(self.config)
@@ -178,7 +178,7 @@ class Reading:
       all: what was told.
     """
 
-    def __init__(self, run: Run, epoch: int, meter: Meter, feed: Feed, log: logs.Log, show: Show):
+    def __init__(self, run: Run, epoch: int, meter: Meter, feed: Feed, log: logging.Log, show: Show):
         self.all: list[dict[str, float]] = []
         self._config, self._devices, self._epoch = run.config, run.mesh.size, epoch
         self._meter, self._feed, self._log, self._show = meter, feed, log, show

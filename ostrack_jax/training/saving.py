@@ -13,8 +13,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from ostrack_jax.checkpoint import BEST, STEPS, BrokenStepError, TrainCheckpoints
 from ostrack_jax.checkpoint.marks import marks
+from ostrack_jax.checkpoint.steps import BEST, STEPS, BrokenStepError, TrainCheckpoints
 from ostrack_jax.config import Config, to_dict
 from ostrack_jax.errors import UserError
 from ostrack_jax.training.step import State

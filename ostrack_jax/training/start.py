@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
-from ostrack_jax.checkpoint import load_weights
+from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.config import Config, freeze, to_dict
 from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as model_weights

@@ -20,8 +20,8 @@ from ostrack_jax.models.ostrack import OSTrack
 from ostrack_jax.models.precision import wide
 from ostrack_jax.models.weights import flat, from_flat, structure, trained_names
 from ostrack_jax.training.losses import Losses, losses
-from ostrack_jax.training.mesh import over_batch, sharding, shardings
 from ostrack_jax.training.optimizer import optimizer
+from ostrack_jax.training.sharding import over_batch, sharding, shardings
 
 Arrays = dict[str, Any]
 

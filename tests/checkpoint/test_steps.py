@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax import checkpoint
-from ostrack_jax.checkpoint import BEST, STEPS, BrokenStepError, TrainCheckpoints
+from ostrack_jax.checkpoint.steps import BEST, STEPS, BrokenStepError, TrainCheckpoints
 from ostrack_jax.config import to_dict
 from ostrack_jax.errors import UserError
 
@@ -187,7 +187,7 @@ import time
 from pathlib import Path
 import jax, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from ostrack_jax.checkpoint import TrainCheckpoints
+from ostrack_jax.checkpoint.steps import TrainCheckpoints
 
 def mesh_of(n): return Mesh(np.array(jax.devices()[:n]), ("data",))
 def like(mesh):

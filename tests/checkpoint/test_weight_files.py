@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from ostrack_jax import checkpoint
+from ostrack_jax import checkpoint, io
 from ostrack_jax.errors import UserError
 
 
@@ -120,9 +120,9 @@ def test_a_config_that_is_none(small_config, small_weights, tmp_path):
 
 def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    checkpoint.write_atomically(path, b"first")
+    io.write_atomically(path, b"first")
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
     with pytest.raises(OSError, match="no space"):
-        checkpoint.write_atomically(path, b"second")
+        io.write_atomically(path, b"second")
     assert path.read_bytes() == b"first"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -6,7 +6,7 @@ import json
 import shutil
 
 import cv2
-import layouts
+from tests import layouts
 import numpy as np
 import pytest
 

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import cv2
-import layouts
+from tests import layouts
 import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "datasets"))
-from test_packed import make_got10k, opened
+from tests.data.test_packed import make_got10k, opened
 
 from ostrack_jax.cli.main import main
 

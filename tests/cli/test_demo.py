@@ -14,8 +14,8 @@ import pytest
 from ostrack_jax import config as configs
 from ostrack_jax.cli import demo
 from ostrack_jax.cli.command import run
-from ostrack_jax.datasets.video import VideoFrames
-from ostrack_jax.evaluation import protocols
+from ostrack_jax.data.video import VideoFrames
+from ostrack_jax.evaluation import benchmarks
 
 # Around the rabbit in frames 21 and 33 of the clip, drawn by eye.
 RABBIT_XYWH = {21: (76, 76, 216, 216), 33: (79, 86, 254, 209)}
@@ -40,7 +40,7 @@ def test_the_demo_follows_the_rabbit(monkeypatch, tmp_path, capsys):
         def __getitem__(self, index):
             return VideoFrames(demo.CLIP)[3 * index] if index < 12 else super().__getitem__(10**6)
 
-    monkeypatch.setattr("ostrack_jax.datasets.video.VideoFrames", EveryThird)
+    monkeypatch.setattr("ostrack_jax.data.video.VideoFrames", EveryThird)
     assert run(demo, ["--output", str(tmp_path / "out")], "ostrack demo") == 0
     out = capsys.readouterr().out
     lines = re.findall(r"frame +(\d+): box at (-?\d+),(-?\d+), (\d+) x (\d+) pixels, (given|score 0\.\d\d)", out)
@@ -60,8 +60,8 @@ def test_the_demo_trains_scores_and_draws(small_config, monkeypatch, tmp_path, c
     data = {name: dataclasses.replace(part, options=options) for name, part in small_config.data.items()}
     short = dataclasses.replace(small_config.train, batch=4, epochs=1, pairs_per_epoch=8, validation_pairs=4)
     monkeypatch.setattr(configs, "load", lambda name: dataclasses.replace(small_config, data=data, train=short))
-    held_out = protocols.find("synthetic").open(None)
-    monkeypatch.setattr(protocols.Protocol, "open", lambda *_, **__: held_out[:2])
+    held_out = benchmarks.find("synthetic").open(None)
+    monkeypatch.setattr(benchmarks.Protocol, "open", lambda *_, **__: held_out[:2])
     assert run(demo, ["--train", "--output", str(tmp_path / "out")], "ostrack demo") == 0
     told = capsys.readouterr().out
     for row in ("tiny (this run)", "never moves", "OpenCV MIL", "success AUC", "demo.mp4"):

@@ -318,7 +318,7 @@ def test_no_device_for_what_is_asked_is_one_line(words, here, refused, monkeypat
     for t in range(2):
         (here / f"frames/{t}.png").write_bytes(cv2.imencode(".png", np.zeros((40, 60, 3), np.uint8))[1].tobytes())
     monkeypatch.setattr(jax, "local_devices", none)
-    monkeypatch.setattr("ostrack_jax.evaluation.vot_entry.check", lambda *_: None)
+    monkeypatch.setattr("ostrack_jax.integrations.vot.check", lambda *_: None)
     refused([*words.split(), *COMPUTE[words]], "JAX finds no device for JAX_PLATFORMS=", "unset JAX_PLATFORMS")
 
 

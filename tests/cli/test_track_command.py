@@ -6,13 +6,13 @@ import json
 
 import av
 import cv2
-import layouts
+from tests import layouts
 import numpy as np
 import pytest
-from videos import copy_packets, decoded, write_video
+from tests.videos import copy_packets, decoded, write_video
 
 from ostrack_jax.cli.main import main
-from ostrack_jax.datasets.folder import open_folder
+from ostrack_jax.data.readers.folder import open_folder
 from ostrack_jax.weights import DEFAULT
 
 

@@ -8,11 +8,11 @@ import pytest
 from absl import flags as absl_flags
 
 from ostrack_jax import config as configs
-from ostrack_jax.checkpoint import load_weights
+from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.cli import trackers
 from ostrack_jax.config import DataConfig
 from ostrack_jax.errors import UserError
-from ostrack_jax.reports.evaluations import not_one_shot, trained_on
+from ostrack_jax.evaluation.evaluations import not_one_shot, trained_on
 
 
 class NotCompiled:
@@ -31,7 +31,7 @@ def given(monkeypatch, small_weights):
 
 
 def test_weights_keep_what_they_were_trained_on(tmp_path, given, small_weights):
-    from ostrack_jax.checkpoint import save_weights
+    from ostrack_jax.checkpoint.files import save_weights
 
     stored, weights = load_weights(small_weights[0])
     data = {name: DataConfig(reader=name) for name in ("lasot", "got10k")}

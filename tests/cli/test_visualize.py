@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ostrack_jax import checkpoint, tiles
+from ostrack_jax import checkpoint
 from ostrack_jax.cli.main import main
+from ostrack_jax.visualization import tiles
 
 ACROSS, DOWN = tiles.TILE + tiles.GAP, tiles.CAPTION + tiles.TILE + tiles.GAP
 

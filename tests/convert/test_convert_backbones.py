@@ -3,14 +3,14 @@
 import jax
 import numpy as np
 import pytest
-from numpy_vits import augreg_tensors, augreg_vit, torch_vit
-from torch_files import mae_tensors, quick_weights, small_config, write_zip
+from tests.convert.numpy_vits import augreg_tensors, augreg_vit, torch_vit
+from tests.convert.torch_files import mae_tensors, quick_weights, small_config, write_zip
 
 import convert.augreg
 import convert.deit
 import convert.dinov2
 from convert import augreg, deit, dinov2, mae
-from ostrack_jax.checkpoint import load_weights
+from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.cli import command
 from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as of_models

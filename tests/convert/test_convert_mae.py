@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from torch_files import mae_tensors, quick_weights, small_config, write_zip
+from tests.convert.torch_files import mae_tensors, quick_weights, small_config, write_zip
 
 import convert.mae
 from convert.mae import from_release
-from ostrack_jax.checkpoint import load_weights
+from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.cli import command
 from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as of_models

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import standin
-from torch_files import Raw, name, release_tensors, small_config, write_legacy, write_zip
+from tests import standin
+from tests.convert.torch_files import Raw, name, release_tensors, small_config, write_legacy, write_zip
 
 import convert.ostrack
 from convert.files import read_tensors
 from ostrack_jax import config as configs
-from ostrack_jax.checkpoint import load_weights
+from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.cli import command
 from ostrack_jax.cli.main import main as ostrack
 

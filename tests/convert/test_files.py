@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
-from torch_files import Raw, encode, name, pickled, tensor, write_legacy, write_zip
+from tests.convert.torch_files import Raw, encode, name, pickled, tensor, write_legacy, write_zip
 
 from convert.files import read_tensors
 from ostrack_jax.errors import UserError
@@ -341,7 +341,7 @@ def test_files_that_torch_writes(tmp_path, zipped, protocol):
 
 def test_a_checkpoint_as_the_release_writes_it(tmp_path):
     pytest.importorskip("torch")
-    import standin
+    from tests import standin
 
     net = {key: standin.tensor(key, (3, 4)) for key in ("backbone.pos_embed_z", "x.weight", "x.num_batches_tracked")}
     standin.save_checkpoint(str(tmp_path / "x.pth.tar"), net)

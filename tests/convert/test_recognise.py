@@ -4,16 +4,16 @@ import re
 
 import numpy as np
 import pytest
-import standin
-from numpy_vits import augreg_tensors
+from tests import standin
+from tests.convert.numpy_vits import augreg_tensors
 from safetensors.numpy import save_file
-from torch_files import mae_tensors, quick_weights, release_tensors, small_config, write_zip
+from tests.convert.torch_files import mae_tensors, quick_weights, release_tensors, small_config, write_zip
 
 import convert.ostrack
 from convert import augreg, deit, dinov2, mae
 from convert.ostrack import from_release
 from ostrack_jax import config as configs
-from ostrack_jax.checkpoint import load_weights
+from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.cli import command
 from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as of_models

@@ -3,8 +3,8 @@
 import ml_dtypes
 import numpy as np
 import pytest
-import standin
-from torch_files import release_tensors, small_config
+from tests import standin
+from tests.convert.torch_files import release_tensors, small_config
 
 from convert import tables
 from convert.ostrack import from_release, to_release

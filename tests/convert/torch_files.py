@@ -10,7 +10,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-import standin
+from tests import standin
 
 from ostrack_jax import config as configs
 from ostrack_jax.config import Config, ModelConfig

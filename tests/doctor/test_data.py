@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import cv2
-import layouts
+from tests import layouts
 import numpy as np
 import pytest
 

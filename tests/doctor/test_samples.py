@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ostrack_jax.datasets.frames import ArrayFrames
-from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.data.frames import ArrayFrames
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.doctor.samples import draw_sheet, write_samples
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ostrack_jax.datasets.frames import ArrayFrames
-from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.data.frames import ArrayFrames
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.tracking.track import Track
 

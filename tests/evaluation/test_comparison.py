@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ostrack_jax.datasets import attributes
-from ostrack_jax.datasets.boxes_only import open_boxes_only
-from ostrack_jax.datasets.lazy import LazySequences
+from ostrack_jax.data import attributes
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.readers.boxes_only import open_boxes_only
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import comparison, comparison_view, intervals, protocols, rules_view
-from ostrack_jax.evaluation.conventions import CONVENTIONS
-from ostrack_jax.evaluation.metrics import CURVES, HEADINGS, percent
+from ostrack_jax.evaluation import benchmarks as protocols
+from ostrack_jax.evaluation import compare as comparison
+from ostrack_jax.evaluation import comparison_view, rules_view
+from ostrack_jax.evaluation.evaluations import read_evaluations
+from ostrack_jax.evaluation.metrics import intervals
+from ostrack_jax.evaluation.metrics.conventions import CONVENTIONS
+from ostrack_jax.evaluation.metrics.scores import CURVES, HEADINGS, percent
 from ostrack_jax.evaluation.raw_results import open_results
 from ostrack_jax.evaluation.truth import open_truth
-from ostrack_jax.reports.evaluations import read_evaluations
 
 TOP = ("benchmark", "rules", "keys", "sequences", "left_out", "trackers", "thresholds", "pairs", "conventions", "notes")
 OF_A_TRACKER = ("folder", "scores", "intervals", "curves", "attributes", "categories", "sequences")

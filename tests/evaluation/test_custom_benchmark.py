@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 
 import av
-import layouts
+from tests import layouts
 import numpy as np
 import pytest
 
-from ostrack_jax.evaluation import protocols
+from ostrack_jax.evaluation import benchmarks
 
 PAGE = (Path(__file__).parents[2] / "docs/custom_benchmark.md").read_text()
 (CODE,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -44,8 +44,8 @@ def test_it_takes_the_lines_that_it_says():
 
 
 def test_the_rules_of_a_benchmark_do_not_bring_its_number_of_sequences():
-    assert protocols.find("lasot").sequences == 280
-    assert dataclasses.replace(protocols.find("lasot"), name="mine").sequences is None
+    assert benchmarks.find("lasot").sequences == 280
+    assert dataclasses.replace(benchmarks.find("lasot"), name="mine").sequences is None
 
 
 def test_the_pages_folder_is_read(tmp_path):
@@ -58,6 +58,6 @@ def test_the_pages_folder_is_read(tmp_path):
             container.mux(packet)
         container.mux(stream.encode(None))
     (tmp_path / "mine/park.txt").write_text(layouts.BOX)
-    sequences = protocols.find("folder").open(tmp_path / "mine")
+    sequences = benchmarks.find("folder").open(tmp_path / "mine")
     assert {sequence.name: len(sequence) for sequence in sequences} == {"street": 2, "park": 1}
     assert all((sequence.boxes_xywh[0] == [1, 2, 10, 8]).all() for sequence in sequences)

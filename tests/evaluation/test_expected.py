@@ -9,8 +9,8 @@ import pytest
 
 from ostrack_jax import config
 from ostrack_jax.evaluation import expected
-from ostrack_jax.evaluation.metrics import MEANING
-from ostrack_jax.evaluation.protocols import PROTOCOLS
+from ostrack_jax.evaluation.benchmarks import PROTOCOLS
+from ostrack_jax.evaluation.metrics.scores import MEANING
 
 SAID = {
     "lasot": r"LaSOT AUC ([\d.]+)(?:, P_norm ([\d.]+), P ([\d.]+))?",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ostrack_jax.evaluation import intervals
-from ostrack_jax.evaluation.metrics import Row, gather
+from ostrack_jax.evaluation.metrics import intervals
+from ostrack_jax.evaluation.metrics.scores import Row, gather
 
 
 def scores(values, weights=None):

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import measures, metrics, results, toolkits
-from ostrack_jax.evaluation.metrics import Answered
+from ostrack_jax.evaluation import results
+from ostrack_jax.evaluation.metrics import got10k as toolkits
+from ostrack_jax.evaluation.metrics import measures
+from ostrack_jax.evaluation.metrics import scores as metrics
+from ostrack_jax.evaluation.metrics.scores import Answered
 from ostrack_jax.evaluation.results import Result
 
 SIZE = (320, 240)

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from ostrack_jax.evaluation import protocols, runner
+from ostrack_jax.evaluation import benchmarks, runner
 from ostrack_jax.tracking import baselines
 
 # AO, SR0.5, SR0.75 by the GOT-10k toolkit, OpenCV 5.0
@@ -24,7 +24,7 @@ def test_peers_score_as_measured_elsewhere(tmp_path, shared_data, spec):
     files = shared_data.parent / "peers"
     if spec != "still" and not files.is_dir():
         pytest.skip(f"no model files at {files}")
-    protocol = protocols.find("got10k_val")
+    protocol = benchmarks.find("got10k_val")
     sequences = protocol.open(shared_data / "got10k")
     made_by = baselines.describe(spec, files)
     outcomes = runner.evaluate(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 
-import layouts
+from tests import layouts
 import numpy as np
 import pytest
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import protocols, submission
+from ostrack_jax.evaluation import benchmarks, submit
 
 
 def test_unknown_names_come_with_the_nearest():
     with pytest.raises(UserError, match=r"unknown benchmark 'got10k-val': did you mean 'got10k_val'"):
-        protocols.find("got10k-val")
+        benchmarks.find("got10k-val")
 
 
 def test_which_frames_count(sequence):
@@ -23,7 +23,7 @@ def test_which_frames_count(sequence):
     )
 
     def counted(name, of=found):
-        return protocols.find(name).counted(of).tolist()
+        return benchmarks.find(name).counted(of).tolist()
 
     assert counted("got10k_val") == [True, True, False, True]
     assert counted("got10k_val", dataclasses.replace(found, cover=None)) == [True, False, True, True]
@@ -43,31 +43,31 @@ def test_which_frames_count(sequence):
     ],
 )
 def test_which_scores_it_has(name, keys):
-    assert list(protocols.find(name).score([]).overall) == keys
+    assert list(benchmarks.find(name).score([]).overall) == keys
 
 
 def test_every_benchmark_has_a_tiny_folder_in_these_tests():
-    assert set(layouts.BENCHMARKS) == set(protocols.PROTOCOLS) - {"synthetic"}
+    assert set(layouts.BENCHMARKS) == set(benchmarks.PROTOCOLS) - {"synthetic"}
 
 
 @pytest.mark.parametrize("name", layouts.BENCHMARKS)
 def test_every_benchmark_opens_its_layout(tmp_path, name):
-    sequence = protocols.find(name).open(layouts.BENCHMARKS[name](tmp_path))[0]
+    sequence = benchmarks.find(name).open(layouts.BENCHMARKS[name](tmp_path))[0]
     np.testing.assert_array_equal(sequence.boxes_xywh[0], [1, 2, 10, 8])
     assert len(sequence.frames) == len(sequence.boxes_xywh) == len(sequence.visible) >= 3
     assert sequence.frames[len(sequence) - 1].shape == (24, 32, 3)
 
 
-@pytest.mark.parametrize("name", protocols.PROTOCOLS)
+@pytest.mark.parametrize("name", benchmarks.PROTOCOLS)
 def test_a_benchmark_has_scores_or_a_server(name):
-    protocol = protocols.find(name)
+    protocol = benchmarks.find(name)
     assert bool(protocol.conventions) != bool(protocol.server)
     assert bool(protocol.not_scored) == bool(protocol.server)
-    assert protocol.server in ("", *submission.RUNS)
+    assert protocol.server in ("", *submit.RUNS)
 
 
 def test_made_up_sequences_need_no_data_and_are_fixed():
-    synthetic = protocols.find("synthetic")
+    synthetic = benchmarks.find("synthetic")
     sequences = synthetic.open()
     assert len(sequences) == 20
     assert sequences[0].frames[0].shape == (180, 240, 3)
@@ -78,11 +78,11 @@ def test_made_up_sequences_need_no_data_and_are_fixed():
 
 def test_a_missing_folder_is_told(tmp_path):
     with pytest.raises(UserError, match="missing"):
-        protocols.find("otb").open(tmp_path / "missing")
+        benchmarks.find("otb").open(tmp_path / "missing")
 
 
 def test_nan_in_tc128s_truth_is_a_miss(tmp_path):
-    benchmark, root = protocols.find("tc128"), layouts.tc128(tmp_path)
+    benchmark, root = benchmarks.find("tc128"), layouts.tc128(tmp_path)
     (root / "Ball_ce2/ball_ce2_gt.txt").write_text("1,2,10,8\nNaN,NaN,NaN,NaN\n1,2,10,8\n")
     sequence = benchmark.open(root)[0]
     scores = benchmark.score([benchmark.answer(sequence, np.array([[1.0, 2, 10, 8]] * 3))])
@@ -94,10 +94,10 @@ def test_a_packed_set_is_refused(tmp_path, monkeypatch, inner):
     (tmp_path / inner).mkdir(exist_ok=True)
     (tmp_path / inner / "packed.json").write_text("{}")
     with pytest.raises(UserError, match=f"{tmp_path} is a packed set, for training"):
-        protocols.find("lasot").open(tmp_path)
+        benchmarks.find("lasot").open(tmp_path)
     monkeypatch.setenv("OSTRACK_LASOT_DIR", str(tmp_path))
     with pytest.raises(UserError, match=r"a benchmark is scored on the lasot data as downloaded"):
-        protocols.find("lasot").open()
+        benchmarks.find("lasot").open()
 
 
 @pytest.mark.data
@@ -106,7 +106,7 @@ def test_a_packed_set_is_refused(tmp_path, monkeypatch, inner):
     [("otb100", "otb", 5, 374), ("lasot", "lasot", 1, 60), ("got10k_val", "got10k", 14, 923)],
 )
 def test_the_real_folders(shared_data, name, folder, sequences, frames):
-    benchmark = protocols.find(name)
+    benchmark = benchmarks.find(name)
     found = benchmark.open(shared_data / folder)
     assert (len(found), sum(map(len, found))) == (sequences, frames)
     truth = benchmark.score([benchmark.answer(sequence, sequence.boxes_xywh) for sequence in found]).overall

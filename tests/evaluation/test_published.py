@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import conventions, published, variants
-from ostrack_jax.evaluation.metrics import CURVES, MEANING, Answered
+from ostrack_jax.evaluation.metrics import analysis as published
+from ostrack_jax.evaluation.metrics import conventions, variants
+from ostrack_jax.evaluation.metrics.scores import CURVES, MEANING, Answered
 
 CASES = {
     "plain": published.published_scores,

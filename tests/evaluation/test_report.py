@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from ostrack_jax import environment
-from ostrack_jax.evaluation import processes, protocols, report, runner
+from ostrack_jax.evaluation import benchmarks, processes, report, runner
 from ostrack_jax.evaluation.results import Result
 
 KEYS = [
@@ -29,7 +29,7 @@ KEYS = [
 def told(tmp_path, oracle, sequence, listed):
     """A run of three sequences, one of which fails, and its report."""
     sequences = listed(sequence("one", 6, 1), sequence("b[r]oken", 4, 2, broken=1), sequence("two", 1, 3))
-    protocol, made_by = protocols.find("folder"), {"tracker": "oracle", "weights_sha256": "ab"}
+    protocol, made_by = benchmarks.find("folder"), {"tracker": "oracle", "weights_sha256": "ab"}
     quiet, about = Console(file=io.StringIO()), {"config": {"name": "x"}, "command": "ostrack eval"}
     runner.evaluate(oracle(), protocol, listed(sequence("one", 6, 1)), tmp_path, made_by, quiet, {"command": "before"})
     outcomes = runner.evaluate(oracle(), protocol, sequences, tmp_path, made_by, quiet, about)
@@ -52,7 +52,7 @@ def test_what_a_killed_process_has_made_is_its_own():
         {"process": "next", "sequences": {"b": "done", "c": "failed"}},
         {"process": "killed too", "sequences": {"b": "started"}},
     ]
-    told = report.build(protocols.find("otb"), [], {}, processes=records)
+    told = report.build(benchmarks.find("otb"), [], {}, processes=records)
     assert [process["finished_sequences"] for process in told["processes"]] == [0, 1, 0]
     assert report._owners(records) == {"a": "killed", "b": "next"}
 
@@ -114,7 +114,7 @@ def test_the_table_tells_all(told):
 
 
 def test_a_run_that_failed_whole_still_reports(tmp_path, oracle, sequence, listed):
-    protocol = protocols.find("otb")
+    protocol = benchmarks.find("otb")
     outcomes = runner.evaluate(
         oracle(), protocol, listed(sequence("a", 3, broken=0)), tmp_path, {}, Console(file=io.StringIO())
     )
@@ -127,7 +127,7 @@ def test_a_run_that_failed_whole_still_reports(tmp_path, oracle, sequence, liste
 
 @pytest.mark.parametrize("name", ["got10k_test", "trackingnet"])
 def test_results_without_a_public_truth_go_without_scores(tmp_path, oracle, sequence, listed, name):
-    protocol = protocols.find(name)
+    protocol = benchmarks.find(name)
     outcomes = runner.evaluate(
         oracle(), protocol, listed(sequence("a", 3)), tmp_path, {}, Console(file=io.StringIO(), width=200)
     )

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ostrack_jax import io
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results
 from ostrack_jax.evaluation.results import Result
@@ -55,7 +56,7 @@ def test_boxes_keep_four_decimals(tmp_path_factory, boxes):
 
 def test_the_boxes_are_written_last(tmp_path, monkeypatch):
     written = []
-    write_text = results.write_text
+    write_text = io.write_text
 
     def stop(path, text):
         if len(written) == 2:
@@ -73,8 +74,8 @@ def test_the_boxes_are_written_last(tmp_path, monkeypatch):
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "a" / "b.txt"
-    results.write_text(path, "one\n")
-    results.write_text(path, "two\n")
+    io.write_text(path, "one\n")
+    io.write_text(path, "two\n")
     assert path.read_text() == "two\n"
 
     def fails(*_):
@@ -82,7 +83,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", fails)
     with pytest.raises(OSError, match=r"No space left on device: '.*/a/b\.txt'"):
-        results.write_text(path, "three\n")
+        io.write_text(path, "three\n")
     assert path.read_text() == "two\n"
     assert files_below(tmp_path) == ["a/b.txt"]
 
@@ -96,7 +97,7 @@ def test_processes_of_one_number_write_one_file_at_once(tmp_path, monkeypatch):
         barrier.wait()
         for _ in range(20):
             try:
-                results.write_text(tmp_path / "a.txt", text)
+                io.write_text(tmp_path / "a.txt", text)
             except OSError as e:
                 failed.append(e)
 

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import protocols, results, runner
+from ostrack_jax.evaluation import benchmarks, results, runner
 from ostrack_jax.tracking.track import Track
 
 MADE_BY = {"tracker": "oracle"}
@@ -26,7 +26,7 @@ MADE_BY = {"tracker": "oracle"}
 def evaluate(tmp_path):
     def call(tracker, sequences, benchmark="got10k_val", made_by=MADE_BY, folder=tmp_path / "out"):
         console = Console(file=io.StringIO())
-        return runner.evaluate(tracker, protocols.find(benchmark), sequences, folder, made_by, console)
+        return runner.evaluate(tracker, benchmarks.find(benchmark), sequences, folder, made_by, console)
 
     return call
 
@@ -56,7 +56,7 @@ def test_one_pass_from_the_true_box(tmp_path, evaluate, oracle, sequence, listed
     assert states(outcomes) == {"one": "done", "two": "done"}
     assert len(tracker.started) == 2
     assert tracker.updated == 5 + 3
-    protocol = protocols.find(benchmark)
+    protocol = benchmarks.find(benchmark)
     for outcome, source in zip(outcomes, (one, two), strict=True):
         found = results.read(tmp_path / "out", outcome.name, protocol.form)
         expected = source.boxes_xywh + np.array([1.5, 0, 0, 0])
@@ -77,7 +77,7 @@ def test_whole_results_are_skipped_and_score_the_same(tmp_path, evaluate, oracle
     outcomes = evaluate(again, sequences)
     assert states(outcomes) == {"one": "skipped", "two": "skipped"}
     assert (again.started, again.updated) == ([], 0)
-    score = protocols.find("got10k_val").score
+    score = benchmarks.find("got10k_val").score
     assert score([o.answered for o in outcomes]).sequences == score([o.answered for o in first]).sequences
 
     cut = tmp_path / "out/two/two_001.txt"
@@ -111,7 +111,7 @@ def test_a_failure_is_told_and_stops_nothing(tmp_path, evaluate, oracle, sequenc
 
 
 def test_a_sequence_that_cannot_be_opened_fails_alone(evaluate, oracle, sequence):
-    from ostrack_jax.datasets.lazy import LazySequences
+    from ostrack_jax.data.lazy import LazySequences
 
     def build(name, key):
         if name == "bad":
@@ -209,7 +209,7 @@ def test_of_different_makers_that_begin_at_once_one_gets_the_folder(tmp_path, se
     def begin(name):
         barrier.wait()
         try:
-            runner.check_maker(tmp_path, protocols.find("otb"), listed(sequence("one", 3)), {"tracker": name})
+            runner.check_maker(tmp_path, benchmarks.find("otb"), listed(sequence("one", 3)), {"tracker": name})
             got.append(name)
         except UserError as e:
             assert "results of another run" in str(e)  # noqa: PT017 - some of the threads
@@ -279,8 +279,8 @@ def test_an_interrupt_ends_it_though_threads_wait_for_pictures(tmp_path, evaluat
 
 
 def test_no_video_stays_open(tmp_path, evaluate, oracles, sequence, listed):
-    from ostrack_jax.datasets.video import VideoFrames
-    from ostrack_jax.tracking.video import write_video
+    from ostrack_jax.data.video import VideoFrames
+    from ostrack_jax.visualization.video import write_video
 
     class Blind(oracles):  # the codec changes the boxes in the first pixels
         def start(self, slot, frame, box_xywh):

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import processes, protocols, results, runner
+from ostrack_jax.evaluation import benchmarks, processes, results, runner
 
 NAMES = [f"s{i}" for i in range(8)]
 FRAMES = 12
@@ -26,7 +26,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from conftest import Oracle, lazy, make_sequence
 from rich.console import Console
-from ostrack_jax.evaluation import protocols, runner
+from ostrack_jax.evaluation import benchmarks, runner
 
 class Slow(Oracle):
     def update(self, frame):
@@ -35,7 +35,7 @@ class Slow(Oracle):
 
 names = [f"s{i}" for i in range(8)]
 sequences = lazy(*(make_sequence(n, 12, i, 5 if n == "s6" else None) for i, n in enumerate(names)))
-folder, protocol = Path(sys.argv[1]), protocols.find("got10k_val")
+folder, protocol = Path(sys.argv[1]), benchmarks.find("got10k_val")
 print("ready", flush=True)
 sys.stdin.readline()
 done = runner.evaluate(Slow(), protocol, sequences, folder, {"tracker": "slow"}, Console(file=io.StringIO()),
@@ -132,7 +132,7 @@ def test_a_process_tells_what_it_is_before_it_has_finished_anything(tmp_path, or
     with pytest.raises(KeyboardInterrupt):
         runner.evaluate(
             Interrupted(),
-            protocols.find("otb"),
+            benchmarks.find("otb"),
             listed(sequence("one", 3)),
             tmp_path,
             {"tracker": "a", "weights_sha256": "ab"},

@@ -6,16 +6,17 @@ import io
 import json
 import zipfile
 
-import layouts
+from tests import layouts
 import numpy as np
 import pytest
 
 from ostrack_jax.cli.main import main
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import results, submission
-from ostrack_jax.evaluation.protocols import Protocol
+from ostrack_jax.evaluation import results, submit
+from ostrack_jax.evaluation.benchmarks import Protocol
 from ostrack_jax.evaluation.results import Result
-from ostrack_jax.evaluation.submission import Wanted
+from ostrack_jax.evaluation.submit import Wanted
+from ostrack_jax.io import write_text
 
 
 @pytest.fixture(autouse=True)
@@ -43,13 +44,13 @@ def make(tmp_path, server, write=True):
     else:
         names = ("aaa_0", "b_time")
         layouts.trackingnet(tmp_path / "data", "TEST", names)
-    form = submission.find(server).form
+    form = submit.find(server).form
     for seed, name in enumerate(names):
         results.write(tmp_path / "results", name, form, result(seed=seed))
     return names
 
 
-def submit(tmp_path, server, *words):
+def run_submit(tmp_path, server, *words):
     folders = [str(tmp_path / "results"), "--data_dir", str(tmp_path / "data"), "--output", str(tmp_path / "x.zip")]
     return main(["submit", server, *folders, *words])
 
@@ -66,7 +67,7 @@ def snapshot(folder):
 
 def test_three_runs_for_got10k(tmp_path, capsys):
     names, before = make(tmp_path, "got10k"), snapshot(tmp_path / "results")
-    assert submit(tmp_path, "got10k") == 0
+    assert run_submit(tmp_path, "got10k") == 0
     assert "2 sequences, 3 runs each, 6 frames" in capsys.readouterr().out
     found = contents(tmp_path / "x.zip")
     assert list(found) == [f"{n}/{n}_{part}.txt" for n in names for part in ("001", "002", "003", "time")]
@@ -98,15 +99,15 @@ def test_it_says_what_the_weights_were_trained_on(tmp_path, capsys, records, say
     for i, (sets, state) in enumerate(records):
         data = {name: {"reader": name, "use": "train"} for name in sets or ()}
         told = {"process": str(i), "started": "now", "sequences": {"a": state}, "config": sets and {"data": data}}
-        results.write_text(tmp_path / f"results/processes/{i}.json", json.dumps(told))
-    assert submit(tmp_path, "got10k") == 0
+        write_text(tmp_path / f"results/processes/{i}.json", json.dumps(told))
+    assert run_submit(tmp_path, "got10k") == 0
     assert capsys.readouterr().out.splitlines()[1] == say
 
 
 def test_the_got10k_toolkit_reads_the_archive(tmp_path):
     """It finds runs by this pattern, and reads them by `loadtxt` with commas."""
     (name, _) = make(tmp_path, "got10k")
-    assert submit(tmp_path, "got10k", "--runs", "1") == 0
+    assert run_submit(tmp_path, "got10k", "--runs", "1") == 0
     with zipfile.ZipFile(tmp_path / "x.zip") as file:
         file.extractall(tmp_path / "unpacked")
     (run,) = (tmp_path / "unpacked" / name).glob(f"{name}_[0-9]*.txt")
@@ -116,7 +117,7 @@ def test_the_got10k_toolkit_reads_the_archive(tmp_path):
 
 def test_trackingnet_is_flat_and_whole_pixels_are_cut(tmp_path):
     names = make(tmp_path, "trackingnet")
-    assert submit(tmp_path, "trackingnet", "--whole_pixels") == 0
+    assert run_submit(tmp_path, "trackingnet", "--whole_pixels") == 0
     found = contents(tmp_path / "x.zip")
     assert list(found) == [f"{name}.txt" for name in names]
     for seed, name in enumerate(names):
@@ -126,17 +127,17 @@ def test_trackingnet_is_flat_and_whole_pixels_are_cut(tmp_path):
 
 def test_the_same_results_make_the_same_archive(tmp_path):
     make(tmp_path, "trackingnet")
-    assert submit(tmp_path, "trackingnet") == 0
+    assert run_submit(tmp_path, "trackingnet") == 0
     one = (tmp_path / "x.zip").read_bytes()
     (tmp_path / "x.zip").unlink()
-    assert submit(tmp_path, "trackingnet") == 0
+    assert run_submit(tmp_path, "trackingnet") == 0
     assert (tmp_path / "x.zip").read_bytes() == one
 
 
 def refused(tmp_path, capsys, server, *words, say=()):
     """One line, status 2, and no archive nor any rest of one."""
     before = sorted(tmp_path.iterdir())
-    assert submit(tmp_path, server, *words) == 2
+    assert run_submit(tmp_path, server, *words) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1, err
     for word in say:
@@ -192,7 +193,7 @@ def test_mistakes_are_one_line(tmp_path, capsys):
 @pytest.mark.parametrize("links", [True, False])
 def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path, capsys, monkeypatch, links):
     make(tmp_path, "trackingnet")
-    check = submission.check
+    check = submit.check
 
     def meanwhile(*words):
         (tmp_path / "x.zip").write_text("mine")
@@ -201,10 +202,10 @@ def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path, capsys, monkeypatc
     def no_links(*_):
         raise PermissionError("no links here")
 
-    monkeypatch.setattr(submission, "check", meanwhile)
+    monkeypatch.setattr(submit, "check", meanwhile)
     if not links:
-        monkeypatch.setattr(submission.os, "link", no_links)
-    assert submit(tmp_path, "trackingnet") == 2
+        monkeypatch.setattr(submit.os, "link", no_links)
+    assert run_submit(tmp_path, "trackingnet") == 2
     assert "nothing is replaced" in capsys.readouterr().err
     assert (tmp_path / "x.zip").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "results", "x.zip"]
@@ -216,17 +217,17 @@ def test_a_disk_without_links_has_its_archive(tmp_path, monkeypatch):
     def no_links(*_):
         raise PermissionError("no links here")
 
-    monkeypatch.setattr(submission.os, "link", no_links)
-    assert submit(tmp_path, "trackingnet") == 0
+    monkeypatch.setattr(submit.os, "link", no_links)
+    assert run_submit(tmp_path, "trackingnet") == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "results", "x.zip"]
     assert len(contents(tmp_path / "x.zip")) == 2
 
 
 def test_an_archive_is_compared_with_the_data_set(tmp_path):
     names = make(tmp_path, "trackingnet")
-    server = submission.find("trackingnet")
+    server = submit.find("trackingnet")
     sequences = server.open(tmp_path / "data")
-    assert submission.pack(Wanted(server), tmp_path / "results", sequences, tmp_path / "x.zip") == 6
+    assert submit.pack(Wanted(server), tmp_path / "results", sequences, tmp_path / "x.zip") == 6
     text = contents(tmp_path / "x.zip")[f"{names[0]}.txt"]
     for files, say in (
         ({f"{names[0]}.txt": text}, f"{names[1]}.txt"),
@@ -237,4 +238,4 @@ def test_an_archive_is_compared_with_the_data_set(tmp_path):
             for name, content in files.items():
                 file.writestr(name, content)
         with pytest.raises(UserError, match=say):
-            submission.check(tmp_path / "y.zip", Wanted(server), sequences)
+            submit.check(tmp_path / "y.zip", Wanted(server), sequences)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ostrack_jax.datasets.published import read_published
+from ostrack_jax.data.lists.published import read_published
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import protocols, published, variants
+from ostrack_jax.evaluation import benchmarks as protocols
+from ostrack_jax.evaluation.metrics import analysis as published
+from ostrack_jax.evaluation.metrics import variants
 from ostrack_jax.evaluation.truth import open_truth
 
 BOX = "1,2,10,8\n"

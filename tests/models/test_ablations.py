@@ -14,8 +14,8 @@ from flax import nnx
 from ostrack_jax import config as configs
 from ostrack_jax.errors import UserError
 from ostrack_jax.models.attention import Attention, Groups, attend, attention_rows, relative_index
-from ostrack_jax.models.macs import macs
 from ostrack_jax.models.weights import model_of, weight_shapes
+from ostrack_jax.profiling.macs import macs
 
 BASE = dataclasses.replace(
     configs.load("tiny").model, width=24, depth=3, heads=3, patch=8, template_size=16, search_size=32

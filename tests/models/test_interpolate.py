@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import standin
+from tests import standin
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostrack_jax.config import ModelConfig, PairConfig
-from ostrack_jax.datasets.frames import ArrayFrames, PictureFrames
-from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.data.frames import ArrayFrames, PictureFrames
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.geometry.crops import box_to_crop, crop_side, square_crop
 from ostrack_jax.pipeline.augment import _Aim, flip_box, flip_crop, grayscale, make_example, scale_brightness
-from ostrack_jax.pipeline.pairs import Pair, UnusablePairError
+from ostrack_jax.pipeline.sampling import Pair, UnusablePairError
 
 MODEL = ModelConfig(template_size=64, search_size=128)
 STILL = PairConfig(grayscale=0.0, flip=0.0, brightness=0.0, centre_jitter=0.0, scale_jitter=0.0)

@@ -7,10 +7,10 @@ import errno
 import numpy as np
 import pytest
 
-from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.failures import Draws, Tally, spec, too_many_files
-from ostrack_jax.pipeline.pairs import Pair, UnusablePairError
+from ostrack_jax.pipeline.sampling import Pair, UnusablePairError
 
 NAMES = ("got10k", "coco")
 

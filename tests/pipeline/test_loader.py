@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from ostrack_jax.config import Config, DataConfig, ModelConfig, PairConfig, TrainConfig
-from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.loader import batches, open_sources, record, steps_per_epoch
-from ostrack_jax.pipeline.pairs import Source
+from ostrack_jax.pipeline.sampling import Source
 
 CONFIG = Config(
     name="test",

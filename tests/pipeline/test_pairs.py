@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ostrack_jax.config import PairConfig
-from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.pipeline.pairs import (
+from ostrack_jax.pipeline.sampling import (
     Source,
     UnusablePairError,
     draw_pair,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ostrack_jax.config import DataConfig, ModelConfig, PairConfig
-from ostrack_jax.datasets.readers import open_dataset
+from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.pipeline.augment import make_example
-from ostrack_jax.pipeline.pairs import Source, UnusablePairError, draw_pair
+from ostrack_jax.pipeline.sampling import Source, UnusablePairError, draw_pair
 
 MODEL = ModelConfig()
 

@@ -9,12 +9,12 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from test_training_report import Page, _decode
+from tests.reports.test_training_report import Page, _decode
 
 from ostrack_jax import checkpoint
 from ostrack_jax.cli.main import main
-from ostrack_jax.drawing import TRUTH_COLOUR
-from ostrack_jax.reports import canvas
+from ostrack_jax.visualization import canvas
+from ostrack_jax.visualization.draw import TRUTH_COLOUR
 
 
 @pytest.fixture(scope="module")

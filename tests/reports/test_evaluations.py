@@ -8,12 +8,14 @@ import pytest
 
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import expected
-from ostrack_jax.reports import canvas, eval_page, eval_tables, plots
-from ostrack_jax.reports.canvas import COLOURS
-from ostrack_jax.reports.comparisons import reports_of, tables_of
-from ostrack_jax.reports.evaluations import comparison_in, read_evaluations, trained_on
-from ostrack_jax.reports.markup import numbers
-from ostrack_jax.reports.strips import ranked
+from ostrack_jax.evaluation import page as eval_page
+from ostrack_jax.evaluation import tables as eval_tables
+from ostrack_jax.evaluation.comparisons import reports_of, tables_of
+from ostrack_jax.evaluation.evaluations import comparison_in, read_evaluations, trained_on
+from ostrack_jax.visualization import canvas, plots
+from ostrack_jax.visualization.canvas import COLOURS
+from ostrack_jax.visualization.html import numbers
+from ostrack_jax.visualization.strips import ranked
 
 CONFIG = "vitb_256_mae_ce_32x4_ep300"
 

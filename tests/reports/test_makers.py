@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from ostrack_jax.reports import eval_page
-from ostrack_jax.reports.evaluations import read_evaluations
-from ostrack_jax.reports.makers import Maker, makers_of
+from ostrack_jax.evaluation import page as eval_page
+from ostrack_jax.evaluation.evaluations import read_evaluations
+from ostrack_jax.evaluation.makers import Maker, makers_of
 
 TRACKED = {
     "process": "a-1",

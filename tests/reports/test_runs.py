@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.reports.runs import names, read_runs
+from ostrack_jax.training.report_runs import names, read_runs
 
 
 def test_what_is_read_of_a_run(workdir):

@@ -12,8 +12,8 @@ import pytest
 
 from ostrack_jax.cli.main import main
 from ostrack_jax.errors import UserError
-from ostrack_jax.reports import curves
-from ostrack_jax.reports.runs import read_runs
+from ostrack_jax.training.report_runs import read_runs
+from ostrack_jax.visualization import curves
 
 
 class Page(html.parser.HTMLParser):

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from ostrack_jax.datasets.synthetic import open_synthetic
+from ostrack_jax.data.generated.synthetic import open_synthetic
 from ostrack_jax.errors import UserError
 from ostrack_jax.tracking.track import ManyTracker, OneTarget
 from ostrack_jax.tracking.tracker import Tracker

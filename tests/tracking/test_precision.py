@@ -8,12 +8,13 @@ import jax
 import pytest
 from absl import flags as absl_flags
 
-from ostrack_jax.checkpoint import save_weights
+from ostrack_jax.checkpoint.files import save_weights
 from ostrack_jax.cli import trackers, visualize
 from ostrack_jax.config import change
-from ostrack_jax.tracking import looks, precision, tracker
+from ostrack_jax.tracking import precision, tracker
 from ostrack_jax.tracking.precision import for_device
 from ostrack_jax.tracking.tracker import Tracker
+from ostrack_jax.visualization import looks
 
 SAID = "tracking in float32: this CPU does not compute in bfloat16"
 AS_ASKED = "model.dtype=bfloat16"

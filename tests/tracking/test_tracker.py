@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from ostrack_jax.checkpoint import save_weights
+from ostrack_jax.checkpoint.files import save_weights
 from ostrack_jax.errors import UserError
 from ostrack_jax.tracking.prior import hann
 from ostrack_jax.tracking.tracker import Tracker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ostrack_jax.datasets.synthetic import open_synthetic
+from ostrack_jax.data.generated.synthetic import open_synthetic
 from ostrack_jax.geometry.boxes import iou, xywh_to_xyxy
 from ostrack_jax.tracking.tracker import Tracker
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ostrack_jax import config as configs
 from ostrack_jax.models.weights import initial_weights
-from ostrack_jax.training.mesh import make_mesh, place
+from ostrack_jax.training.sharding import make_mesh, place
 from ostrack_jax.training.step import init_state, make_step
 
 SMALL = [

@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import layouts
+from tests import layouts
 
 from ostrack_jax.config import DataConfig
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.loader import open_sources
 from ostrack_jax.training import checks
-from ostrack_jax.training.loop import train
+from ostrack_jax.training.trainer import train
 
 
 def with_train(config, **changes):

@@ -9,8 +9,8 @@ import jax
 import pytest
 from rich.console import Console
 
-from ostrack_jax.training.loop import train
 from ostrack_jax.training.schedule import kept_in_epoch
+from ostrack_jax.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 

@@ -13,7 +13,7 @@ import pytest
 
 from ostrack_jax import config as configs
 from ostrack_jax.errors import UserError
-from ostrack_jax.training.mesh import make_mesh
+from ostrack_jax.training.sharding import make_mesh
 
 STEPS = 20
 # In float32 rounding differs by layout and processor: after some steps another candidate is eliminated, losses part.

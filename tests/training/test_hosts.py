@@ -14,7 +14,7 @@ import pytest
 
 from ostrack_jax.errors import UserError
 from ostrack_jax.training import hosts
-from ostrack_jax.training.mesh import by_process
+from ostrack_jax.training.sharding import by_process
 
 ROOT = Path(__file__).parents[2]
 SLURM = {

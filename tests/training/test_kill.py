@@ -17,11 +17,11 @@ import pytest
 from rich.console import Console
 
 from ostrack_jax import checkpoint
-from ostrack_jax.checkpoint import BEST, STEPS, TrainCheckpoints
+from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints
 from ostrack_jax.config import DataConfig, freeze, to_dict
 from ostrack_jax.errors import UserError
 from ostrack_jax.training import events
-from ostrack_jax.training.loop import train
+from ostrack_jax.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
@@ -30,7 +30,7 @@ import json, sys
 from pathlib import Path
 from ostrack_jax.cli import command
 from ostrack_jax.config import freeze
-from ostrack_jax.training.loop import train
+from ostrack_jax.training.trainer import train
 
 class Train:
     "Train by a config file."
@@ -164,9 +164,9 @@ def test_a_broken_newest_is_passed_over_and_the_run_ends_as_it_did(config, undis
 SLOW = """
 import os
 import numpy as np
-from ostrack_jax.datasets import readers
-from ostrack_jax.datasets.lazy import LazySequences
-from ostrack_jax.datasets.sequence import Sequence
+from ostrack_jax.data import readers
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.sequence import Sequence
 
 class Frames:
     "Noise; from when a file is there no frame is ever read."

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ostrack_jax.errors import UserError
 from ostrack_jax.training.lock import held
-from ostrack_jax.training.loop import train
+from ostrack_jax.training.trainer import train
 
 # Takes the lock, starts a loader process that makes an item for an hour, and says which it is.
 HOLDER = """

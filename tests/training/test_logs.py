@@ -14,14 +14,14 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.training import events, logs
+from ostrack_jax.training import events, logging
 
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 
 
 def _board(workdir):
     """TensorBoard's events: length (8 bytes), its checksum (4), the message, its checksum (4)."""
-    for path in sorted((workdir / logs.TENSORBOARD).glob("events*")):
+    for path in sorted((workdir / logging.TENSORBOARD).glob("events*")):
         content = path.read_bytes()
         while content:
             size = int.from_bytes(content[:8], "little")
@@ -33,14 +33,14 @@ def test_a_line_cut_short_is_dropped_on_resume(tmp_path):
     lines = [json.dumps({"kind": "train", "step": step, "loss": 1.0}) for step in (1, 2, 3)]
     (tmp_path / events.LOG_FILE).write_text("\n".join(lines) + '\n{"kind": "tr')
     assert [event["step"] for event in events.read(tmp_path)] == [1, 2, 3]
-    with logs.Log(tmp_path, 2) as log:
+    with logging.Log(tmp_path, 2) as log:
         log.write("train", 3, {"loss": 0.5})
     told = [(event["step"], event["loss"]) for event in events.read(tmp_path, "train")]
     assert told == [(1, 1.0), (2, 1.0), (3, 0.5)]
 
 
 def test_json_lines_tensorboard_and_pictures_say_the_same(tmp_path):
-    with logs.Log(tmp_path, 0) as log:
+    with logging.Log(tmp_path, 0) as log:
         log.about(0, {"versions": {"jax": "1"}})
         log.write("train", 10, {"loss": 1.5, "iou": 0.25})
         log.write("validation", 10, {"loss": 2.5})
@@ -117,14 +117,14 @@ def config(small_config):
 
 def test_weights_and_biases_get_the_same_and_go_on_with_a_resumed_run(wandb, config, tmp_path):
     for resumed_at in (0, 10):
-        with logs.Log(tmp_path, resumed_at, config) as log:
+        with logging.Log(tmp_path, resumed_at, config) as log:
             log.write("train", resumed_at + 10, {"loss": 1.5})
             log.picture("epoch_0001", resumed_at + 10, PICTURE)
     first, second = wandb.inits
     assert first["project"] == "trackers"
     assert first["name"] == config.name
     assert first["config"]["train"]["batch"] == config.train.batch
-    assert first["id"] == second["id"] == (tmp_path / logs.WANDB_ID).read_text()
+    assert first["id"] == second["id"] == (tmp_path / logging.WANDB_ID).read_text()
     assert first["resume"] == "allow"
     assert wandb.runs[1].calls == [
         ("define_metric", "step", None),
@@ -136,7 +136,7 @@ def test_weights_and_biases_get_the_same_and_go_on_with_a_resumed_run(wandb, con
 
 
 def test_without_a_project_weights_and_biases_are_not_touched(wandb, small_config, tmp_path):
-    with logs.Log(tmp_path, 0, small_config) as log:
+    with logging.Log(tmp_path, 0, small_config) as log:
         log.write("train", 1, {"loss": 1.5})
     assert wandb.inits == []
 
@@ -147,10 +147,10 @@ def test_weights_and_biases_missing_or_unwilling_is_told_in_one_line(wandb, conf
 
     wandb.init = fails
     with pytest.raises(UserError, match=r"config\.train\.wandb=trackers: api_key not configured \(no-tty\)"):
-        logs.Log(tmp_path, 0, config)
+        logging.Log(tmp_path, 0, config)
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(UserError, match=r"pip install 'ostrack-jax\[wandb\]'"):
-        logs.Log(tmp_path, 0, config)
+        logging.Log(tmp_path, 0, config)
 
 
 def _write_much(workdir):
@@ -158,7 +158,7 @@ def _write_much(workdir):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        with logs.Log(workdir, 0) as log:
+        with logging.Log(workdir, 0) as log:
             for step in range(200):
                 log.write("train", step, {"loss": 1.0})
     finally:
@@ -172,7 +172,7 @@ def test_a_full_disk_ends_in_an_error_and_not_in_waiting(tmp_path):
 
 def test_a_full_disk_names_the_file_and_hides_no_other_error(tmp_path):
     def full():
-        log = logs.Log(tmp_path, 0)
+        log = logging.Log(tmp_path, 0)
         log._file.close()
         log._file = open("/dev/full", "a")  # noqa: SIM115 (closed by the log)
         return log

@@ -15,16 +15,16 @@ import pytest
 from rich.console import Console
 
 from ostrack_jax import checkpoint
-from ostrack_jax.checkpoint import TrainCheckpoints
+from ostrack_jax.checkpoint.steps import TrainCheckpoints
 from ostrack_jax.config import DataConfig
 from ostrack_jax.errors import Stopped, UserError
 from ostrack_jax.pipeline.loader import Batches
 from ostrack_jax.tracking.tracker import Tracker
-from ostrack_jax.training import events, feed, logs
+from ostrack_jax.training import events, feed, logging
 from ostrack_jax.training import run as training_run
-from ostrack_jax.training.loop import train
 from ostrack_jax.training.run import Run
 from ostrack_jax.training.stop import Stop
+from ostrack_jax.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
@@ -78,7 +78,7 @@ def test_what_a_run_leaves(trained):
     assert {"loss", "iou", "giou", "l1", "focal", "pairs_per_second", "wait"} <= numbers.keys()
     assert checkpoint.load_config(workdir) == config
     assert [event["epoch"] for event in events.read(workdir, "validation")] == [1, 2]
-    assert list((workdir / logs.TENSORBOARD).glob("events*"))
+    assert list((workdir / logging.TENSORBOARD).glob("events*"))
     run, *_ = events.read(workdir)
     assert (run["kind"], run["step"]) == ("run", 0)
     assert run["versions"]["numpy"] == np.__version__

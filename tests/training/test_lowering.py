@@ -19,8 +19,8 @@ from jax._src.cudnn import fused_attention_stablehlo
 
 from ostrack_jax import config as configs
 from ostrack_jax.models.weights import structure
-from ostrack_jax.training.mesh import make_mesh
 from ostrack_jax.training.schedule import Kept, kept_in_epoch
+from ostrack_jax.training.sharding import make_mesh
 from ostrack_jax.training.step import abstract_state, make_step
 
 NAMES = sorted(path.stem for path in (Path(__file__).parents[2] / "configs").glob("*.py"))

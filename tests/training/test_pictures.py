@@ -8,12 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from ostrack_jax import tiles
-from ostrack_jax.drawing import TRACK_COLOUR, TRUTH_COLOUR
 from ostrack_jax.models.ostrack import Prediction
 from ostrack_jax.training import pictures
-from ostrack_jax.training.mesh import make_mesh
+from ostrack_jax.training.sharding import make_mesh
 from ostrack_jax.training.step import init_state
+from ostrack_jax.visualization import tiles
+from ostrack_jax.visualization.draw import TRACK_COLOUR, TRUTH_COLOUR
 
 GREY = 120
 SIDE = 8  # cells

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_hosts import free_port
+from tests.training.test_hosts import free_port
 
-from ostrack_jax.checkpoint import STEPS, TrainCheckpoints
+from ostrack_jax.checkpoint.steps import STEPS, TrainCheckpoints
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 

@@ -11,8 +11,8 @@ import numpy as np
 import optax
 import pytest
 
-from ostrack_jax.training.mesh import make_mesh, place
 from ostrack_jax.training.schedule import kept_at
+from ostrack_jax.training.sharding import make_mesh, place
 from ostrack_jax.training.step import init_state, make_step
 
 FIELDS = ("template", "search", "template_box", "search_box")

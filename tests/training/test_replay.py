@@ -17,11 +17,11 @@ from ostrack_jax.cli.main import main
 from ostrack_jax.errors import UserError
 from ostrack_jax.models.weights import trained_names
 from ostrack_jax.training import causes, events, feed
-from ostrack_jax.training.loop import train
-from ostrack_jax.training.mesh import make_mesh
 from ostrack_jax.training.replay import run_again
 from ostrack_jax.training.schedule import kept_in_epoch
+from ostrack_jax.training.sharding import make_mesh
 from ostrack_jax.training.step import init_state
+from ostrack_jax.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 

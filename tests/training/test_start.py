@@ -11,8 +11,8 @@ from rich.console import Console
 
 from ostrack_jax import checkpoint
 from ostrack_jax.errors import UserError
-from ostrack_jax.training.mesh import make_mesh
 from ostrack_jax.training.saving import Saving
+from ostrack_jax.training.sharding import make_mesh
 from ostrack_jax.training.start import start
 from ostrack_jax.training.step import init_state, weights_of
 

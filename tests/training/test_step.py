@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from ostrack_jax.models.head import BatchNorm
-from ostrack_jax.training.mesh import make_mesh, place
+from ostrack_jax.training.sharding import make_mesh, place
 from ostrack_jax.training.step import init_state, make_step, make_validation, weights_of
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")

@@ -1,0 +1,343 @@
+"""Pictures by index. Enters: files, one video file or arrays. Leaves: RGB frames, read when asked for.
+
+All are picklable, so that they can travel to loader processes; none keeps more than one picture in memory.
+"""
+
+from __future__ import annotations
+
+import abc
+import functools
+import operator
+import os
+import re
+from collections.abc import Iterable
+from collections.abc import Sequence as ListOf
+from pathlib import Path
+from typing import Literal, Protocol, SupportsIndex, cast, get_args, runtime_checkable
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from ostrack_jax.data.levels import Levels, find_levels, sampled, to_bytes
+from ostrack_jax.data.names import compact
+from ostrack_jax.data.sequence import Frames
+from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.io import open_file
+
+PICTURES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".avif", ".jp2", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".ras", ".sr"),
+)
+VIDEOS = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts", ".wmv", ".asf"),
+    *(".flv", ".f4v", ".3gp", ".3g2", ".mxf", ".ogv", ".vob", ".dv", ".y4m", ".gif"),
+)
+# Frames in formats that are not read here: said, so that they are not missed.
+UNREAD = (
+    *(".heic", ".heif", ".jxl", ".exr", ".hdr", ".pfm", ".pam", ".tga", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw"),
+    *(".psd", ".rm", ".rmvb", ".seq"),
+)
+
+# What a JPEG can be reduced by while it is decoded: whole blocks of its transform become fewer pixels.
+REDUCTIONS = {
+    1: cv2.IMREAD_COLOR_RGB,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+_TAG = b"Exif"  # what a JPEG with an orientation tag has in it
+_MOST_BYTES = 256 * 2**20  # of a picture file
+
+Picture = UInt8[np.ndarray, "h w 3"]
+
+# shown: as a viewer or player shows it, EXIF orientation and rotation tags applied; boxes count those pixels. So are
+# one's own images and videos read. stored: such tags ignored, as the boxes of published sets are meant.
+Orientation = Literal["shown", "stored"]
+ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
+
+
+def orientation_named(name: str) -> Orientation:
+    """The orientation of that name, as an option of a reader has it; a `UserError` where there is none."""
+    if name not in ORIENTATIONS:
+        raise unknown("orientation", name, ORIENTATIONS)
+    return cast(Orientation, name)
+
+
+@runtime_checkable
+class ReducibleFrames(Frames, Protocol):
+    """Frames of which some can be had smaller for less work."""
+
+    def reduced(self, index: int, factor: int, /) -> tuple[Picture, int]:
+        """Frame ``index`` at a ``factor``-th of its size, or whole; and the factor it was in fact reduced by.
+
+        A side of n pixels becomes ceil(n / factor); a pixel is the mean of those it covers, as near as JPEG has it.
+        """
+        ...
+
+
+@runtime_checkable
+class StoredFrames(Frames, Protocol):
+    """Frames each of which is a picture stored by itself."""
+
+    def name(self, index: int, /) -> str:
+        """Where it lies; equal names are equal pictures."""
+        ...
+
+    def stored(self, index: int, /) -> bytes:
+        """The bytes of frame ``index`` as stored; a `UserError` names it if it cannot be read."""
+        ...
+
+
+@runtime_checkable
+class OpenFrames(Frames, Protocol):
+    """Frames that keep a file open between one and the next."""
+
+    def close(self) -> None:
+        """Close it; the next frame that is asked for opens it again."""
+        ...
+
+
+@runtime_checkable
+class NotedFrames(Frames, Protocol):
+    """Frames that can say how they are read."""
+
+    def notes(self) -> list[str]:
+        """What is worth a line: a scale of 16-bit values, an orientation tag."""
+        ...
+
+
+def close_frames(frames: Frames) -> None:
+    """Close what ``frames`` keep open, of whatever kind they are."""
+    if isinstance(frames, OpenFrames):
+        frames.close()
+
+
+class EncodedFrames(abc.ABC):
+    """Frames each of which is an image stored by itself, decoded alike: one orientation, one scale of 16-bit values."""
+
+    def __init__(self, orientation: Orientation) -> None:
+        self._orientation: Orientation = orientation
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Number of frames."""
+
+    @abc.abstractmethod
+    def name(self, index: SupportsIndex, /) -> str:
+        """Where image ``index`` lies."""
+
+    @abc.abstractmethod
+    def stored(self, index: SupportsIndex, /) -> bytes:
+        """The bytes of image ``index``."""
+
+    def __getitem__(self, index: SupportsIndex, /) -> Picture:
+        """Decode image ``index``."""
+        return self._decode(self.stored(index), index, 1)
+
+    def reduced(self, index: int, factor: int, /) -> tuple[Picture, int]:
+        """Image ``index``, smaller where it is a JPEG, and by which factor (see `ReducibleFrames`)."""
+        data = self.stored(index)
+        factor = factor if is_jpeg(data) else 1
+        return self._decode(data, index, factor), factor
+
+    def _decode(self, data: bytes, index: SupportsIndex, factor: int) -> Picture:
+        image = decode_values(data, self.name(index), factor, self._orientation)
+        return image if image.dtype == np.uint8 else to_bytes(image, self._levels)
+
+    @functools.cached_property
+    def _levels(self) -> Levels:
+        """Black and white of 16-bit images, the same for all frames; found once, when the first such image is read."""
+        images = (decode_values(self.stored(i), self.name(i), 1, self._orientation) for i in sampled(len(self)))
+        return find_levels(image for image in images if image.dtype == np.uint16)
+
+    def notes(self) -> list[str]:
+        """What is worth a line about how the images are read, by the first one."""
+        name, data = self.name(0), self.stored(0)
+        if is_jpeg(data) and _TAG not in data:  # nothing to say: no need to decode
+            return []
+        shown, stored = (decode_values(data, name, 1, way) for way in ORIENTATIONS)
+        notes = []
+        if stored.dtype == np.uint16:
+            notes.append("images of more than 8 bits: values {} to {} are read as 0 to 255".format(*self._levels))
+        if not np.array_equal(stored, shown):
+            read = stored if self._orientation == "stored" else shown
+            notes.append(turned_note(name, self._orientation, read.shape))
+        return notes
+
+
+class PictureFrames(EncodedFrames):
+    """Files of single images, in the order given."""
+
+    def __init__(self, paths: Iterable[Path | str], orientation: Orientation = "shown") -> None:
+        """Remember where the files are.
+
+        Args:
+          paths: of the files.
+          orientation: see `Orientation`.
+        """
+        super().__init__(orientation)
+        self._paths = compact(os.fspath(path) for path in paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def name(self, index: SupportsIndex, /) -> str:
+        """The path of image ``index``."""
+        return self._paths[within(index, len(self))]
+
+    def stored(self, index: SupportsIndex, /) -> bytes:
+        """The file of image ``index``."""
+        return read_bytes(self.name(index))
+
+
+class ArrayFrames:
+    """Pictures in memory: an array (t, h, w, 3) or a list of arrays (h, w, 3), uint8 RGB."""
+
+    def __init__(self, pictures: UInt8[np.ndarray, "t h w 3"] | ListOf[UInt8[np.ndarray, "_ _ 3"]]) -> None:
+        self._pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __getitem__(self, index: SupportsIndex, /) -> Picture:
+        """Picture ``index``, not a copy."""
+        return self._pictures[within(index, len(self))]
+
+
+def within(index: SupportsIndex, length: int) -> int:
+    """``index`` if it is one of ``length`` frames, else an `IndexError` (which also ends an iteration)."""
+    number = operator.index(index)
+    if not 0 <= number < length:
+        raise IndexError(f"frame {number} of {length}")
+    return number
+
+
+def read_frame(frames: Frames, index: int, factor: int = 1) -> tuple[Picture, int]:
+    """Frame ``index``, reduced by ``factor`` (of `REDUCTIONS`) where its kind allows it; and the factor it has."""
+    if factor > 1 and isinstance(frames, ReducibleFrames):
+        return frames.reduced(index, factor)
+    return frames[index], 1
+
+
+def read_picture(path: Path | str, orientation: Orientation = "shown") -> Picture:
+    """Decode one file to RGB; values of more than 8 bits by the file's own range, see `levels`.
+
+    Args:
+      path: of an image of any format that OpenCV reads.
+      orientation: see `Orientation`.
+
+    Raises:
+      UserError: there is no such file, or it is no image OpenCV can read; a JPEG cut short is none.
+    """
+    return decode_picture(read_bytes(path), path, orientation=orientation)
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """A picture file as it is stored; a `UserError` where there is none, or none of a sane size."""
+    try:
+        with open_file(path, buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(size + 1) if size <= _MOST_BYTES else b""
+    except OSError as e:
+        raise UserError(f"cannot read the picture {path}: {(e.strerror or str(e)).lower()}") from e
+    if size > _MOST_BYTES:
+        raise UserError(f"cannot read the picture {path}: it is larger than {_MOST_BYTES >> 20} MiB")
+    return data
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Whether these are the bytes of a JPEG file, by their beginning."""
+    return data[:3] == b"\xff\xd8\xff"
+
+
+def decode_picture(data: bytes, name: Path | str, factor: int = 1, orientation: Orientation = "shown") -> Picture:
+    """A stored image to RGB; values of more than 8 bits by the image's own range, see `levels`.
+
+    Args:
+      data: a file's bytes, of any format OpenCV reads.
+      name: says in an error which it is.
+      factor: one of `REDUCTIONS`, above 1 for a JPEG only.
+      orientation: see `Orientation`.
+
+    Raises:
+      UserError: it is no image OpenCV can read, or one of other values than 8 or 16 bits.
+    """
+    image = decode_values(data, name, factor, orientation)
+    return image if image.dtype == np.uint8 else to_bytes(image, find_levels([image]))
+
+
+def decode_values(data: bytes, name: Path | str, factor: int, orientation: Orientation) -> np.ndarray:
+    """A stored image to RGB, uint8 or uint16; arguments and errors as `decode_picture`."""
+    ignore = cv2.IMREAD_IGNORE_ORIENTATION if orientation == "stored" else 0
+    buffer = np.frombuffer(data, np.uint8)
+    # JPEGs have 8 bits. Other images are read as BGR: OpenCV 5.0 reads garbage from RGB TIFFs of 16 bits as RGB.
+    rgb = is_jpeg(data) and factor == 1
+    flags = REDUCTIONS[factor] if is_jpeg(data) else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    try:
+        image = cv2.imdecode(buffer, flags | ignore)
+        # What it cannot bring to 8 or 16 bits it reads unchanged or not at all.
+        values = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if image is None else image
+    except cv2.error as e:  # raised for no bytes at all, and for headers that promise absurd sizes
+        raise UserError(f"cannot decode the picture {name}: {e.err if data else 'it is empty'}") from e
+    if values is not None and values.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"cannot read the picture {name}: its values are {values.dtype}: convert it to 8 or 16 bits")
+    if image is None:
+        raise UserError(f"cannot read the picture {name}: not a picture OpenCV can read, or cut short")
+    return image if rgb else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def turned_note(name: str, orientation: Orientation, shape: tuple[int, ...]) -> str:
+    """The note on an image or video that is not shown as it is stored, read in ``shape``: (height, width, ...)."""
+    height, width = shape[:2]
+    how = "as stored, not upright as it is shown" if orientation == "stored" else "upright, as it is shown"
+    return f"{name} has an orientation tag and is read {how}: boxes count these {width} x {height} pixels"
+
+
+def list_pictures(folder: Path) -> list[str]:
+    """Paths of the pictures of a folder, numbers in names counting as numbers (2.jpg before 10.jpg).
+
+    Raises:
+      UserError: the folder cannot be listed or holds no picture.
+    """
+    names = [entry.name for entry in _scan(folder) if is_picture(entry.name)]
+    if not names:
+        unread = sorted({Path(entry.name).suffix for entry in _scan(folder) if entry.name.lower().endswith(UNREAD)})
+        found = f"{' and '.join(unread)} files are not read here: convert them to PNG" if unread else ""
+        expected = f"expected files ending in {', '.join(PICTURES[:3])} or the like"
+        raise UserError(f"no pictures in {folder}: {found or expected}")
+    stems = [name.rpartition(".")[0] for name in names]
+    if all(map(str.isdecimal, stems)):  # the same order, ten times as fast
+        names = [name for _, name in sorted(zip(map(int, stems), names, strict=True))]
+    else:
+        names.sort(key=natural)
+    parent = os.path.join(folder, "")
+    return [parent + name for name in names]
+
+
+def list_folder(folder: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds, hidden entries left out, numbers in names counting as numbers.
+
+    Raises:
+      UserError: the folder cannot be listed.
+    """
+    return sorted(_scan(folder), key=lambda entry: natural(entry.name))
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as e:
+        raise UserError(f"cannot list {folder}: {e.strerror}") from e
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file's name is a picture's."""
+    return name.lower().endswith(PICTURES)
+
+
+def natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """A sort key under which numbers in names count as numbers; the name itself breaks ties."""
+    parts = re.findall(r"\d+|\D+", name)
+    return [(False, int(part), "") if part.isdecimal() else (True, 0, part) for part in parts], name

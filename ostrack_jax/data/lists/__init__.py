@@ -1,0 +1,1 @@
+"""Published lists of sequences: what is official in each benchmark."""

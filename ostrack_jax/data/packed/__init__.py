@@ -1,0 +1,1 @@
+"""Data sets repacked for fast reading."""

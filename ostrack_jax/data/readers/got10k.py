@@ -1,0 +1,92 @@
+"""GOT-10k's layout (Huang et al. 2019). Enters: its folder, a part, a split. Leaves: sequences, read lazily.
+
+`list.txt` names the sequences; each is a folder of numbered pictures with `groundtruth.txt`, and where the set has
+them `absence.label`, `cover.label` and `meta_info.ini`. The test part has the first box alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+from ostrack_jax.data.annotations import read_annotation, read_names, valid
+from ostrack_jax.data.frames import PictureFrames, list_pictures
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.lists.published import read_published
+from ostrack_jax.data.sequence import Sequence
+from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.io import read_text
+
+PARTS = ("train", "val", "test")
+SPLITS = ("all", "train_full", "vot_train", "vot_val")
+
+
+def open_got10k(folder: Path, part: str = "train", split: str = "all") -> LazySequences:
+    """The sequences of one part in the order of its list.
+
+    Args:
+      folder: of the part (it holds `list.txt`), or its parent.
+      part: train | val | test.
+      split: all, or a published list of positions in the train part: train_full | vot_train | vot_val.
+
+    Raises:
+      UserError: no `list.txt`, or that of another part; an unknown part or split, a split naming positions the folder
+        has not.
+    """
+    if part not in PARTS:
+        raise unknown("part of GOT-10k", part, PARTS)
+    found = [root for root in (folder / part, folder) if (root / "list.txt").is_file()]
+    if not found:
+        raise UserError(f"no list.txt in {folder} or {folder / part}: expected GOT-10k's {part} part")
+    names = read_names(found[0] / "list.txt")
+    own = re.match(r"GOT-10k_(Train|Val|Test)_", names[0])
+    if part != "train" and own and own[1].lower() != part:  # of the train part, training may be given any
+        raise UserError(f"{found[0]} is GOT-10k's {own[1].lower()} part ({names[0]}, ...): expected its {part} part")
+    if split != "all":
+        positions = read_split(split)
+        if positions[-1] >= len(names):
+            raise UserError(
+                f"the split {split} names {len(positions)} sequences at positions up to {positions[-1]}, but "
+                f"{found[0]} has {len(names)}: split=all uses everything there is"
+            )
+        names = [names[i] for i in positions]
+    return LazySequences(dict.fromkeys(names), functools.partial(_read, found[0], part))
+
+
+def read_split(name: str) -> list[int]:
+    """A published list: zero-based positions in the train part's `list.txt`, rising."""
+    if name not in SPLITS[1:]:
+        raise unknown("split of GOT-10k", name, SPLITS)
+    return [int(position) for position in read_published(f"got10k_{name}")]
+
+
+def _read(root: Path, part: str, name: str, key: None) -> Sequence:
+    """One sequence's boxes and labels."""
+    folder = root / name
+    pictures = list_pictures(folder)
+    found = read_annotation(folder / "groundtruth.txt", pictures, ("absence.label", "cover.label"))
+    visible, cover = valid(found.boxes_xywh), found.labels.get("cover.label")
+    if "absence.label" in found.labels:
+        visible &= found.labels["absence.label"] == 0
+    if cover is not None:
+        visible &= cover > 0
+    stated = read_text(folder / "meta_info.ini") if (folder / "meta_info.ini").is_file() else ""
+    category = re.search(r"^object_class\s*[:=][ \t]*(\S.*?)\s*$", stated, re.MULTILINE)
+    return Sequence(
+        name,
+        PictureFrames(pictures[: len(visible)], "stored"),
+        found.boxes_xywh,
+        visible,
+        cover,
+        _size(stated),
+        flaws=found.flaws,
+        missing=found.missing if part != "test" else (),
+        category=category[1] if category and category[1] != "unknown" else "",
+    )
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    """Width and height that `meta_info.ini` states as `resolution: (w, h)`, or None where it states none."""
+    stated = re.search(r"resolution\s*[:=]\s*\(?\s*(\d{1,6})\s*[,x ]\s*(\d{1,6})", text)
+    return (int(stated[1]), int(stated[2])) if stated else None

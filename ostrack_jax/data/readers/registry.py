@@ -1,0 +1,144 @@
+"""The readers by name. Enters: one data set's `DataConfig`. Leaves: its sequences, from its folder or packed."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ostrack_jax.config import DataConfig
+from ostrack_jax.data.frames import Orientation
+from ostrack_jax.data.generated.pasted import open_pasted
+from ostrack_jax.data.generated.synthetic import open_synthetic
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.packed.reader import is_packed, open_packed
+from ostrack_jax.data.paths import find_folder
+from ostrack_jax.data.readers.coco import open_coco
+from ostrack_jax.data.readers.folder import open_folder
+from ostrack_jax.data.readers.got10k import open_got10k
+from ostrack_jax.data.readers.lasot import open_lasot, open_lasot_ext
+from ostrack_jax.data.readers.nested import open_itb, open_tnl2k
+from ostrack_jax.data.readers.nfs import open_nfs
+from ostrack_jax.data.readers.otb import open_dtb70, open_otb
+from ostrack_jax.data.readers.tc128 import open_tc128
+from ostrack_jax.data.readers.trackingnet import open_trackingnet
+from ostrack_jax.data.readers.uav import open_uav
+from ostrack_jax.data.readers.uavdt import open_uavdt
+from ostrack_jax.data.readers.vid import open_vid
+from ostrack_jax.data.readers.vot import open_vot
+from ostrack_jax.errors import UnknownNameError, UserError, unknown
+from ostrack_jax.io import local_path
+
+READERS: dict[str, Callable[..., LazySequences]] = {
+    "coco": open_coco,
+    "dtb70": open_dtb70,
+    "folder": open_folder,
+    "got10k": open_got10k,
+    "itb": open_itb,
+    "lasot": open_lasot,
+    "lasot_ext": open_lasot_ext,
+    "nfs": open_nfs,
+    "otb": open_otb,
+    "pasted": open_pasted,
+    "synthetic": open_synthetic,
+    "tc128": open_tc128,
+    "tnl2k": open_tnl2k,
+    "trackingnet": open_trackingnet,
+    "uav": open_uav,
+    "uavdt": open_uavdt,
+    "vid": open_vid,
+    "vot": open_vot,
+}
+
+# Published lists by reader: a packed set remembers which of them it holds.
+_LISTS = {
+    "coco": ("train2017", "val2017"),
+    "got10k": ("train_full", "vot_train", "vot_val"),
+    "lasot": ("train", "test"),
+    "otb": ("otb100",),
+}
+
+
+def open_dataset(data: DataConfig) -> LazySequences:
+    """The sequences of one data set, each read when asked for.
+
+    Args:
+      data: `reader` says the layout; `dir` the folder (empty: looked up, see `paths`); `part`, `split` and `options`
+        go to the reader where it knows them. A packed set in `dir` is read as such, whatever the reader; it was packed
+        with its options.
+
+    Raises:
+      UserError: an unknown reader, part, split or option, a missing or foreign folder.
+    """
+    if data.reader not in READERS:
+        raise unknown("reader", data.reader, READERS)
+    if data.dir and (packed := _packed(local_path(data.dir), data)):
+        return packed
+    reader = READERS[data.reader]
+    takes = inspect.signature(reader).parameters
+    given: dict[str, Any] = {}
+    if "folder" in takes:
+        given["folder"] = find_folder(data.reader, data.dir)
+        if packed := _packed(given["folder"], data):
+            return packed
+    if "part" in takes:
+        given["part"] = data.part
+    if "split" in takes:
+        given["split"] = data.split
+    elif data.split != "all":
+        raise UnknownNameError(f"the {data.reader} reader knows no split {data.split!r}: expected split=all")
+    return reader(**given, **_checked(data, takes))
+
+
+def takes_orientation(reader: str) -> bool:
+    """Whether a reader's images may be one's own, so that they can be read as shown or as stored."""
+    return reader in READERS and "orientation" in inspect.signature(READERS[reader]).parameters
+
+
+def orientation_of(data: DataConfig) -> Orientation:
+    """How the images of a set are read: one's own as its option says, published ones as stored."""
+    option = inspect.signature(READERS[data.reader]).parameters.get("orientation")
+    return "stored" if option is None else data.options.get("orientation", option.default)
+
+
+def knows_parts(reader: str) -> bool:
+    """Whether a reader's sets have parts."""
+    return "part" in inspect.signature(READERS[reader]).parameters
+
+
+def published_splits(data: DataConfig, names: list[str]) -> dict[str, list[int]]:
+    """The published lists all of whose sequences are among ``names``, as positions there."""
+    place = {name: i for i, name in enumerate(names)}
+    found = {}
+    for split in _LISTS.get(data.reader, ()):
+        try:
+            wanted = open_dataset(dataclasses.replace(data, split=split)).names
+        except UserError:  # of another part, or of more than lies in the folder
+            continue
+        if all(name in place for name in wanted):
+            found[split] = [place[name] for name in wanted]
+    return found
+
+
+def _packed(folder: Path, data: DataConfig) -> LazySequences | None:
+    """The packed set in ``folder``, or in its folder of the part."""
+    for place in (folder, folder / data.part):
+        if is_packed(place):
+            return open_packed(place, data.part, data.split)
+    return None
+
+
+def _checked(data: DataConfig, takes: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    """The options, each known to the reader and of its default's type."""
+    free = [name for name in takes if name not in ("folder", "part", "split")]
+    for name, value in data.options.items():
+        if not free:
+            raise UserError(f"the {data.reader} reader takes no options, found {name!r}")
+        if name not in free:
+            raise unknown(f"option of the {data.reader} reader", name, free)
+        kind = type(takes[name].default)
+        if type(value) is not kind:
+            raise UserError(f"{data.reader} option {name}: expected {kind.__name__}, found {value!r}")
+    return dict(data.options)

@@ -1,0 +1,90 @@
+"""TrackingNet's layout (Mueller et al. 2018). Enters: its folder, a part, a choice of its chunks. Leaves: sequences.
+
+`TRAIN_0` .. `TRAIN_11` and `TEST` hold `anno/NAME.txt` and `frames/NAME/0.jpg ..`. The test part has the first box
+alone. No files say what is visible: every valid box is.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+from ostrack_jax.data.annotations import read_annotation, valid
+from ostrack_jax.data.frames import PictureFrames, list_folder, list_pictures
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.sequence import Sequence
+from ostrack_jax.errors import UnknownNameError, UserError, unknown
+
+PARTS = ("train", "test")
+CHUNKS = 12
+
+
+def open_trackingnet(folder: Path, part: str = "train", split: str = "all") -> LazySequences:
+    """The sequences of one part, chunk by chunk.
+
+    Args:
+      folder: of `TRAIN_0` .. `TRAIN_11` and `TEST`, or one of these.
+      part: train | test.
+      split: all chunks there are; or a choice of the 12 of the train part that must be there: `0-3`, `0,4,7-9`.
+
+    Raises:
+      UserError: an unknown part, a choice that is none or not there, no annotation, a name in two chunks.
+    """
+    if part not in PARTS:
+        raise unknown("part of TrackingNet", part, PARTS)
+    keys: dict[str, str] = {}
+    for chunk in _chunks(folder, part, split):
+        for entry in list_folder(folder / chunk / "anno"):
+            name = entry.name.removesuffix(".txt")
+            if name == entry.name:
+                continue
+            if name in keys:
+                raise UserError(f"TrackingNet in {folder}: {name} lies in {keys[name]} and in {chunk}")
+            keys[name] = chunk
+    if not keys:
+        raise UserError(f"no annotation in {folder}: expected TrackingNet's anno/NAME.txt in its chunks")
+    return LazySequences(keys, functools.partial(_read, folder))
+
+
+def _chunks(folder: Path, part: str, split: str) -> list[str]:
+    """The names of the chosen chunks; the empty name where ``folder`` is one itself."""
+    names = ["TEST"] if part == "test" else [f"TRAIN_{number}" for number in range(CHUNKS)]
+    there = [name for name in names if (folder / name / "anno").is_dir()]
+    if split == "all":
+        if not there and (folder / "anno").is_dir():
+            return [""]
+        if not there:
+            raise UserError(f"no {names[0]}/anno in {folder}: expected TrackingNet's {part} part")
+        return there
+    if part == "test":
+        raise UnknownNameError(f"TrackingNet's test part has one chunk: expected split=all, found {split!r}")
+    chosen = [names[number] for number in parse_chunks(split)]
+    gone = [name for name in chosen if name not in there]
+    if gone:
+        raise UserError(
+            f"no {gone[0]}/anno in {folder}, which split={split} asks for; there are {', '.join(there) or 'none'}"
+        )
+    return chosen
+
+
+def parse_chunks(split: str) -> list[int]:
+    """`0-3` is 0 1 2 3, `0,4,7-9` is 0 4 7 8 9; a `UserError` for what is no choice of 0 .. 11."""
+    chosen: set[int] = set()
+    for item in split.split(","):
+        found = re.fullmatch(r"\s*(\d{1,2})\s*(?:-\s*(\d{1,2})\s*)?", item)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if not first <= last < CHUNKS:
+            expected = "expected all, or of 0 to 11 some, as 0-3 or 0,4"
+            raise UnknownNameError(f"unknown split of TrackingNet {split!r}: {expected}")
+        chosen |= {*range(first, last + 1)}
+    return sorted(chosen)
+
+
+def _read(root: Path, name: str, chunk: str) -> Sequence:
+    pictures = list_pictures(root / chunk / "frames" / name)
+    found = read_annotation(root / chunk / "anno" / f"{name}.txt", pictures)
+    visible = valid(found.boxes_xywh)
+    return Sequence(
+        name, PictureFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws
+    )

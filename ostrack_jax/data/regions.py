@@ -1,0 +1,84 @@
+"""VOT's regions as boxes. Enters: a line of `groundtruth.txt`. Leaves: left, top, width, height in pixels.
+
+A line is a rectangle `x,y,width,height`, a polygon `x1,y1,x2,y2,x3,y3,...`, a mask `mX,Y,WIDTH,HEIGHT,RUNS` whose runs
+of zeros and ones by turns fill the rectangle row by row, or a single number where there is no region. Read from the
+format's description; none of the VOT toolkit's code is here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from ostrack_jax.data.annotations import FARTHEST
+from ostrack_jax.errors import UserError
+from ostrack_jax.io import read_text
+
+Box = tuple[float, float, float, float]
+NOWHERE: Box = (float("nan"), float("nan"), float("nan"), float("nan"))
+
+_MOST = 2**31  # pixels of a mask, of a run: their sums stay exact
+
+
+def read_regions(path: Path) -> Float[np.ndarray, "t 4"]:
+    """A box for each line of a file: the smallest upright one around its region, NaN where there is none.
+
+    Raises:
+      UserError: the file is missing or empty, or a line is no region.
+    """
+    lines = read_text(path).rstrip().splitlines()
+    if not lines:
+        raise UserError(f"{path} is empty: expected a region per frame")
+    boxes = []
+    for i, line in enumerate(lines):
+        try:
+            boxes.append(box_around(line.strip()))
+        except ValueError as e:
+            expected = "a rectangle (4 numbers), a polygon (6 and more, even), a mask (m...) or one number"
+            raise UserError(f"{path} line {i + 1}: expected {expected}, found {line.strip()[:60]!r} ({e})") from e
+    return np.array(boxes)
+
+
+def box_around(region: str) -> Box:
+    """The smallest upright box around one region; a `ValueError` for what is none."""
+    if region.startswith("m"):
+        return _around_mask([int(word) for word in region[1:].split(",")])
+    numbers = np.array([float(word) for word in region.split(",")])
+    if len(numbers) == 1:
+        return NOWHERE
+    if len(numbers) < 4 or len(numbers) % 2:
+        raise ValueError(f"{len(numbers)} numbers")
+    if (np.abs(numbers) > FARTHEST).any():
+        raise ValueError("an infinite number")
+    if np.isnan(numbers).any():
+        return NOWHERE
+    if len(numbers) == 4:
+        x, y, width, height = numbers.tolist()
+        return (x, y, width, height)
+    points = numbers.reshape(-1, 2)
+    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    return (left, top, right - left, bottom - top)
+
+
+def _around_mask(numbers: list[int]) -> Box:
+    """From the runs alone, without drawing the mask: its size is what the file claims."""
+    if len(numbers) < 4:
+        raise ValueError("a mask without place and size")
+    x, y, width, height = numbers[:4]
+    if min(numbers[2:]) < 0 or max(map(abs, numbers)) > _MOST or width * height > _MOST:
+        raise ValueError("an impossible place or size")
+    ends = np.cumsum(np.array(numbers[4:], np.int64))
+    if len(ends) and ends[-1] > width * height:
+        raise ValueError("more pixels than its size has")
+    starts, stops = ends[0::2][: len(ends) // 2], ends[1::2]
+    starts, stops = starts[stops > starts], stops[stops > starts]
+    if not len(starts):
+        return NOWHERE
+    rows, last_rows = starts // width, (stops - 1) // width
+    wraps = last_rows > rows  # such a run has pixels in the first and in the last column
+    left = 0 if wraps.any() else int((starts % width).min())
+    right = width if wraps.any() else int(((stops - 1) % width).max()) + 1
+    top, bottom = int(rows.min()), int(last_rows.max()) + 1
+    return (float(x + left), float(y + top), float(right - left), float(bottom - top))

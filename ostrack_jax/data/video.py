@@ -1,0 +1,213 @@
+"""Frames of a video file by index. Enters: a path FFmpeg can open. Leaves: RGB frames, exact in any order of access.
+
+Reading on is as fast as the decoder; a jump decodes from the key frame before.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, SupportsIndex
+
+import av
+import av.error
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+from jaxtyping import Float, Shaped, UInt8
+
+from ostrack_jax.data.frames import Orientation, turned_note, within
+from ostrack_jax.data.levels import Levels, find_levels, sampled, to_bytes
+from ostrack_jax.data.video_index import VideoIndex, decode, frame_values, index_by_decoding, open_video, read_index
+from ostrack_jax.errors import UserError
+
+# Frames ahead that are reached sooner by decoding on than by a jump to a key frame.
+_REACH = 16
+_DEGREE = 0.0175  # its sine: quarter turns that are rounded so far still count
+_KEPT = ("_path", "_orientation", "_index", "_count", "_levels")  # of a pickled video
+
+
+class VideoFrames:
+    """The frames of a video in the order they are shown; picklable (the file is opened again)."""
+
+    def __init__(self, path: Path | str, orientation: Orientation = "shown") -> None:
+        """Remember where the video is.
+
+        Args:
+          path: of a file of any container and codec that FFmpeg reads.
+          orientation: whether the rotation tag is applied, see `frames.Orientation`.
+        """
+        self._path = os.fspath(path)
+        self._orientation: Orientation = orientation
+        self._forget()
+
+    def __len__(self) -> int:
+        """Number of frames, counted once: from the packets where they carry times, else by decoding."""
+        return self._count
+
+    def __getitem__(self, frame: SupportsIndex, /) -> UInt8[np.ndarray, "h w 3"]:
+        """Decode frame ``frame``; grey of more than 8 bits by one range for the video, see `levels`.
+
+        Raises:
+          UserError: it cannot be decoded; names file and frame.
+        """
+        values = self._values(within(frame, len(self)), self._orientation)
+        if values.dtype == np.uint8:
+            return values
+        return cv2.cvtColor(to_bytes(values, self._levels), cv2.COLOR_GRAY2RGB)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: self.__dict__[name] for name in _KEPT if name in self.__dict__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def notes(self) -> list[str]:
+        """What is worth a line about how the frames are read, by the first one."""
+        values, notes = self._values(0, self._orientation), []
+        if values.dtype != np.uint8:
+            notes.append(
+                "grey of more than 8 bits: values {} to {} of 65535 are read as 0 to 255".format(*self._levels)
+            )
+        (a, b), (c, d) = _display_matrix(self._frame)
+        if max(abs(b), abs(c)) > _DEGREE or min(a, d) < 0:
+            notes.append(turned_note(self._path, self._orientation, values.shape))
+        return notes
+
+    def close(self) -> None:
+        """Close the file; the next frame that is asked for opens it again."""
+        if self._file is not None:
+            self._file[0].close()
+        self._forget()
+
+    @functools.cached_property
+    def _index(self) -> VideoIndex:
+        return read_index(self._path)
+
+    @functools.cached_property
+    def _count(self) -> int:
+        return len(self._index.marks)
+
+    @functools.cached_property
+    def _levels(self) -> Levels:
+        return find_levels(self._values(i, "stored") for i in sampled(len(self)))
+
+    def _values(self, index: int, orientation: Orientation) -> Shaped[np.ndarray, "h w *c"]:
+        found = self._reach(index)
+        if not found and self._index.timed:
+            # An image that the packets promise does not come of their data: frames are those that come.
+            self.close()
+            self._index = index_by_decoding(self._path)
+            found = self._reach(index)
+        if not found:
+            self.close()
+            raise UserError(
+                f"cannot decode frame {index} of the video {self._path}: its data is corrupt, "
+                f"only {len(self._index.marks)} of {len(self)} images come of it"
+            )
+        values = frame_values(self._frame, self._reformatter)
+        return values if orientation == "stored" else _turned(values, self._frame, self._path)
+
+    def _forget(self) -> None:
+        self._file: tuple[InputContainer, VideoStream] | None = None
+        self._decoder: Iterator[av.VideoFrame] = iter(())
+        self._reformatter = VideoReformatter()
+        self._frame: Any = None
+        self._shown = -1  # the index of _frame
+        self._jumped = False  # since the file was opened
+
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        self._file = open_video(self._path)
+        self._decoder = decode(*self._file)
+        return self._file
+
+    def _reach(self, index: int) -> bool:
+        """Bring frame ``index`` into ``_frame``; whether the file has it."""
+        if index == self._shown or index >= len(self._index.marks):
+            return index == self._shown
+        keys, starts = self._index.keys, self._index.starts
+        key = bisect.bisect_right(keys, index) - 1
+        start = keys[key] if key >= 0 else 0
+        ahead = index - self._shown
+        if self._file is not None and ahead > 0 and (ahead <= _REACH or start <= self._shown):
+            if self._read_on(index):
+                return True
+        elif start or (key == 0 and self._index.timed):
+            if self._jump(start, starts[key]):
+                if self._read_on(index):
+                    return True
+            else:  # not to be tried again
+                del keys[key], starts[key]
+        self.close()
+        self._open()  # from the first frame on, which is always right
+        return self._read_on(index)
+
+    def _jump(self, frame: int, time: int) -> bool:
+        """Decode from the key frame at ``time``, which is frame ``frame``, and make sure that it is."""
+        container, stream = self._file or self._open()
+        try:
+            container.seek(time, stream=stream)
+        except av.error.FFmpegError:  # it cannot be sought in
+            return False
+        self._decoder = decode(container, stream)
+        self._jumped = True
+        # The decoder may give others first: the seek may end earlier, and images before the key frame may follow it.
+        for found, _ in zip(self._decoder, range(frame + 1), strict=False):
+            if self._index.mark(found, self._reformatter) == self._index.marks[frame]:
+                self._frame, self._shown = found, frame
+                return found.key_frame  # what the container takes for one need not be
+        return False
+
+    def _read_on(self, index: int) -> bool:
+        """Decode up to frame ``index``; False where another comes in its place."""
+        timed, marks = self._index.timed, self._index.marks
+        while self._shown < index and (found := next(self._decoder, None)):
+            self._frame, self._shown = found, self._shown + 1
+            if timed and found.pts != marks[self._shown]:
+                return False
+        if self._shown != index:
+            return False
+        # Where nothing was sought, counting is enough.
+        return timed or not self._jumped or self._index.mark(self._frame, self._reformatter) == marks[index]
+
+
+def frame_rate(path: Path, otherwise: float = 30.0) -> float:
+    """Frames a second that a video file states; ``otherwise`` for a folder, or where it states none of sense.
+
+    Raises:
+      UserError: it is no video.
+    """
+    if path.is_dir():
+        return otherwise
+    container, stream = open_video(path)
+    with container:
+        rate = stream.average_rate
+    return float(rate) if rate and 0.1 <= rate <= 1000 else otherwise
+
+
+def _display_matrix(frame: av.VideoFrame) -> Float[np.ndarray, "2 2"]:
+    """((a, b), (c, d)) of the frame's display matrix, see `_turned`; the identity where it has none."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    return np.eye(2) if data is None else np.frombuffer(data, np.int32).reshape(3, 3)[:2, :2] / 65536
+
+
+def _turned(
+    values: Shaped[np.ndarray, "h w *c"], frame: av.VideoFrame, path: str
+) -> Shaped[np.ndarray, "shown_h shown_w *c"]:
+    """The image as the frame's display matrix has it: a pixel (x, y) is shown at (a x + c y, b x + d y)."""
+    (a, b), (c, d) = _display_matrix(frame)
+    across = max(abs(b), abs(c)) > _DEGREE
+    if across and max(abs(a), abs(d)) > _DEGREE:
+        raise UserError(
+            f"the video {path} is to be shown turned by {-frame.rotation} degrees: expected quarter turns; "
+            "with the orientation `stored` it is read unturned"
+        )
+    if across:
+        values, a, d = values.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(values[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

@@ -1,0 +1,192 @@
+"""What a benchmark is. Enters: its name. Leaves: where its sequences come from, which frames count, how to score.
+
+A protocol joins a reader, a part of the data, a form of result files and the conventions of its scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ostrack_jax.config import DataConfig
+from ostrack_jax.data.frames import close_frames
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.lists.published import official
+from ostrack_jax.data.lists.tables import listed
+from ostrack_jax.data.packed.reader import is_packed
+from ostrack_jax.data.paths import named_folder
+from ostrack_jax.data.readers.boxes_only import NoPictures
+from ostrack_jax.data.readers.registry import open_dataset
+from ostrack_jax.data.readers.vot import YEARS
+from ostrack_jax.data.sequence import Sequence
+from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.evaluation.metrics import analysis as published
+from ostrack_jax.evaluation.metrics import got10k as toolkits
+from ostrack_jax.evaluation.metrics import scores as metrics
+from ostrack_jax.evaluation.metrics.scores import Answered, Scores
+
+
+def covered(sequence: Sequence) -> Bool[np.ndarray, " t"]:
+    """GOT-10k's rule: frames in which some of the target is seen (cover above 0)."""
+    return sequence.visible if sequence.cover is None else sequence.cover > 0
+
+
+def every(sequence: Sequence) -> Bool[np.ndarray, " t"]:
+    """OTB's rule: all frames."""
+    return np.ones(len(sequence), bool)
+
+
+def visible(sequence: Sequence) -> Bool[np.ndarray, " t"]:
+    """Frames whose target is present and annotated."""
+    return sequence.visible
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One benchmark.
+
+    Attributes:
+      name: as a user gives it.
+      reader: of `ostrack_jax.data.readers.registry`; ``part`` of its data.
+      form: of the result files, see `results`.
+      counted: which frames of a sequence may count.
+      conventions: functions of `conventions`, each giving some scores; none where the truth is not public.
+      options: of the reader, where the benchmark fixes some.
+      split: of the reader, where the benchmark is a published list.
+      server: that scores where the ground truth is not public, as `submission` names it; else empty.
+    """
+
+    name: str
+    reader: str
+    part: str
+    form: str
+    counted: Callable[[Sequence], Bool[np.ndarray, " t"]]
+    conventions: tuple[Callable[[list[Answered]], Scores], ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    split: str = "all"
+    server: str = ""
+
+    def data(self, data_dir: Path | None = None, options: Mapping[str, Any] | None = None) -> DataConfig:
+        """What `open_dataset` opens; see `open`."""
+        where = str(data_dir) if data_dir is not None else ""
+        merged = {**self.options, **(options or {})}
+        return DataConfig(reader=self.reader, dir=where, part=self.part, split=self.split, options=merged)
+
+    def open(self, data_dir: Path | None = None, options: Mapping[str, Any] | None = None) -> LazySequences:
+        """The benchmark's sequences.
+
+        Args:
+          data_dir: their folder; None: looked up as `data.paths` says.
+          options: of the reader, over the benchmark's own (synthetic: seed, sequences, frames, width, height).
+
+        Raises:
+          UserError: a missing or foreign folder, a packed set (which keeps no lists of absent frames), a wrong option.
+        """
+        data = self.data(data_dir, options)
+        named = named_folder(self.reader, data.dir)
+        if named is not None and (is_packed(named[0]) or is_packed(named[0] / self.part)):
+            raise UserError(
+                f"{named[0]} is a packed set, for training: a benchmark is scored on the {self.reader} data as "
+                "downloaded, whose absent frames, classes and attributes packing leaves out"
+            )
+        return open_dataset(data)
+
+    @property
+    def sequences(self) -> int | None:
+        """How many sequences the whole benchmark has; None where any number is right, as in one of one's own."""
+        return official(self.reader, self.part) if self.name in PROTOCOLS and self.name != "otb" else None
+
+    @property
+    def names(self) -> dict[str, int | None]:
+        """Its sequences as published, see `tables.listed`; empty where there is no list, or any will do."""
+        return listed(self.reader, self.part) if self.sequences is not None else {}
+
+    def without_sizes(self) -> Protocol:
+        """The same without the rules that need the frame's size, which ground truth without images does not give.
+
+        Raises:
+          UserError: no rule would be left.
+        """
+        rules = tuple(convention for convention in self.conventions if convention is not toolkits.got10k_scores)
+        if self.conventions and not rules:
+            raise UserError(
+                f"{self.name} is scored by GOT-10k's rules, which clip boxes to the frame: expected --data_dir with "
+                "the images, not --truth"
+            )
+        return replace(self, conventions=rules)
+
+    @property
+    def not_scored(self) -> str:
+        """Why its results get no scores here; empty where they do."""
+        text = "not scored: the ground truth is not public; `ostrack submit {}` packs results for its server"
+        return text.format(self.server) if self.server else ""
+
+    def answer(self, sequence: Sequence, result_xywh: Float[np.ndarray, "r 4"]) -> Answered:
+        """What a score needs of ``sequence`` with these boxes; a picture is read where nothing else says its size."""
+        size = sequence.size_wh
+        if size is None and not isinstance(sequence.frames, NoPictures):
+            height, width = sequence.frames[0].shape[:2]
+            size = (width, height)
+            close_frames(sequence.frames)
+        present = sequence.present
+        if present is None and sequence.cover is not None:
+            present = sequence.cover > 0
+        return Answered(
+            sequence.name,
+            result_xywh,
+            sequence.boxes_xywh,
+            self.counted(sequence),
+            size,
+            present,
+            sequence.category,
+            sequence.attributes,
+            sequence.missing,
+            sequence.flaws,
+        )
+
+    def score(self, answers: list[Answered]) -> Scores:
+        """The numbers of all conventions."""
+        return metrics.combine(*(convention(answers) for convention in self.conventions))
+
+
+_MADE_UP = {"seed": 0, "sequences": 20, "frames": 60, "width": 240, "height": 180}
+_BOTH = (toolkits.got10k_scores, toolkits.otb_scores)
+_PUBLISHED = (published.published_scores,)
+_UAV = (published.uav_scores,)
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("dtb70", "dtb70", "test", "otb", every, _PUBLISHED),
+        Protocol("folder", "folder", "test", "otb", visible, _BOTH),
+        Protocol("got10k_test", "got10k", "test", "got10k", covered, (), server="got10k"),
+        Protocol("got10k_val", "got10k", "val", "got10k", covered, (toolkits.got10k_scores,)),
+        Protocol("itb", "itb", "test", "otb", every, (published.itb_scores,)),
+        Protocol("lasot", "lasot", "test", "otb", every, (published.lasot_scores,)),
+        Protocol("lasot_ext", "lasot_ext", "test", "otb", every, _PUBLISHED),
+        Protocol("nfs240", "nfs", "240", "otb", every, _PUBLISHED),
+        Protocol("nfs30", "nfs", "30", "otb", every, _PUBLISHED),
+        Protocol("otb", "otb", "test", "otb", every, (toolkits.otb_scores,)),
+        Protocol("otb100", "otb", "test", "otb", every, _PUBLISHED, split="otb100"),
+        Protocol("synthetic", "synthetic", "test", "otb", visible, _BOTH, _MADE_UP),
+        Protocol("tc128", "tc128", "test", "otb", every, (published.tc128_scores,)),
+        Protocol("tnl2k", "tnl2k", "test", "otb", every, _PUBLISHED),
+        Protocol("trackingnet", "trackingnet", "test", "otb", every, (), server="trackingnet"),
+        Protocol("uav123", "uav", "uav123", "otb", every, _UAV),
+        Protocol("uav123_10fps", "uav", "uav123_10fps", "otb", every, _UAV),
+        Protocol("uav20l", "uav", "uav20l", "otb", every, _UAV),
+        Protocol("uavdt", "uavdt", "test", "otb", every, _PUBLISHED),
+        *(Protocol(f"vot{year}", "vot", year, "otb", visible, _BOTH) for year in YEARS),
+    )
+}
+
+
+def find(name: str) -> Protocol:
+    """The protocol of a benchmark; a `UserError` names the nearest for an unknown one."""
+    if name not in PROTOCOLS:
+        raise unknown("benchmark", name, PROTOCOLS)
+    return PROTOCOLS[name]

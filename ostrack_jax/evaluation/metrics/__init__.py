@@ -1,0 +1,1 @@
+"""Scores by published rules, a module for each published analysis."""

@@ -1,0 +1,84 @@
+"""A tracker's entry in a workspace of the VOT toolkit. Enters: a workspace, a command. Leaves: its lines, its script.
+
+The toolkit is an external program that this package never imports; `integrations/vot_tracker.py`, which is copied
+into the workspace, speaks to it from a process of its own.
+"""
+
+from __future__ import annotations
+
+import configparser
+import importlib.util
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from ostrack_jax.errors import UserError
+from ostrack_jax.io import read_text, write_text
+
+SCRIPT = "ostrack_vot.py"
+REGISTRY = "trackers.ini"
+_TIMEOUT_S = 300  # the toolkit's own 30 are few for a large picture on a busy machine
+
+
+def check(workspace: Path, name: str) -> None:
+    """Whether an entry can be added, before anything is compiled.
+
+    Raises:
+      UserError: ``name`` is none the toolkit takes, or is taken; ``workspace`` is a file; `vot-trax` is not installed.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == configparser.DEFAULTSECT:
+        raise UserError(f"--name {name!r}: expected letters, digits, - and _, as the VOT toolkit does")
+    if workspace.exists() and not workspace.is_dir():
+        raise UserError(f"{workspace} is a file: expected the folder of a VOT workspace")
+    if importlib.util.find_spec("trax") is None:
+        raise UserError(
+            "the package vot-trax, through which the toolkit is spoken to, is missing: pip install vot-trax"
+        )
+    if name in _sections(workspace / REGISTRY):
+        raise UserError(f"{workspace / REGISTRY} has an entry [{name}] already: give another --name, or remove it")
+
+
+def add(workspace: Path, name: str, label: str, words: Sequence[str]) -> Path:
+    """Add the entry, all others kept as they are, and write the script; the path of the entry's file.
+
+    Args:
+      workspace: made where it is not there.
+      name: the tracker's name for the toolkit.
+      label: its name in reports.
+      words: what the script is called with.
+    """
+    check(workspace, name)
+    workspace = workspace.resolve()
+    script = resources.files("ostrack_jax") / "integrations" / "vot_tracker.py"
+    write_text(workspace / SCRIPT, script.read_text(encoding="utf-8"))
+    path = workspace / REGISTRY
+    before = read_text(path).rstrip() if path.is_file() else ""
+    write_text(path, (before + "\n\n" if before else "") + entry(name, label, [str(workspace / SCRIPT), *words]))
+    return path
+
+
+def entry(name: str, label: str, words: Sequence[str]) -> str:
+    """The lines of an entry that runs a script with this environment's Python."""
+    lines = {"label": label, "protocol": "trax", "command": shlex.join([sys.executable, *words])}
+    lines["timeout"] = str(_TIMEOUT_S)
+    for key, value in lines.items():
+        if re.search(r"[\r\n]", value):
+            raise UserError(f"{key} {value!r}: an entry of the VOT toolkit cannot hold a line break")
+    return f"[{name}]\n" + "".join(f"{key} = {value.replace('%', '%%')}\n" for key, value in lines.items())
+
+
+def _sections(path: Path) -> list[str]:
+    """The names of a file's entries; none where there is no file."""
+    if not path.is_file():
+        return []
+    text, parser = read_text(path), configparser.ConfigParser()
+    if "\ufffd" in text:
+        raise UserError(f"{path} is not UTF-8 text: other entries could not be kept as they are")
+    try:
+        parser.read_string(text)
+    except configparser.Error as e:
+        raise UserError(f"cannot read {path}: {' '.join(str(e).split())}") from e
+    return parser.sections()

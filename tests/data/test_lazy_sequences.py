@@ -1,0 +1,120 @@
+"""The list of sequences that reads them when asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+
+from ostrack_jax.data.frames import ArrayFrames
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.names import NumberNames
+from ostrack_jax.data.sequence import Sequence
+from ostrack_jax.errors import UserError
+
+built: list[str] = []
+
+
+def _build(name: str, key: int) -> Sequence:
+    built.append(name)
+    return Sequence(name, ArrayFrames(np.zeros((key, 2, 2, 3), np.uint8)), np.ones((key, 4)), np.ones(key, bool))
+
+
+@pytest.fixture
+def sequences():
+    built.clear()
+    return LazySequences({"a": 1, "b": 2, "c": 3}, _build, keep=2)
+
+
+def test_it_is_a_list_that_reads_what_is_asked_for(sequences):
+    assert len(sequences) == 3
+    assert built == []
+    assert len(sequences[-1]) == 3
+    assert built == ["c"]
+    assert [sequence.name for sequence in sequences] == ["a", "b", "c"]
+    with pytest.raises(IndexError):
+        sequences[3]
+
+
+def test_the_last_used_are_kept(sequences):
+    for index in (0, 1, 0, 2, 0, 1):
+        sequences[index]
+    assert built == ["a", "b", "c", "b"]
+
+
+def test_slices_and_selections_stay_unread(sequences):
+    assert sequences[1:].names == ("b", "c")
+    assert sequences.select(["c", "a"]).names == ("c", "a")
+    sequences.notes = ("one was left out",)
+    assert sequences[1:].notes == sequences.select(["a"]).notes == sequences.notes
+    assert built == []
+    with pytest.raises(UserError, match="unknown sequence 'aa': did you mean 'a'"):
+        sequences.select(["aa"])
+
+
+def test_all_are_kept_unless_said_otherwise(sequences):
+    every = LazySequences({str(i): 1 for i in range(600)}, _build)
+    for _ in range(2):
+        for i in range(600):
+            every[i]
+    assert len(built) == 600
+
+
+BOXES = [
+    [[1, 2, 3, 4], [0, 0, 0, 0]],
+    [[1.5, -2, 3, 40000], [0, 0, 0, np.nan]],
+    [[0.1, 1 / 3, 1e300, -1e-9], [32768, 32767, -32768, -32769]],
+]
+
+
+@pytest.mark.parametrize("boxes", BOXES)
+def test_what_is_kept_is_what_was_read(boxes):
+    """Kept in narrower numbers, given back exactly."""
+    true = Sequence("a", ArrayFrames(np.zeros((2, 2, 2, 3), np.uint8)), np.array(boxes, float), np.array([True, False]))
+    covered = dataclasses.replace(true, cover=np.array([8, 1000]), size_wh=(3, 4), flaws=("x",))
+    found = LazySequences({"a": None, "b": None}, lambda name, _: true if name == "a" else covered)
+    for _ in range(2):  # read, then kept
+        np.testing.assert_array_equal(found[0].boxes_xywh, true.boxes_xywh)
+        assert found[0].boxes_xywh.dtype == np.float64
+        np.testing.assert_array_equal(found[0].visible, true.visible)
+        assert found[0].cover is None
+        np.testing.assert_array_equal(found[1].cover, [8, 1000])
+        assert (found[1].size_wh, found[1].flaws, found[1].frames) == ((3, 4), ("x",), true.frames)
+
+
+def test_flaws_are_logged_once_and_of_many_sequences_not_all(caplog):
+    def build(name: str, _: object) -> Sequence:
+        flaws = ("no cover", "2 boxes too many") if name != "s3" else ()
+        return Sequence(
+            name, ArrayFrames(np.zeros((1, 2, 2, 3), np.uint8)), np.ones((1, 4)), np.ones(1, bool), flaws=flaws
+        )
+
+    flawed = LazySequences({f"s{i}": None for i in range(40)}, build, keep=1)
+    for i in (0, 1, 0, 3):
+        flawed[i]
+    assert caplog.messages == ["sequence s0: no cover; 2 boxes too many", "sequence s1: no cover; 2 boxes too many"]
+    for i in range(40):
+        flawed[i]
+    assert len(caplog.messages) == 21
+    assert "`ostrack data check` lists them all" in caplog.messages[-1]
+
+
+def test_a_set_of_many_is_opened_by_its_arrays():
+    """Names and keys stay arrays: nothing is made of any of them."""
+    numbers = np.arange(10**5) * 3
+    many = LazySequences.of(NumberNames(numbers), range(10**5), lambda name, key: _build(name, key % 2 + 1))
+    assert (len(many), many.names[-1], many[-1].name, len(many[-1])) == (10**5, "299997", "299997", 2)
+    assert many[10:20].names[3] == "39"
+    assert many.select(["39"])[0].name == "39"
+    assert len(pickle.dumps(many[:1000].names)) < 9000
+    with pytest.raises(UserError, match=r"unknown sequence '3a': .*there are 1,000"):
+        many[:1000].select(["3a"])
+
+
+def test_it_travels_without_what_it_read(sequences):
+    sequences[0]
+    again = pickle.loads(pickle.dumps(sequences))
+    assert again[0].name == "a"
+    assert built == ["a", "a"]

@@ -73,12 +73,13 @@ def open_file(path: Path | str, buffering: int = -1) -> BinaryIO:
     return file
 
 
-def read_text(path: Path, most_bytes: int = _MOST_BYTES) -> str:
+def read_text(path: Path, most_bytes: int | None = None) -> str:
     """Read a text file in UTF-8 or, where its byte-order mark says so, UTF-16.
 
     Raises:
-      UserError: it cannot be read, or is larger than ``most_bytes``.
+      UserError: it cannot be read, or is larger than ``most_bytes`` (16 MiB).
     """
+    most_bytes = most_bytes or _MOST_BYTES
     try:
         with open_file(path) as file:
             data = file.read(most_bytes + 1)
@@ -90,7 +91,7 @@ def read_text(path: Path, most_bytes: int = _MOST_BYTES) -> str:
     return data.decode("utf-16" if utf_16 else "utf-8-sig", errors="replace")
 
 
-def read_json(path: Path, most_bytes: int = _MOST_BYTES) -> dict[str, Any]:
+def read_json(path: Path, most_bytes: int | None = None) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:

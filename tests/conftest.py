@@ -47,10 +47,9 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def standin():
     """Config and weights of the model the reference files were made with: ``standin(256)``, ``standin(384)``."""
-    from tests import standin as recipe
-
     from convert.ostrack import from_release
     from ostrack_jax import config as configs
+    from tests import standin as recipe
 
     @functools.cache
     def make(size: int):

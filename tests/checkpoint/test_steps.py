@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ostrack_jax import checkpoint
+from ostrack_jax.checkpoint.files import load_weights, sha256
 from ostrack_jax.checkpoint.steps import BEST, STEPS, BrokenStepError, TrainCheckpoints
 from ostrack_jax.config import to_dict
 from ostrack_jax.errors import UserError
@@ -59,12 +59,12 @@ def damage(step: Path) -> None:
 
 
 def test_a_workdir_gives_its_newest_step_or_the_one_asked_for(run, small_config, small_weights):
-    config, newest = checkpoint.load_weights(run)
+    config, newest = load_weights(run)
     assert config == small_config
     assert not newest["backbone.norm.scale"].any()
-    first = checkpoint.load_weights(run / STEPS / "1")[1]
-    assert checkpoint.sha256(first) == checkpoint.sha256(small_weights)
-    assert checkpoint.sha256(checkpoint.load_weights(run / STEPS)[1]) == checkpoint.sha256(newest)
+    first = load_weights(run / STEPS / "1")[1]
+    assert sha256(first) == sha256(small_weights)
+    assert sha256(load_weights(run / STEPS)[1]) == sha256(newest)
 
 
 def test_the_best_is_a_folder_of_its_own_and_averages_come_first(items, about, small_weights, tmp_path):
@@ -72,8 +72,8 @@ def test_the_best_is_a_folder_of_its_own_and_averages_come_first(items, about, s
     best = TrainCheckpoints(tmp_path / BEST, keep=1, write=True)
     best.save(7, items | {"ema": average}, about)
     best.close()
-    found = checkpoint.load_weights(tmp_path / BEST)[1]
-    assert checkpoint.sha256(found) == checkpoint.sha256(items["buffers"] | average)
+    found = load_weights(tmp_path / BEST)[1]
+    assert sha256(found) == sha256(items["buffers"] | average)
     assert found.keys() == small_weights.keys()
 
 
@@ -97,14 +97,14 @@ def test_what_an_interrupted_run_left_half_written_is_no_step(run, items, about)
 
 def test_a_broken_newest_is_passed_over_with_a_warning(run, small_weights, caplog):
     damage(run / STEPS / "2")
-    assert checkpoint.sha256(checkpoint.load_weights(run)[1]) == checkpoint.sha256(small_weights)
+    assert sha256(load_weights(run)[1]) == sha256(small_weights)
     assert "passed over" in caplog.text
     assert f"{STEPS}/2 is broken" in caplog.text
     with pytest.raises(UserError, match="2 is broken"):
-        checkpoint.load_weights(run / STEPS / "2")
+        load_weights(run / STEPS / "2")
     damage(run / STEPS / "1")
     with pytest.raises(UserError, match="no whole checkpoint"):
-        checkpoint.load_weights(run)
+        load_weights(run)
 
 
 def test_values_that_are_not_those_written_are_broken(run, items):
@@ -113,7 +113,7 @@ def test_values_that_are_not_those_written_are_broken(run, items):
     new.rename(run / "away")
     old.rename(new)
     with pytest.raises(BrokenStepError, match=r"not what was written: params/.*and \d+ more"):
-        checkpoint.load_weights(run / STEPS / "2")
+        load_weights(run / STEPS / "2")
 
 
 @pytest.mark.parametrize("change", [lambda told: told.pop("config"), lambda told: told["config"].update(name="other")])
@@ -157,7 +157,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(run, items, about, small_
         with pytest.raises(UserError, match=r"cannot write checkpoints to .*File too large.* step 2"):
             steps.close()
     assert TrainCheckpoints(run / STEPS).steps() == [1, 2]
-    assert not checkpoint.load_weights(run)[1]["backbone.norm.scale"].any()
+    assert not load_weights(run)[1]["backbone.norm.scale"].any()
 
 
 def test_a_failure_is_told_while_the_training_goes_on(run, items, about):

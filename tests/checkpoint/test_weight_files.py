@@ -7,25 +7,26 @@ import json
 import numpy as np
 import pytest
 
-from ostrack_jax import checkpoint, io
+from ostrack_jax import io
+from ostrack_jax.checkpoint.files import load_config, load_weights, save_config, save_safetensors, save_weights, sha256
 from ostrack_jax.errors import UserError
 
 
 def test_a_weights_folder(small_config, small_weights, tmp_path):
-    digest = checkpoint.save_weights(tmp_path, small_weights, small_config)
-    config, weights = checkpoint.load_weights(tmp_path)
+    digest = save_weights(tmp_path, small_weights, small_config)
+    config, weights = load_weights(tmp_path)
     assert config == small_config
     assert weights.keys() == small_weights.keys()
     assert all(weights[name].dtype == small_weights[name].dtype for name in weights)
-    assert checkpoint.sha256(weights) == digest
+    assert sha256(weights) == digest
 
 
 def test_one_file(small_config, small_weights, tmp_path):
     path = tmp_path / "deep" / "model.safetensors"
-    checkpoint.save_safetensors(path, small_weights, small_config)
-    config, weights = checkpoint.load_weights(path)
+    save_safetensors(path, small_weights, small_config)
+    config, weights = load_weights(path)
     assert config == small_config
-    assert checkpoint.sha256(weights) == checkpoint.sha256(small_weights)
+    assert sha256(weights) == sha256(small_weights)
     assert [p.name for p in path.parent.iterdir()] == ["model.safetensors"]
 
 
@@ -35,8 +36,8 @@ def test_eight_bits(small_config, small_weights, tmp_path):
     matrix = rng.normal(size=(5, 100, 50)).astype(np.float32) * np.logspace(-6, 3, 50).astype(np.float32)
     matrix[..., 7] = 0
     weights = {**small_weights, "large.kernel": matrix}
-    checkpoint.save_safetensors(tmp_path / "a.safetensors", weights, small_config, eight_bit=True)
-    config, found = checkpoint.load_weights(tmp_path / "a.safetensors")
+    save_safetensors(tmp_path / "a.safetensors", weights, small_config, eight_bit=True)
+    config, found = load_weights(tmp_path / "a.safetensors")
     assert config == small_config
     assert found.keys() == weights.keys()
     assert found["large.kernel"].dtype == np.float32
@@ -47,20 +48,20 @@ def test_eight_bits(small_config, small_weights, tmp_path):
     assert small
     assert all(np.array_equal(found[name], small_weights[name]) for name in small)
     # what was rounded once is not rounded again
-    checkpoint.save_safetensors(tmp_path / "b.safetensors", found, small_config, eight_bit=True)
-    assert checkpoint.sha256(checkpoint.load_weights(tmp_path / "b.safetensors")[1]) == checkpoint.sha256(found)
-    checkpoint.save_safetensors(tmp_path / "c.safetensors", {"large.kernel": matrix}, small_config)
-    checkpoint.save_safetensors(tmp_path / "d.safetensors", {"large.kernel": matrix}, small_config, eight_bit=True)
+    save_safetensors(tmp_path / "b.safetensors", found, small_config, eight_bit=True)
+    assert sha256(load_weights(tmp_path / "b.safetensors")[1]) == sha256(found)
+    save_safetensors(tmp_path / "c.safetensors", {"large.kernel": matrix}, small_config)
+    save_safetensors(tmp_path / "d.safetensors", {"large.kernel": matrix}, small_config, eight_bit=True)
     size = {name: (tmp_path / f"{name}.safetensors").stat().st_size for name in "cd"}
     assert size["c"] - size["d"] > 0.7 * matrix.nbytes
 
 
 def test_the_hash_sees_every_value_and_name(small_weights):
     one = dict(small_weights)
-    digest = checkpoint.sha256(one)
-    assert checkpoint.sha256(dict(reversed(one.items()))) == digest
+    digest = sha256(one)
+    assert sha256(dict(reversed(one.items()))) == digest
     one["backbone.norm.bias"] = one["backbone.norm.bias"] + 1e-7
-    assert checkpoint.sha256(one) != digest
+    assert sha256(one) != digest
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0 a picture", b"\x10\x00\x00\x00\x00\x00\x00\x00{}"])
@@ -68,15 +69,15 @@ def test_files_that_are_none(content, tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(UserError, match="safetensors"):
-        checkpoint.load_weights(path)
+        load_weights(path)
 
 
 def test_a_file_cut_short(small_config, small_weights, tmp_path):
     path = tmp_path / "model.safetensors"
-    checkpoint.save_safetensors(path, small_weights, small_config)
+    save_safetensors(path, small_weights, small_config)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match="no whole safetensors"):
-        checkpoint.load_weights(path)
+        load_weights(path)
 
 
 def test_a_foreign_safetensors_file(tmp_path):
@@ -84,7 +85,7 @@ def test_a_foreign_safetensors_file(tmp_path):
 
     save_file({"a": np.zeros(3, np.float32)}, tmp_path / "other.safetensors")
     with pytest.raises(UserError, match=r"`ostrack convert ostrack .*/other\.safetensors --config NAME --output DIR`"):
-        checkpoint.load_weights(tmp_path / "other.safetensors")
+        load_weights(tmp_path / "other.safetensors")
 
 
 @pytest.mark.parametrize("name", ["OSTrack_ep0300.pth.tar", "my weights.pth", "model.bin", "x.ckpt", "B_16.npz"])
@@ -97,25 +98,25 @@ def test_an_unconverted_file(tmp_path, name):
     command = f"`ostrack convert ostrack {quoted} --config vitb_256_mae_ce_32x4_ep300 --output DIR`"
     for path in (folder / name, folder):
         with pytest.raises(UserError) as caught:
-            checkpoint.load_weights(path)
+            load_weights(path)
         assert command in str(caught.value)
 
 
 def test_nothing_and_something_else(tmp_path):
     with pytest.raises(UserError, match="no checkpoint at"):
-        checkpoint.load_weights(tmp_path / "absent")
+        load_weights(tmp_path / "absent")
     with pytest.raises(UserError, match="is no checkpoint"):
-        checkpoint.load_weights(tmp_path)
+        load_weights(tmp_path)
 
 
 def test_a_config_that_is_none(small_config, small_weights, tmp_path):
-    checkpoint.save_config(tmp_path, small_config)
+    save_config(tmp_path, small_config)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match="is no config"):
-        checkpoint.load_config(tmp_path)
+        load_config(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"modle": {}}))
     with pytest.raises(UserError, match="model"):
-        checkpoint.load_config(tmp_path)
+        load_config(tmp_path)
 
 
 def test_writing_is_all_or_nothing(tmp_path, monkeypatch):

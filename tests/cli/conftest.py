@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture(scope="session")
 def small_weights(tmp_path_factory):
     """A weights folder of a very small untrained model named `small`, and the weights' hash."""
-    from ostrack_jax import checkpoint
+    from ostrack_jax.checkpoint.files import save_weights
     from ostrack_jax.config import Config, ModelConfig
     from ostrack_jax.models.weights import weight_shapes
 
@@ -19,4 +19,4 @@ def small_weights(tmp_path_factory):
         name: np.abs(rng.normal(0, 0.1, shape)).astype(np.float32) for name, shape in weight_shapes(model).items()
     }
     folder = tmp_path_factory.mktemp("weights")
-    return folder, checkpoint.save_weights(folder, weights, Config(name="small", model=model))
+    return folder, save_weights(folder, weights, Config(name="small", model=model))

@@ -6,12 +6,12 @@ import json
 import shutil
 
 import cv2
-from tests import layouts
 import numpy as np
 import pytest
 
 from ostrack_jax.cli.main import main
 from ostrack_jax.doctor.data import find_datasets
+from tests import layouts
 
 BOX = {"0": (1, 2, 11, 10, 0)}
 MAKE = {

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 import cv2
-from tests import layouts
 import numpy as np
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "datasets"))
-from tests.data.test_packed import make_got10k, opened
+from tests import layouts
 
+sys.path.append(str(Path(__file__).parents[1] / "datasets"))
 from ostrack_jax.cli.main import main
+from tests.data.test_packed import make_got10k, opened
 
 
 def test_it_writes_and_tells(tmp_path, capsys):

@@ -6,12 +6,12 @@ import json
 import shutil
 
 import cv2
-from tests import layouts
 import numpy as np
 import pytest
 
 from ostrack_jax.cli.main import main
 from ostrack_jax.tracking.baselines import StillTracker
+from tests import layouts
 
 BENCHMARK = ("--benchmark", "otb")
 

@@ -6,14 +6,14 @@ import json
 
 import av
 import cv2
-from tests import layouts
 import numpy as np
 import pytest
-from tests.videos import copy_packets, decoded, write_video
 
 from ostrack_jax.cli.main import main
 from ostrack_jax.data.readers.folder import open_folder
 from ostrack_jax.weights import DEFAULT
+from tests import layouts
+from tests.videos import copy_packets, decoded, write_video
 
 
 @pytest.fixture(scope="module")

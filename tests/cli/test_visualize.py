@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ostrack_jax import checkpoint
+from ostrack_jax.checkpoint.files import save_weights
 from ostrack_jax.cli.main import main
 from ostrack_jax.visualization import tiles
 
@@ -22,7 +22,7 @@ def weights(small_config, tmp_path_factory):
     draw = np.random.default_rng(0)
     shapes = weight_shapes(small_config.model)
     weights = {name: np.abs(draw.normal(0, 0.1, shape)).astype(np.float32) for name, shape in shapes.items()}
-    checkpoint.save_weights(folder, weights, small_config)
+    save_weights(folder, weights, small_config)
     return folder
 
 

@@ -3,8 +3,6 @@
 import jax
 import numpy as np
 import pytest
-from tests.convert.numpy_vits import augreg_tensors, augreg_vit, torch_vit
-from tests.convert.torch_files import mae_tensors, quick_weights, small_config, write_zip
 
 import convert.augreg
 import convert.deit
@@ -16,6 +14,8 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as of_models
 from ostrack_jax.models.interpolate import resize_grid, resize_positions
 from ostrack_jax.models.weights import model_of
+from tests.convert.numpy_vits import augreg_tensors, augreg_vit, torch_vit
+from tests.convert.torch_files import mae_tensors, quick_weights, small_config, write_zip
 
 SMALL = small_config()
 SCALED = small_config(layer_scale=1e-5, pretraining_size=56, patch=14, template_size=28, search_size=56)

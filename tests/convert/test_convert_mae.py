@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from tests.convert.torch_files import mae_tensors, quick_weights, small_config, write_zip
 
 import convert.mae
 from convert.mae import from_release
@@ -11,6 +10,7 @@ from ostrack_jax.cli import command
 from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as of_models
 from ostrack_jax.models.interpolate import resize_grid, resize_positions
+from tests.convert.torch_files import mae_tensors, quick_weights, small_config, write_zip
 
 SMALL = small_config()
 DECODER = {"mask_token": np.zeros((1, 1, 16), np.float32), "decoder_blocks.0.norm1.weight": np.ones(16, np.float32)}

@@ -8,8 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests import standin
-from tests.convert.torch_files import Raw, name, release_tensors, small_config, write_legacy, write_zip
 
 import convert.ostrack
 from convert.files import read_tensors
@@ -17,6 +15,8 @@ from ostrack_jax import config as configs
 from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.cli import command
 from ostrack_jax.cli.main import main as ostrack
+from tests import standin
+from tests.convert.torch_files import Raw, name, release_tensors, small_config, write_legacy, write_zip
 
 CHECKOUT = Path(__file__).parents[2]
 SMALL = small_config()

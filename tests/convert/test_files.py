@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
-from tests.convert.torch_files import Raw, encode, name, pickled, tensor, write_legacy, write_zip
 
 from convert.files import read_tensors
 from ostrack_jax.errors import UserError
+from tests.convert.torch_files import Raw, encode, name, pickled, tensor, write_legacy, write_zip
 
 DTYPES = ["<f4", "<f8", "<f2", ml_dtypes.bfloat16, "<i8", "<i4", "i1", "u1", "?"]
 WRITERS = {"zip": write_zip, "legacy": write_legacy}

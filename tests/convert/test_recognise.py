@@ -4,10 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from tests import standin
-from tests.convert.numpy_vits import augreg_tensors
 from safetensors.numpy import save_file
-from tests.convert.torch_files import mae_tensors, quick_weights, release_tensors, small_config, write_zip
 
 import convert.ostrack
 from convert import augreg, deit, dinov2, mae
@@ -18,6 +15,9 @@ from ostrack_jax.cli import command
 from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as of_models
 from ostrack_jax.models.interpolate import resize_positions
+from tests import standin
+from tests.convert.numpy_vits import augreg_tensors
+from tests.convert.torch_files import mae_tensors, quick_weights, release_tensors, small_config, write_zip
 
 SMALL = small_config()
 FLAGS = ["--config", "tiny", *(f"--config.model.{name}={getattr(SMALL.model, name)}" for name in ("width", "depth"))]

@@ -3,8 +3,6 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from tests import standin
-from tests.convert.torch_files import release_tensors, small_config
 
 from convert import tables
 from convert.ostrack import from_release, to_release
@@ -12,6 +10,8 @@ from ostrack_jax import config as configs
 from ostrack_jax.errors import UserError
 from ostrack_jax.models.attention import relative_index
 from ostrack_jax.models.weights import weight_shapes
+from tests import standin
+from tests.convert.torch_files import release_tensors, small_config
 
 SMALL = small_config()
 

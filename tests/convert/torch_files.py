@@ -10,11 +10,11 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from tests import standin
 
 from ostrack_jax import config as configs
 from ostrack_jax.config import Config, ModelConfig
 from ostrack_jax.models.weights import weight_shapes
+from tests import standin
 
 STORAGES = {
     np.dtype("<f4"): "Float",

@@ -94,7 +94,7 @@ def test_missing_empty_and_oversized_files_are_told(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe.txt")  # nobody writes to it: to open it as a file is opened waits for ever
     with pytest.raises(UserError, match=r"cannot read .*pipe.txt: not a regular file"):
         an.read_boxes(tmp_path / "pipe.txt")
-    monkeypatch.setattr(an, "_MOST_BYTES", 10)
+    monkeypatch.setattr("ostrack_jax.io._MOST_BYTES", 10)
     path.write_text("1,2,3,4\n" * 2)
     with pytest.raises(UserError, match=r"boxes.txt is larger than"):
         an.read_boxes(path)

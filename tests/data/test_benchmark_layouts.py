@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 
-from tests import layouts
 import numpy as np
 import pytest
 
@@ -21,6 +20,7 @@ from ostrack_jax.data.readers.uavdt import open_uavdt
 from ostrack_jax.data.readers.vot import open_vot
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.benchmarks import PROTOCOLS, find
+from tests import layouts
 
 
 def level(sequence, t: int) -> int:

@@ -7,7 +7,6 @@ import json
 import pickle
 from pathlib import Path
 
-from tests import layouts
 import numpy as np
 import pytest
 
@@ -20,6 +19,7 @@ from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.loader import open_sources
 from ostrack_jax.pipeline.sampling import Source, draw_pair
+from tests import layouts
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,10 @@ import pickle
 import cv2
 import numpy as np
 import pytest
-from tests.layouts import tagged
 
 from ostrack_jax.data.frames import ArrayFrames, PictureFrames, list_pictures, read_frame, read_picture
 from ostrack_jax.errors import UserError
+from tests.layouts import tagged
 
 
 def _pictures(count: int = 3) -> np.ndarray:

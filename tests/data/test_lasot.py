@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 
-from tests import layouts
 import numpy as np
 import pytest
 
@@ -14,6 +13,7 @@ from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.benchmarks import find
 from ostrack_jax.evaluation.summary import notes
+from tests import layouts
 
 
 @pytest.mark.parametrize("flat", [False, True])

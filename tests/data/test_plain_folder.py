@@ -6,13 +6,13 @@ from pathlib import Path
 
 import av
 import cv2
-from tests import layouts
 import numpy as np
 import pytest
 
 from ostrack_jax.data.frames import PICTURES
 from ostrack_jax.data.readers.folder import open_folder
 from ostrack_jax.errors import UserError
+from tests import layouts
 
 BOXES = "1,2,3,4\n5 6 7 8\n9\t10\t11\t12\n"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests import layouts
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from ostrack_jax import config
 from ostrack_jax.config import DataConfig
 from ostrack_jax.data.readers.registry import READERS, open_dataset
 from ostrack_jax.errors import UserError
+from tests import layouts
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 
-from tests import layouts
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from ostrack_jax.config import DataConfig
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.data.readers.trackingnet import open_trackingnet, parse_chunks
 from ostrack_jax.errors import UserError
+from tests import layouts
 
 
 @pytest.fixture

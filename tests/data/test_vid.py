@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 
-from tests import layouts
 import numpy as np
 import pytest
 
@@ -14,6 +13,7 @@ from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.data.readers.vid import open_vid
 from ostrack_jax.data.readers.vid_xml import read_frame
 from ostrack_jax.errors import UserError
+from tests import layouts
 
 A, B, HIDDEN = (1, 2, 11, 10, 0), (5, 5, 9, 8, 0), (2, 2, 12, 10, 1)
 FRAMES = [{"0": A}, {"0": HIDDEN, "1": B}, {"0": A}, {"1": B}, {"0": A, "1": B}, {}]

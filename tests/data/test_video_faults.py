@@ -8,10 +8,10 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
-from tests.videos import copy_packets, decoded, level, write_video
 
 from ostrack_jax.data.video import VideoFrames
 from ostrack_jax.errors import UserError
+from tests.videos import copy_packets, decoded, level, write_video
 
 H264 = ("libx264", {"x264-params": "keyint=10:scenecut=0:bframes=3:b-adapt=0"})
 OPEN = ("libx264", {"x264-params": "keyint=10:scenecut=0:bframes=3:b-adapt=0:open-gop=1"})

@@ -10,13 +10,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from tests.videos import level, write_video
 
 from ostrack_jax.data import video
 from ostrack_jax.data.levels import find_levels, sampled, to_bytes
 from ostrack_jax.data.video import VideoFrames, frame_rate
 from ostrack_jax.data.video_index import open_video
 from ostrack_jax.errors import UserError
+from tests.videos import level, write_video
 
 FRAMES = 60
 # As tags of phones have them: a pixel (x, y) is shown at (a x + c y, b x + d y).

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests import videos
 
 from ostrack_jax.data import video, video_index
 from ostrack_jax.data.video import VideoFrames
+from tests import videos
 
 FRAMES, GROUP = 36, 10
 REORDERED = 3  # images between two others that are decoded first: a group may be so much longer

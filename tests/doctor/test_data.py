@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import cv2
-from tests import layouts
 import numpy as np
 import pytest
 
 from ostrack_jax.doctor.data import configured, find_datasets
 from ostrack_jax.errors import UserError
+from tests import layouts
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 
 import av
-from tests import layouts
 import numpy as np
 import pytest
 
 from ostrack_jax.evaluation import benchmarks
+from tests import layouts
 
 PAGE = (Path(__file__).parents[2] / "docs/custom_benchmark.md").read_text()
 (CODE,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from tests import layouts
 import numpy as np
 import pytest
 
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import benchmarks, submit
+from tests import layouts
 
 
 def test_unknown_names_come_with_the_nearest():

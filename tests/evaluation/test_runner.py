@@ -196,7 +196,7 @@ def test_results_of_different_makers_are_never_mixed(tmp_path, evaluate, oracle,
     run = tmp_path / "out" / runner.RUN_FILE
     assert json.loads(run.read_text())["tracker"] == "a"
     run.write_text("{")
-    with pytest.raises(UserError, match="is no JSON"):
+    with pytest.raises(UserError, match="is not valid JSON"):
         evaluate(oracle(), one, made_by=made_by)
     run.unlink()
     with pytest.raises(UserError, match=r"no run\.json says"):

@@ -6,7 +6,6 @@ import io
 import json
 import zipfile
 
-from tests import layouts
 import numpy as np
 import pytest
 
@@ -17,6 +16,7 @@ from ostrack_jax.evaluation.benchmarks import Protocol
 from ostrack_jax.evaluation.results import Result
 from ostrack_jax.evaluation.submit import Wanted
 from ostrack_jax.io import write_text
+from tests import layouts
 
 
 @pytest.fixture(autouse=True)

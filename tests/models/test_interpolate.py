@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from tests import standin
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ostrack_jax.models.interpolate import bicubic_matrix, resize_grid, resize_positions
+from tests import standin
 
 
 @pytest.mark.parametrize("side", [8, 12, 16, 24])

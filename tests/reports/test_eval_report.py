@@ -9,12 +9,12 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from tests.reports.test_training_report import Page, _decode
 
-from ostrack_jax import checkpoint
+from ostrack_jax.checkpoint.files import save_weights
 from ostrack_jax.cli.main import main
 from ostrack_jax.visualization import canvas
 from ostrack_jax.visualization.draw import TRUTH_COLOUR
+from tests.reports.test_training_report import Page, _decode
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def place(tmp_path_factory, small_config):
     draw = np.random.default_rng(0)
     shapes = weight_shapes(small_config.model)
     weights = {name: np.abs(draw.normal(0, 0.1, shape)).astype(np.float32) for name, shape in shapes.items()}
-    checkpoint.save_weights(folder / "weights", weights, small_config)
+    save_weights(folder / "weights", weights, small_config)
     always = ["eval", "--benchmark", "otb", "--data_dir", str(folder / "otb")]
     assert main([*always, "--tracker", "still", "--output", str(folder / "still")]) == 0
     assert main([*always, "--checkpoint", str(folder / "weights"), "--output", str(folder / "net")]) == 0

@@ -11,13 +11,12 @@ import pytest
 from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests import layouts
-
 from ostrack_jax.config import DataConfig
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.loader import open_sources
 from ostrack_jax.training import checks
 from ostrack_jax.training.trainer import train
+from tests import layouts
 
 
 def with_train(config, **changes):

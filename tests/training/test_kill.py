@@ -16,7 +16,7 @@ import time
 import pytest
 from rich.console import Console
 
-from ostrack_jax import checkpoint
+from ostrack_jax.checkpoint.files import load_weights, sha256
 from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints
 from ostrack_jax.config import DataConfig, freeze, to_dict
 from ostrack_jax.errors import UserError
@@ -128,8 +128,8 @@ def test_killed_at_random_and_told_to_end_the_losses_are_those_of_an_undisturbed
     assert len(losses(undisturbed)) == STEPS_IN_ALL + 4
     assert TrainCheckpoints(runs.workdir / BEST).steps() == TrainCheckpoints(undisturbed / BEST).steps()
     for folder in ("", BEST):
-        found, expected = (checkpoint.load_weights(path / folder)[1] for path in (runs.workdir, undisturbed))
-        assert checkpoint.sha256(found) == checkpoint.sha256(expected)
+        found, expected = (load_weights(path / folder)[1] for path in (runs.workdir, undisturbed))
+        assert sha256(found) == sha256(expected)
 
 
 def test_the_best_is_that_of_the_best_validation(config, undisturbed):

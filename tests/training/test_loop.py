@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ostrack_jax import checkpoint
-from ostrack_jax.checkpoint.steps import TrainCheckpoints
+from ostrack_jax.checkpoint.files import load_config, load_weights, sha256
+from ostrack_jax.checkpoint.steps import STEPS, TrainCheckpoints
 from ostrack_jax.config import DataConfig
 from ostrack_jax.errors import Stopped, UserError
 from ostrack_jax.pipeline.loader import Batches
@@ -60,14 +60,14 @@ def trained(run_config, tmp_path_factory):
 def test_two_and_two_steps_equal_four(trained, run_config, tmp_path):
     config, whole, _, _ = trained
     _train(run_config, tmp_path)
-    assert checkpoint.TrainCheckpoints(tmp_path / checkpoint.STEPS).steps() == [2]
+    assert TrainCheckpoints(tmp_path / STEPS).steps() == [2]
     # Saved while the training went on over the same buffers, the whole run's step 2 is this one all the same.
-    halfway = [checkpoint.load_weights(path / checkpoint.STEPS / "2")[1] for path in (tmp_path, whole)]
-    assert checkpoint.sha256(halfway[0]) == checkpoint.sha256(halfway[1])
+    halfway = [load_weights(path / STEPS / "2")[1] for path in (tmp_path, whole)]
+    assert sha256(halfway[0]) == sha256(halfway[1])
     _, told = _train(config, tmp_path)
     assert "from step 2 of" in told
-    resumed, straight = (checkpoint.load_weights(path)[1] for path in (tmp_path, whole))
-    assert checkpoint.sha256(resumed) == checkpoint.sha256(straight)
+    resumed, straight = (load_weights(path)[1] for path in (tmp_path, whole))
+    assert sha256(resumed) == sha256(straight)
     losses = [[event["loss"] for event in events.read(path, "train")] for path in (tmp_path, whole)]
     assert losses[0] == losses[1]
     assert len(losses[0]) == 4
@@ -76,7 +76,7 @@ def test_two_and_two_steps_equal_four(trained, run_config, tmp_path):
 def test_what_a_run_leaves(trained):
     config, workdir, numbers, told = trained
     assert {"loss", "iou", "giou", "l1", "focal", "pairs_per_second", "wait"} <= numbers.keys()
-    assert checkpoint.load_config(workdir) == config
+    assert load_config(workdir) == config
     assert [event["epoch"] for event in events.read(workdir, "validation")] == [1, 2]
     assert list((workdir / logging.TENSORBOARD).glob("events*"))
     run, *_ = events.read(workdir)
@@ -90,9 +90,9 @@ def test_what_a_run_leaves(trained):
     assert [path.name for path in (workdir / events.PICTURES).iterdir()] == ["epoch_0002.png"]
     assert "epoch 2/2" in told
     assert "pairs/s" in told
-    stored, weights = checkpoint.load_weights(workdir / checkpoint.STEPS / "2")
+    stored, weights = load_weights(workdir / STEPS / "2")
     assert stored == config
-    assert checkpoint.sha256(weights) != checkpoint.sha256(checkpoint.load_weights(workdir)[1])
+    assert sha256(weights) != sha256(load_weights(workdir)[1])
 
 
 def test_a_finished_run_is_left_as_it_is_and_says_so(trained):
@@ -145,8 +145,8 @@ def test_whatever_ends_a_run_its_newest_step_is_saved_and_the_run_resumes(traine
     assert error.__notes__ == [f"ended at step 2, {resumes}"]
     ends(unreadable, f"^the images are gone; ended at step 3, {resumes}$", after=2)
     _train(config, tmp_path)
-    resumed, straight = (checkpoint.load_weights(path)[1] for path in (tmp_path, whole))
-    assert checkpoint.sha256(resumed) == checkpoint.sha256(straight)
+    resumed, straight = (load_weights(path)[1] for path in (tmp_path, whole))
+    assert sha256(resumed) == sha256(straight)
     losses = [[event["loss"] for event in events.read(path) if event["kind"] != "run"] for path in (tmp_path, whole)]
     assert losses[0] == losses[1]
 
@@ -181,7 +181,7 @@ def test_given_weights_are_where_it_starts(trained, run_config, tmp_path):
     frozen = dataclasses.replace(run_config, train=dataclasses.replace(run_config.train, lr=1e-30, lr_batch=0))
     _, told = _train(frozen, tmp_path, init=workdir)
     assert f"from {workdir}" in told
-    given, after = (checkpoint.load_weights(path)[1] for path in (workdir, tmp_path))
+    given, after = (load_weights(path)[1] for path in (workdir, tmp_path))
     np.testing.assert_array_equal(given["backbone.blocks.0.mlp.fc1.kernel"], after["backbone.blocks.0.mlp.fc1.kernel"])
 
 
@@ -225,7 +225,7 @@ def test_a_validation_that_is_not_finite_names_its_pairs_and_is_saved(run_config
     expected = "validation after step 2: loss not finite for one of its pairs 0 to 3; ended at step 2, saved"
     with pytest.raises(UserError, match=expected):
         _train(run_config, tmp_path)
-    assert checkpoint.TrainCheckpoints(tmp_path / checkpoint.STEPS).steps() == [2]
+    assert TrainCheckpoints(tmp_path / STEPS).steps() == [2]
 
 
 def test_another_model_in_the_same_folder_is_refused(trained, run_config):

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ostrack_jax import checkpoint
 from ostrack_jax import config as configs
+from ostrack_jax.checkpoint.files import load_config
+from ostrack_jax.checkpoint.steps import STEPS, TrainCheckpoints
 from ostrack_jax.cli.main import main
 from ostrack_jax.training import events
 from ostrack_jax.training.checks import check_settings
@@ -78,14 +79,14 @@ def test_the_recipe_of_the_page_trains(tmp_path, capfd):
         sets = sets.replace(f"/data/{name}", str(directory(tmp_path / name, seed)))
     assert main(["train", "--config", "tiny", "--workdir", str(tmp_path / "run"), *sets.split(), *FLAGS]) == 0
     assert "mine 2 of 2 sequences" in capfd.readouterr().out
-    config = checkpoint.load_config(tmp_path / "run")
+    config = load_config(tmp_path / "run")
     used = {name: data.reader for name, data in config.data.items() if data.weight}
     assert used == {"mine": "folder", "mine_val": "folder"}
     train = list(events.read(tmp_path / "run", "train"))
     assert [event["step"] for event in train] == [1, 2]
     assert all(np.isfinite(event["loss"]) for event in train)
     assert len(list(events.read(tmp_path / "run", "validation"))) == 1
-    assert checkpoint.TrainCheckpoints(tmp_path / "run" / checkpoint.STEPS).steps() == [2]
+    assert TrainCheckpoints(tmp_path / "run" / STEPS).steps() == [2]
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.training.test_hosts import free_port
 
 from ostrack_jax.checkpoint.steps import STEPS, TrainCheckpoints
+from tests.training.test_hosts import free_port
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 

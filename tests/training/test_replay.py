@@ -12,7 +12,7 @@ from rich.console import Console
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from ostrack_jax import checkpoint
+from ostrack_jax.checkpoint.steps import STEPS, TrainCheckpoints
 from ostrack_jax.cli.main import main
 from ostrack_jax.errors import UserError
 from ostrack_jax.models.weights import trained_names
@@ -63,7 +63,7 @@ def test_the_run_stops_and_names_step_and_element(stopped):
     assert told.endswith(f"ended at step {STEP - 1}, saved; the same command resumes the run from there")
     assert "\n" not in told
     assert [event["step"] for event in events.read(workdir, "train")] == [1, 2]
-    assert checkpoint.TrainCheckpoints(workdir / checkpoint.STEPS).steps()[-1] == STEP - 1
+    assert TrainCheckpoints(workdir / STEPS).steps()[-1] == STEP - 1
 
 
 def test_it_is_not_finite_again(stopped, capsys):

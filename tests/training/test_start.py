@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ostrack_jax import checkpoint
+from ostrack_jax.checkpoint.files import load_weights, save_weights, sha256
+from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints
 from ostrack_jax.errors import UserError
 from ostrack_jax.training.saving import Saving
 from ostrack_jax.training.sharding import make_mesh
@@ -25,7 +26,7 @@ def begin(config, workdir, init=None):
 
 
 def test_fine_tuning_at_other_crop_sizes_is_noticed(small_config, small_weights, tmp_path):
-    checkpoint.save_weights(tmp_path / "given", small_weights, small_config)
+    save_weights(tmp_path / "given", small_weights, small_config)
     model = dataclasses.replace(small_config.model, template_size=48, search_size=96)
     found, told = begin(dataclasses.replace(small_config, model=model), tmp_path / "run", tmp_path / "given")
     assert told.count("notice: ") == 2
@@ -37,7 +38,7 @@ def test_fine_tuning_at_other_crop_sizes_is_noticed(small_config, small_weights,
 
 
 def digest(weights):
-    return checkpoint.sha256({name: np.asarray(value) for name, value in weights.items()})
+    return sha256({name: np.asarray(value) for name, value in weights.items()})
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_a_checkpoint_is_gone_on_with(small_config, small_weights, saved):
     assert "notice: since step 5: config.train.epochs 5 -> 9" in told
     assert f"config.train.lr {small_config.train.lr} -> 1.0" in told
     assert digest(weights_of(found.state)) == digest(weights_of(state))
-    assert checkpoint.TrainCheckpoints(workdir / checkpoint.BEST).steps() == [5]
+    assert TrainCheckpoints(workdir / BEST).steps() == [5]
 
 
 def test_a_run_goes_on_with_less_memory(small_config, saved):
@@ -81,7 +82,7 @@ def test_an_average_may_begin_later_and_end_again(small_config, small_weights, s
     assert all(found.ema[name] is not found.params[name] for name in found.ema)
     with Saving(averaged, workdir) as saving:
         saving.save(found._replace(step=found.step + 1, ema={name: x + 1 for name, x in found.ema.items()}), 6)
-    assert digest(checkpoint.load_weights(workdir)[1]) != digest(weights_of(state))  # of the average
+    assert digest(load_weights(workdir)[1]) != digest(weights_of(state))  # of the average
     again = begin(small_config, workdir)[0].state
     assert again.ema == {}
     assert int(again.step) == 6
@@ -90,7 +91,7 @@ def test_an_average_may_begin_later_and_end_again(small_config, small_weights, s
 
 def test_a_run_with_no_whole_checkpoint_does_not_begin_anew(small_config, saved):
     workdir, _ = saved
-    for part in (workdir / checkpoint.STEPS / "5").rglob("d/*"):
+    for part in (workdir / STEPS / "5").rglob("d/*"):
         part.unlink()
     with pytest.raises(UserError, match="no whole checkpoint in"):
         begin(small_config, workdir)

@@ -1,9 +1,9 @@
 """The published lists and tables of sequences. Enters: a name. Leaves: its entries, checked against their SHA-256.
 
-`splits/NAME.txt` holds each list as ranges (`0 2-3`; after a class, of its numbers: `airplane 10-12 2`),
-`splits/SHA256SUMS` the hash of what they stand for: one entry a line, each ended by a newline. LaSOT's are so the
+`NAME.txt` holds each list as ranges (`0 2-3`; after a class, of its numbers: `airplane 10-12 2`),
+`SHA256SUMS` the hash of what they stand for: one entry a line, each ended by a newline. LaSOT's are so the
 published files byte for byte. GOT-10k's are published in a shuffled order that means nothing; their positions rise
-here, and the hash covers them as they rise. `splits/NAME.csv` is a table, its hash that of the file.
+here, and the hash covers them as they rise. `NAME.csv` is a table, its hash that of the file.
 """
 
 from __future__ import annotations
@@ -133,4 +133,4 @@ def _check(name: str, text: str) -> None:
 
 
 def _text(file: str) -> str:
-    return resources.files("ostrack_jax.data").joinpath("splits", file).read_text("utf-8")
+    return resources.files("ostrack_jax.data.lists").joinpath(file).read_text("utf-8")

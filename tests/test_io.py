@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.io import local_path, unfinished
+from ostrack_jax.io import local_path, read_json, unfinished, write_atomically, write_json
 
 ODD = [
     "a:b.mp4",
@@ -81,3 +82,29 @@ def test_the_name_while_it_is_written_fits_where_the_name_does(here, name):
     assert unfinished(path).parent == here
     assert unfinished(path) != unfinished(path)
     os.replace(path, unfinished(path))
+
+
+def test_writing_is_all_or_nothing_and_the_error_names_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "deep" / "file"
+    write_atomically(path, b"first")
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "no space left")))
+    with pytest.raises(OSError, match=f"no space left: '{path}'"):
+        write_atomically(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert [p.name for p in path.parent.iterdir()] == ["file"]
+
+
+def test_json_comes_back_and_what_is_none_is_one_line(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": [1, None]})
+    assert read_json(path) == {"a": [1, None]}
+    for text, said in (
+        ("[1]", "expected a JSON object, found a list"),
+        ("{", "is not valid JSON"),
+        ("[" * 9999, "JSON"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=said):
+            read_json(path)
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, float("nan"))

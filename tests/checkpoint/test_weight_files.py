@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from ostrack_jax import io
 from ostrack_jax.checkpoint.files import load_config, load_weights, save_config, save_safetensors, save_weights, sha256
 from ostrack_jax.errors import UserError
 
@@ -117,13 +116,3 @@ def test_a_config_that_is_none(small_config, small_weights, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"modle": {}}))
     with pytest.raises(UserError, match="model"):
         load_config(tmp_path)
-
-
-def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    io.write_atomically(path, b"first")
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
-    with pytest.raises(OSError, match="no space"):
-        io.write_atomically(path, b"second")
-    assert path.read_bytes() == b"first"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -37,7 +37,7 @@ from ostrack_jax import config as configs
 from ostrack_jax.cli.command import run
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config, DataConfig
-from ostrack_jax.data.frames import REDUCTIONS, PictureFrames
+from ostrack_jax.data.frames import REDUCTIONS, ImageFrames
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.packed.plan import make_plan
 from ostrack_jax.data.packed.writer import Label, Packing
@@ -203,7 +203,7 @@ def at_size(folder: str, size: tuple[int, int], place: Path) -> tuple[Source, ..
             paths.append(str(place / f"{sequence.name}-{i}.jpg"))
             cv2.imwrite(paths[-1], resized[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
         boxes = sequence.boxes_xywh[:_LENGTH] * np.tile(scale, 2)
-        made[sequence.name] = Sequence(sequence.name, PictureFrames(paths), boxes, sequence.visible[:_LENGTH])
+        made[sequence.name] = Sequence(sequence.name, ImageFrames(paths), boxes, sequence.visible[:_LENGTH])
     return (Source("sized", LazySequences(made, lambda name, sequence: sequence), 1.0),)
 
 

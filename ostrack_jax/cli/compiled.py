@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-from ostrack_jax.data.index import cache_folder
+from ostrack_jax.data.index import cache_directory
 
 _VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 
@@ -24,7 +24,7 @@ def keep_compiled() -> None:
 
     devices()
     if not os.environ.get(_VARIABLE):
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / f"compiled-{_processor()}"))
+        jax.config.update("jax_compilation_cache_dir", str(cache_directory() / f"compiled-{_processor()}"))
 
 
 def _processor() -> str:

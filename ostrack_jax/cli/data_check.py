@@ -76,13 +76,13 @@ def _named(flags: absl_flags.FlagValues, name: str, folder: str = "") -> DataCon
     """The data of a reader, or else of a benchmark, with the folder that is given or looked up."""
     from ostrack_jax.config import DataConfig
     from ostrack_jax.data.packed.reader import is_packed
-    from ostrack_jax.data.paths import find_folder
+    from ostrack_jax.data.paths import find_directory
     from ostrack_jax.data.readers.registry import READERS, knows_parts
     from ostrack_jax.errors import unknown
     from ostrack_jax.evaluation.benchmarks import PROTOCOLS
 
     if name in READERS:
-        place, part = find_folder(name, folder), flags.part
+        place, part = find_directory(name, folder), flags.part
         whole = name in PROTOCOLS and not knows_parts(name) and not flags["part"].present
         if whole and not (is_packed(place) or is_packed(place / part)):  # packed sets are for training
             part = PROTOCOLS[name].part
@@ -93,7 +93,7 @@ def _named(flags: absl_flags.FlagValues, name: str, folder: str = "") -> DataCon
     orientation.options(flags, protocol.reader)
     if flags["part"].present or flags["split"].present:
         raise UserError(f"{name} is a part of its own: --part and --split go with a reader, such as {protocol.reader}")
-    return protocol.data(find_folder(protocol.reader, folder))
+    return protocol.data(find_directory(protocol.reader, folder))
 
 
 def _unstarted(flags: absl_flags.FlagValues, data: DataConfig) -> Verdict:

@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from ostrack_jax.data.frames import OpenFrames, Picture, StoredFrames, close_frames
+from ostrack_jax.data.frames import Image, OpenFrames, StoredFrames, close_frames
 from ostrack_jax.data.sequence import Frames
 
 AHEAD = 2
 
 
-def read_ahead(frames: Frames, workers: int = 1, ahead: int = AHEAD) -> Iterator[Picture]:
+def read_ahead(frames: Frames, workers: int = 1, ahead: int = AHEAD) -> Iterator[Image]:
     """Every frame in order; the first ones are begun at once. Close it (or use it up) to end its threads; it closes a
     video's file.
 
@@ -31,7 +31,7 @@ def read_ahead(frames: Frames, workers: int = 1, ahead: int = AHEAD) -> Iterator
     threads = max(workers, 1) if isinstance(frames, StoredFrames) else 1
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     rest = iter(range(len(frames)))
-    waiting: deque[Future[Picture]] = deque()
+    waiting: deque[Future[Image]] = deque()
 
     def begin_next() -> None:
         index = next(rest, None)
@@ -44,8 +44,8 @@ def read_ahead(frames: Frames, workers: int = 1, ahead: int = AHEAD) -> Iterator
 
 
 def _in_order(
-    frames: Frames, pool: ThreadPoolExecutor, waiting: deque[Future[Picture]], begin_next: Callable[[], None]
-) -> Iterator[Picture]:
+    frames: Frames, pool: ThreadPoolExecutor, waiting: deque[Future[Image]], begin_next: Callable[[], None]
+) -> Iterator[Image]:
     try:
         while waiting:
             frame = waiting.popleft().result()

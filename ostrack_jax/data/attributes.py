@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ostrack_jax.data.annotations import read_labels
-from ostrack_jax.data.frames import list_folder
+from ostrack_jax.data.frames import list_directory
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import ATTRIBUTES, Row
 from ostrack_jax.data.lists.tables import rows_of
@@ -46,28 +46,30 @@ def by_table(sequences: LazySequences, reader: str, part: str = "") -> LazySeque
     return _changed(sequences, {name: rows.find(name) for name in sequences.names}, build)
 
 
-def by_files(sequences: LazySequences, folder: Path, reader: str) -> LazySequences:
-    """The same sequences, each with the attributes that its file in ``folder`` (NAME.txt) has a 1 for.
+def by_files(sequences: LazySequences, directory: Path, reader: str) -> LazySequences:
+    """The same sequences, each with the attributes that its file in ``directory`` (NAME.txt) has a 1 for.
 
     Args:
       sequences: of one benchmark.
-      folder: of the attribute files; sequences without one keep what they have.
+      directory: of the attribute files; sequences without one keep what they have.
       reader: whose columns they have, of `COLUMNS`.
 
     Raises:
-      UserError: no columns known for the reader, no file of a sequence in ``folder``; when a sequence is read, a file
-        with other columns.
+      UserError: no columns known for the reader, no file of a sequence in ``directory``; when a sequence is read, a
+        file with other columns.
     """
     if reader not in COLUMNS:
         raise UserError(
             f"what the columns of {reader}'s attribute files mean is not known: expected {', '.join(COLUMNS)}"
         )
     columns = COLUMNS[reader]
-    entries = [Path(entry.name) for entry in list_folder(folder) if entry.is_file()]
-    files = ByName([(path.stem, folder / path) for path in entries if path.suffix.lower() == ".txt"])
+    entries = [Path(entry.name) for entry in list_directory(directory) if entry.is_file()]
+    files = ByName([(path.stem, directory / path) for path in entries if path.suffix.lower() == ".txt"])
     found = {name: files.find(name, reader) for name in sequences.names}
     if not any(found.values()):
-        raise UserError(f"no attributes of these sequences in {folder}: expected NAME.txt, {len(columns)} times 0 or 1")
+        raise UserError(
+            f"no attributes of these sequences in {directory}: expected NAME.txt, {len(columns)} times 0 or 1"
+        )
 
     def build(sequence: Sequence, key: Path | None) -> Sequence:
         return sequence if key is None else dataclasses.replace(sequence, attributes=read_flags(key, columns))

@@ -25,7 +25,7 @@ from ostrack_jax.data.sequence import Frames
 from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.io import open_file
 
-PICTURES = (
+IMAGES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".avif", ".jp2", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".ras", ".sr"),
 )
@@ -49,7 +49,7 @@ REDUCTIONS = {
 _TAG = b"Exif"  # what a JPEG with an orientation tag has in it
 _MOST_BYTES = 256 * 2**20  # of a picture file
 
-Picture = UInt8[np.ndarray, "h w 3"]
+Image = UInt8[np.ndarray, "h w 3"]
 
 # shown: as a viewer or player shows it, EXIF orientation and rotation tags applied; boxes count those pixels. So are
 # one's own images and videos read. stored: such tags ignored, as the boxes of published sets are meant.
@@ -68,7 +68,7 @@ def orientation_named(name: str) -> Orientation:
 class ReducibleFrames(Frames, Protocol):
     """Frames of which some can be had smaller for less work."""
 
-    def reduced(self, index: int, factor: int, /) -> tuple[Picture, int]:
+    def reduced(self, index: int, factor: int, /) -> tuple[Image, int]:
         """Frame ``index`` at a ``factor``-th of its size, or whole; and the factor it was in fact reduced by.
 
         A side of n pixels becomes ceil(n / factor); a pixel is the mean of those it covers, as near as JPEG has it.
@@ -131,17 +131,17 @@ class EncodedFrames(abc.ABC):
     def stored(self, index: SupportsIndex, /) -> bytes:
         """The bytes of image ``index``."""
 
-    def __getitem__(self, index: SupportsIndex, /) -> Picture:
+    def __getitem__(self, index: SupportsIndex, /) -> Image:
         """Decode image ``index``."""
         return self._decode(self.stored(index), index, 1)
 
-    def reduced(self, index: int, factor: int, /) -> tuple[Picture, int]:
+    def reduced(self, index: int, factor: int, /) -> tuple[Image, int]:
         """Image ``index``, smaller where it is a JPEG, and by which factor (see `ReducibleFrames`)."""
         data = self.stored(index)
         factor = factor if is_jpeg(data) else 1
         return self._decode(data, index, factor), factor
 
-    def _decode(self, data: bytes, index: SupportsIndex, factor: int) -> Picture:
+    def _decode(self, data: bytes, index: SupportsIndex, factor: int) -> Image:
         image = decode_values(data, self.name(index), factor, self._orientation)
         return image if image.dtype == np.uint8 else to_bytes(image, self._levels)
 
@@ -166,7 +166,7 @@ class EncodedFrames(abc.ABC):
         return notes
 
 
-class PictureFrames(EncodedFrames):
+class ImageFrames(EncodedFrames):
     """Files of single images, in the order given."""
 
     def __init__(self, paths: Iterable[Path | str], orientation: Orientation = "shown") -> None:
@@ -200,7 +200,7 @@ class ArrayFrames:
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def __getitem__(self, index: SupportsIndex, /) -> Picture:
+    def __getitem__(self, index: SupportsIndex, /) -> Image:
         """Picture ``index``, not a copy."""
         return self._pictures[within(index, len(self))]
 
@@ -213,14 +213,14 @@ def within(index: SupportsIndex, length: int) -> int:
     return number
 
 
-def read_frame(frames: Frames, index: int, factor: int = 1) -> tuple[Picture, int]:
+def read_frame(frames: Frames, index: int, factor: int = 1) -> tuple[Image, int]:
     """Frame ``index``, reduced by ``factor`` (of `REDUCTIONS`) where its kind allows it; and the factor it has."""
     if factor > 1 and isinstance(frames, ReducibleFrames):
         return frames.reduced(index, factor)
     return frames[index], 1
 
 
-def read_picture(path: Path | str, orientation: Orientation = "shown") -> Picture:
+def read_image(path: Path | str, orientation: Orientation = "shown") -> Image:
     """Decode one file to RGB; values of more than 8 bits by the file's own range, see `levels`.
 
     Args:
@@ -230,7 +230,7 @@ def read_picture(path: Path | str, orientation: Orientation = "shown") -> Pictur
     Raises:
       UserError: there is no such file, or it is no image OpenCV can read; a JPEG cut short is none.
     """
-    return decode_picture(read_bytes(path), path, orientation=orientation)
+    return decode_image(read_bytes(path), path, orientation=orientation)
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -251,7 +251,7 @@ def is_jpeg(data: bytes) -> bool:
     return data[:3] == b"\xff\xd8\xff"
 
 
-def decode_picture(data: bytes, name: Path | str, factor: int = 1, orientation: Orientation = "shown") -> Picture:
+def decode_image(data: bytes, name: Path | str, factor: int = 1, orientation: Orientation = "shown") -> Image:
     """A stored image to RGB; values of more than 8 bits by the image's own range, see `levels`.
 
     Args:
@@ -268,7 +268,7 @@ def decode_picture(data: bytes, name: Path | str, factor: int = 1, orientation: 
 
 
 def decode_values(data: bytes, name: Path | str, factor: int, orientation: Orientation) -> np.ndarray:
-    """A stored image to RGB, uint8 or uint16; arguments and errors as `decode_picture`."""
+    """A stored image to RGB, uint8 or uint16; arguments and errors as `decode_image`."""
     ignore = cv2.IMREAD_IGNORE_ORIENTATION if orientation == "stored" else 0
     buffer = np.frombuffer(data, np.uint8)
     # JPEGs have 8 bits. Other images are read as BGR: OpenCV 5.0 reads garbage from RGB TIFFs of 16 bits as RGB.
@@ -294,47 +294,47 @@ def turned_note(name: str, orientation: Orientation, shape: tuple[int, ...]) -> 
     return f"{name} has an orientation tag and is read {how}: boxes count these {width} x {height} pixels"
 
 
-def list_pictures(folder: Path) -> list[str]:
+def list_images(directory: Path) -> list[str]:
     """Paths of the pictures of a folder, numbers in names counting as numbers (2.jpg before 10.jpg).
 
     Raises:
       UserError: the folder cannot be listed or holds no picture.
     """
-    names = [entry.name for entry in _scan(folder) if is_picture(entry.name)]
+    names = [entry.name for entry in _scan(directory) if is_image_file(entry.name)]
     if not names:
-        unread = sorted({Path(entry.name).suffix for entry in _scan(folder) if entry.name.lower().endswith(UNREAD)})
+        unread = sorted({Path(entry.name).suffix for entry in _scan(directory) if entry.name.lower().endswith(UNREAD)})
         found = f"{' and '.join(unread)} files are not read here: convert them to PNG" if unread else ""
-        expected = f"expected files ending in {', '.join(PICTURES[:3])} or the like"
-        raise UserError(f"no pictures in {folder}: {found or expected}")
+        expected = f"expected files ending in {', '.join(IMAGES[:3])} or the like"
+        raise UserError(f"no pictures in {directory}: {found or expected}")
     stems = [name.rpartition(".")[0] for name in names]
     if all(map(str.isdecimal, stems)):  # the same order, ten times as fast
         names = [name for _, name in sorted(zip(map(int, stems), names, strict=True))]
     else:
         names.sort(key=natural)
-    parent = os.path.join(folder, "")
+    parent = os.path.join(directory, "")
     return [parent + name for name in names]
 
 
-def list_folder(folder: Path) -> list[os.DirEntry[str]]:
+def list_directory(directory: Path) -> list[os.DirEntry[str]]:
     """What a folder holds, hidden entries left out, numbers in names counting as numbers.
 
     Raises:
       UserError: the folder cannot be listed.
     """
-    return sorted(_scan(folder), key=lambda entry: natural(entry.name))
+    return sorted(_scan(directory), key=lambda entry: natural(entry.name))
 
 
-def _scan(folder: Path) -> list[os.DirEntry[str]]:
+def _scan(directory: Path) -> list[os.DirEntry[str]]:
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(directory) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as e:
-        raise UserError(f"cannot list {folder}: {e.strerror}") from e
+        raise UserError(f"cannot list {directory}: {e.strerror}") from e
 
 
-def is_picture(name: str) -> bool:
+def is_image_file(name: str) -> bool:
     """Whether a file's name is a picture's."""
-    return name.lower().endswith(PICTURES)
+    return name.lower().endswith(IMAGES)
 
 
 def natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:

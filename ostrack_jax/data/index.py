@@ -42,7 +42,7 @@ def cached(kind: str, source: Path, signature: str, make: Callable[[], Arrays]) 
       make: reads everything.
     """
     place = hashlib.sha256(os.fsencode(source.resolve())).hexdigest()[:16]
-    path = cache_folder() / f"{kind}-{place}.npz"
+    path = cache_directory() / f"{kind}-{place}.npz"
     wanted = f"{_FORM} {signature}"
     arrays = _load(path)
     if arrays is None or str(arrays.pop("signature", "")) != wanted:
@@ -61,7 +61,7 @@ def sign(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def cache_folder() -> Path:
+def cache_directory() -> Path:
     """Where indexes are kept; need not exist."""
     if given := os.environ.get("OSTRACK_CACHE"):
         return local_path(given)

@@ -14,7 +14,7 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.io import local_path, read_text
 
 
-def find_folder(reader: str, given: str = "") -> Path:
+def find_directory(reader: str, given: str = "") -> Path:
     """The folder of ``reader``'s data.
 
     Args:
@@ -24,27 +24,27 @@ def find_folder(reader: str, given: str = "") -> Path:
     Raises:
       UserError: nobody says where it lies, or there is no such folder; tells all three ways to say it.
     """
-    named = named_folder(reader, given)
+    named = named_directory(reader, given)
     if named is None:
         raise UserError(
             f"nobody says where the {reader} data lies: give --config.data.NAME.dir=PATH (training) or "
             f"--data_dir PATH (evaluation), set {_variable(reader)}, or write {reader} = "
             f'"PATH" under [data] in {paths_file()}'
         )
-    folder, said_by = named
-    if not folder.is_dir():
-        raise UserError(f"no folder {folder} ({said_by}): expected the {reader} data there")
-    return folder
+    directory, said_by = named
+    if not directory.is_dir():
+        raise UserError(f"no folder {directory} ({said_by}): expected the {reader} data there")
+    return directory
 
 
-def named_folder(reader: str, given: str = "") -> tuple[Path, str] | None:
+def named_directory(reader: str, given: str = "") -> tuple[Path, str] | None:
     """Where ``reader``'s data is said to lie, and who says so; None where nobody does. The folder may be missing."""
     if given:
         return local_path(given), "as given"
     if value := os.environ.get(_variable(reader)):
         return local_path(value), _variable(reader)
-    folder = _from_toml(paths_file(), reader)
-    return None if folder is None else (folder, str(paths_file()))
+    directory = _from_toml(paths_file(), reader)
+    return None if directory is None else (directory, str(paths_file()))
 
 
 def _variable(reader: str) -> str:
@@ -68,9 +68,9 @@ def _from_toml(toml: Path, reader: str) -> Path | None:
         raise UserError(f"{toml} is no TOML: {e}") from e
     if not isinstance(table, dict):
         raise UserError(f'{toml}: expected a table [data] with {reader} = "PATH", found data = {table!r}')
-    folder = table.get(reader)
-    if folder is None:
+    directory = table.get(reader)
+    if directory is None:
         return None
-    if not isinstance(folder, str):
-        raise UserError(f'{toml}: expected {reader} = "PATH" under [data], found {folder!r}')
-    return toml.parent / local_path(folder)
+    if not isinstance(directory, str):
+        raise UserError(f'{toml}: expected {reader} = "PATH" under [data], found {directory!r}')
+    return toml.parent / local_path(directory)

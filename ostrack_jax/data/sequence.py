@@ -33,7 +33,7 @@ class Sequence:
       visible: the target is present and annotated, so the box may be learned from.
       cover: GOT-10k's visible share in eighths (0 absent .. 8 whole), or None where the set has none.
       size_wh: frame width and height in pixels where the annotation states it, else None.
-      is_picture: a single picture whose box serves as template and search alike (COCO).
+      is_image: a single picture whose box serves as template and search alike (COCO).
       flaws: what the reader found wrong and went on without, each in a line that names the file.
       missing: label files that sequences of this layout have and this one has not.
       present: what the set's own list says of each frame, whatever its box (LaSOT: neither fully occluded nor out of
@@ -48,7 +48,7 @@ class Sequence:
     visible: Bool[np.ndarray, " t"]
     cover: Int[np.ndarray, " t"] | None = None
     size_wh: tuple[int, int] | None = None
-    is_picture: bool = False
+    is_image: bool = False
     flaws: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     present: Bool[np.ndarray, " t"] | None = None

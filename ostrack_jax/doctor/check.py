@@ -16,7 +16,7 @@ import numpy as np
 from ostrack_jax.config import DataConfig, PairConfig
 from ostrack_jax.data.annotations import valid
 from ostrack_jax.data.box_forms import find_oddity
-from ostrack_jax.data.frames import NotedFrames, PictureFrames
+from ostrack_jax.data.frames import ImageFrames, NotedFrames
 from ostrack_jax.data.index import each
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import official
@@ -76,7 +76,7 @@ class Checked:
         self.notes += other.notes
 
 
-def open_checked(data: DataConfig, folder: Path) -> tuple[LazySequences | None, list[Finding]]:
+def open_checked(data: DataConfig, directory: Path) -> tuple[LazySequences | None, list[Finding]]:
     """The set's sequences, None where the reader refuses the folder; and what is wrong with the folder as a whole.
 
     Raises:
@@ -87,18 +87,18 @@ def open_checked(data: DataConfig, folder: Path) -> tuple[LazySequences | None, 
     except UnknownNameError:
         raise
     except UserError as e:
-        return None, [why_not(data.reader, folder, e)]
+        return None, [why_not(data.reader, directory, e)]
     notes = [Finding("note", note) for note in sequences.notes]
-    return sequences, notes + _whole(data, folder, len(sequences))
+    return sequences, notes + _whole(data, directory, len(sequences))
 
 
-def _whole(data: DataConfig, folder: Path, count: int) -> list[Finding]:
+def _whole(data: DataConfig, directory: Path, count: int) -> list[Finding]:
     """Whether all of the official set is there."""
     whole = official(data.reader, data.part)
     if whole is None or data.split not in ("all", "otb100") or count >= whole:
         return []
     text = f"{count:,} of the {whole:,} sequences of the official set are there"
-    if archives := find_archives(folder):
+    if archives := find_archives(directory):
         return [Finding("wrong", text, f"unpack the archives there ({', '.join(archives[:3])}, ...)")]
     if data.reader == "trackingnet" and data.part == "train":
         return [Finding("note", text, "where chunks are missing, say which there are: split=0-3")]
@@ -151,7 +151,7 @@ def check_sequence(
 
 
 def _first_box(sequence: Sequence, unstarted: Verdict) -> list[Finding]:
-    if unstarted == "ok" or sequence.is_picture or valid(sequence.boxes_xywh[:1]).all():
+    if unstarted == "ok" or sequence.is_image or valid(sequence.boxes_xywh[:1]).all():
         return []
     box = ",".join(f"{number:g}" for number in sequence.boxes_xywh[0])
     return [Finding(unstarted, f"the first frame has no box ({box})", "a tracker starts there: correct the annotation")]
@@ -159,8 +159,8 @@ def _first_box(sequence: Sequence, unstarted: Verdict) -> list[Finding]:
 
 def _pictures(sequence: Sequence, decode: int | None, counted: Checked) -> list[Finding]:
     """Decode some pictures; compare their size with what is said, and the boxes with their size."""
-    if decode is None and sequence.is_picture:
-        if isinstance(sequence.frames, PictureFrames) and not Path(path := sequence.frames.name(0)).is_file():
+    if decode is None and sequence.is_image:
+        if isinstance(sequence.frames, ImageFrames) and not Path(path := sequence.frames.name(0)).is_file():
             raise UserError(f"cannot read the picture {path}: no such file")
         return _boxes(sequence, sequence.size_wh)
     size = None

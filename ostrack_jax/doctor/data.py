@@ -11,7 +11,7 @@ from ostrack_jax.config import DataConfig
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import official
 from ostrack_jax.data.packed.reader import is_packed, open_packed, read_manifest
-from ostrack_jax.data.paths import named_folder
+from ostrack_jax.data.paths import named_directory
 from ostrack_jax.data.readers.folder import open_folder
 from ostrack_jax.data.readers.registry import READERS, open_dataset
 from ostrack_jax.doctor.check import check_sequence
@@ -20,25 +20,25 @@ from ostrack_jax.doctor.layouts import LAYOUTS, Layout, recognise
 from ostrack_jax.errors import UserError
 
 
-def find_datasets(folder: Path) -> list[Finding]:
-    """What the readers understand in ``folder``, or else in the folders it holds.
+def find_datasets(directory: Path) -> list[Finding]:
+    """What the readers understand in ``directory``, or else in the folders it holds.
 
     Raises:
       UserError: there is no such folder.
     """
-    if not folder.is_dir():
-        raise UserError(f"no folder {folder}: expected one with data sets")
-    found = _benchmarks(folder)
+    if not directory.is_dir():
+        raise UserError(f"no folder {directory}: expected one with data sets")
+    found = _benchmarks(directory)
     if not found:
-        inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        inside = sorted(path for path in directory.iterdir() if path.is_dir() and not path.name.startswith("."))
         benchmarks = {path: _benchmarks(path) for path in inside}
         if any(benchmarks.values()):
             found = [finding for path in inside for finding in benchmarks[path] or _plain(path)]
         else:
-            found = _plain(folder)
+            found = _plain(directory)
     shapes = "; ".join(f"{layout.reader}: {layout.shape}" for layout in LAYOUTS.values())
     return found or [
-        Finding("wrong", f"no data set in {folder}", f"expected pictures or videos with boxes, or one of {shapes}")
+        Finding("wrong", f"no data set in {directory}", f"expected pictures or videos with boxes, or one of {shapes}")
     ]
 
 
@@ -46,31 +46,31 @@ def configured() -> list[Finding]:
     """The data sets in the folders that the environment or the file of paths names."""
     found = []
     for reader in sorted(READERS):
-        named = named_folder(reader)
+        named = named_directory(reader)
         if named is None:
             continue
-        folder, said_by = named
-        if folder.is_dir():
-            found += find_datasets(folder)
+        directory, said_by = named
+        if directory.is_dir():
+            found += find_datasets(directory)
         else:
-            found.append(Finding("wrong", f"no folder {folder}", f"correct or remove it in {said_by}"))
+            found.append(Finding("wrong", f"no folder {directory}", f"correct or remove it in {said_by}"))
     return found
 
 
-def _benchmarks(folder: Path) -> list[Finding]:
-    """The sets whose layout ``folder`` itself has, or the packed one that it is."""
-    if is_packed(folder):
-        return [_packed(folder)]
-    return [finding for layout in recognise(folder) for finding in _parts(layout, folder)]
+def _benchmarks(directory: Path) -> list[Finding]:
+    """The sets whose layout ``directory`` itself has, or the packed one that it is."""
+    if is_packed(directory):
+        return [_packed(directory)]
+    return [finding for layout in recognise(directory) for finding in _parts(layout, directory)]
 
 
-def _parts(layout: Layout, folder: Path) -> list[Finding]:
+def _parts(layout: Layout, directory: Path) -> list[Finding]:
     """A finding for each part of a set that is there; of one that takes minutes to open, what to do."""
     if layout.slow:
-        command = f"`ostrack data check {layout.reader} {folder}` reads it whole"
-        return [Finding("ok", f"{layout.reader} in {folder}: {command}")]
+        command = f"`ostrack data check {layout.reader} {directory}` reads it whole"
+        return [Finding("ok", f"{layout.reader} in {directory}: {command}")]
     found, errors = [], []
-    for part, place in layout.parts(folder).items():
+    for part, place in layout.parts(directory).items():
         try:
             sequences = open_dataset(DataConfig(reader=layout.reader, dir=str(place), part=part))
         except UserError as e:  # its way to say that the part is not there
@@ -81,34 +81,34 @@ def _parts(layout: Layout, folder: Path) -> list[Finding]:
     return found or errors[:1]
 
 
-def _packed(folder: Path) -> Finding:
+def _packed(directory: Path) -> Finding:
     """What `ostrack data prepare` wrote."""
     try:
-        manifest = read_manifest(folder)
-        sequences = open_packed(folder, manifest["part"])
+        manifest = read_manifest(directory)
+        sequences = open_packed(directory, manifest["part"])
     except UserError as e:
         return Finding("wrong", str(e))
-    return _report(f"{manifest['reader']} {manifest['part']} packed in {folder}", sequences, None)
+    return _report(f"{manifest['reader']} {manifest['part']} packed in {directory}", sequences, None)
 
 
-def _absent(what: str, layout: Layout, folder: Path, sequences: LazySequences) -> Finding | None:
+def _absent(what: str, layout: Layout, directory: Path, sequences: LazySequences) -> Finding | None:
     """Sequences of a list without a folder, if there are any."""
     if layout.homes is None:
         return None
-    absent = [name for name in sequences.names if not any(home.is_dir() for home in layout.homes(folder, name))]
+    absent = [name for name in sequences.names if not any(home.is_dir() for home in layout.homes(directory, name))]
     if not absent:
         return None
     named = f"{', '.join(absent[:3])}{', ...' if len(absent) > 3 else ''}"
     return Finding("wrong", f"{what}: {len(absent)} of {len(sequences)} listed sequences have no folder ({named})")
 
 
-def _plain(folder: Path) -> list[Finding]:
-    """The sequences of one's own in ``folder``."""
+def _plain(directory: Path) -> list[Finding]:
+    """The sequences of one's own in ``directory``."""
     try:
-        sequences = open_folder(folder)
+        sequences = open_folder(directory)
     except UserError:  # its way to say that nothing is there
         return []
-    found = _report(f"folder {folder}", sequences, None)
+    found = _report(f"folder {directory}", sequences, None)
     # pictures alone may be of a data set that no reader understands
     return [found if found.verdict == "ok" else Finding("note", found.text)]
 

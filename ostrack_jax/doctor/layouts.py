@@ -47,24 +47,26 @@ class Layout:
         """Sequences of the official set by part; of a set without parts, by the empty name."""
         return OFFICIAL.get(self.reader, {})
 
-    def parts(self, folder: Path) -> dict[str, Path]:
-        """The parts that may lie in ``folder``, each with its own folder."""
+    def parts(self, directory: Path) -> dict[str, Path]:
+        """The parts that may lie in ``directory``, each with its own folder."""
         if self.reader == "vot":  # only names tell the years apart
-            years = [year for year in YEARS if year in folder.name or (folder / f"vot{year}").is_dir()]
-            return dict.fromkeys(years or [max(YEARS)], folder)
+            years = [year for year in YEARS if year in directory.name or (directory / f"vot{year}").is_dir()]
+            return dict.fromkeys(years or [max(YEARS)], directory)
         if self.reader != "got10k":
-            return dict.fromkeys(self.official, folder)
-        inside = {part: folder / part for part in self.official if (folder / part / "list.txt").is_file()}
-        return inside or {folder.name if folder.name in self.official else "train": folder}
+            return dict.fromkeys(self.official, directory)
+        inside = {part: directory / part for part in self.official if (directory / part / "list.txt").is_file()}
+        return inside or {directory.name if directory.name in self.official else "train": directory}
 
 
-def _got10k(folder: Path) -> bool:
-    return any((folder / part / "list.txt").is_file() for part in (".", "train", "val", "test")) and not _vot(folder)
+def _got10k(directory: Path) -> bool:
+    return any((directory / part / "list.txt").is_file() for part in (".", "train", "val", "test")) and not _vot(
+        directory
+    )
 
 
-def _vot(folder: Path) -> bool:
-    inner = [folder / f"vot{year}" for year in YEARS]
-    roots = [root for place in (folder, *inner) for root in (place, place / "sequences")]
+def _vot(directory: Path) -> bool:
+    inner = [directory / f"vot{year}" for year in YEARS]
+    roots = [root for place in (directory, *inner) for root in (place, place / "sequences")]
     return any(
         (path / "color").is_dir() or (path / "sequence").is_file()
         for root in roots
@@ -73,39 +75,41 @@ def _vot(folder: Path) -> bool:
     )
 
 
-def _lasot(folder: Path) -> bool:
-    return bool(_lasot_classes(folder) - _extension())
+def _lasot(directory: Path) -> bool:
+    return bool(_lasot_classes(directory) - _extension())
 
 
-def _lasot_ext(folder: Path) -> bool:
-    return bool(_lasot_classes(folder) & _extension())
+def _lasot_ext(directory: Path) -> bool:
+    return bool(_lasot_classes(directory) & _extension())
 
 
-def _lasot_classes(folder: Path) -> set[str]:
+def _lasot_classes(directory: Path) -> set[str]:
     """The classes of the sequences that lie side by side, or in folders of their class."""
 
     def class_of(path: Path) -> str:
         name, _, number = path.name.rpartition("-")
         return name if number.isdecimal() and (path / "img").is_dir() else ""
 
-    found = {class_of(path) for path in _folders(folder)}
-    found |= {path.name for path in _folders(folder) if any(class_of(inner) == path.name for inner in _folders(path))}
+    found = {class_of(path) for path in _folders(directory)}
+    found |= {
+        path.name for path in _folders(directory) if any(class_of(inner) == path.name for inner in _folders(path))
+    }
     return found - {""}
 
 
-def _trackingnet(folder: Path) -> bool:
+def _trackingnet(directory: Path) -> bool:
     chunks = ("TEST", *(f"TRAIN_{number}" for number in range(CHUNKS)))
-    return any((folder / chunk / "anno").is_dir() for chunk in chunks) or all(
-        (folder / inner).is_dir() for inner in ("anno", "frames")
+    return any((directory / chunk / "anno").is_dir() for chunk in chunks) or all(
+        (directory / inner).is_dir() for inner in ("anno", "frames")
     )
 
 
-def _coco(folder: Path) -> bool:
-    return next((folder / "annotations").glob("instances_*.json"), None) is not None
+def _coco(directory: Path) -> bool:
+    return next((directory / "annotations").glob("instances_*.json"), None) is not None
 
 
-def _vid(folder: Path) -> bool:
-    return any((folder / inner / "Annotations" / "VID").is_dir() for inner in (".", "ILSVRC", "ILSVRC2015"))
+def _vid(directory: Path) -> bool:
+    return any((directory / inner / "Annotations" / "VID").is_dir() for inner in (".", "ILSVRC", "ILSVRC2015"))
 
 
 @functools.cache
@@ -114,47 +118,47 @@ def _extension() -> set[str]:
     return {name.rpartition("-")[0] for name in read_published("lasot_ext")}
 
 
-def _nfs(folder: Path) -> bool:
-    rates = any((path / part / path.name).is_dir() for path in _folders(folder) for part in nfs.PARTS)
-    return rates or ((folder / "sequences").is_dir() and (folder / "anno").is_dir())
+def _nfs(directory: Path) -> bool:
+    rates = any((path / part / path.name).is_dir() for path in _folders(directory) for part in nfs.PARTS)
+    return rates or ((directory / "sequences").is_dir() and (directory / "anno").is_dir())
 
 
-def _uav(folder: Path) -> bool:
-    return any((place / videos).is_dir() for place in uav.roots(folder) for videos in uav.VIDEOS.values())
+def _uav(directory: Path) -> bool:
+    return any((place / videos).is_dir() for place in uav.roots(directory) for videos in uav.VIDEOS.values())
 
 
-def _uavdt(folder: Path) -> bool:
+def _uavdt(directory: Path) -> bool:
     names = {row.name for row in read_table("uavdt")}
-    return any(path.name in names for place in uavdt.VIDEOS for path in _folders(folder / place))
+    return any(path.name in names for place in uavdt.VIDEOS for path in _folders(directory / place))
 
 
-def _tc128(folder: Path) -> bool:
-    roots = (folder, folder / "Temple-color-128")
+def _tc128(directory: Path) -> bool:
+    roots = (directory, directory / "Temple-color-128")
     return any(next(path.glob("*_gt.txt"), None) is not None for root in roots for path in _folders(root))
 
 
-def _tnl2k(folder: Path) -> bool:
+def _tnl2k(directory: Path) -> bool:
     return any(
         (path / "imgs").is_dir() or any((inner / "imgs").is_dir() for inner in _folders(path))
-        for path in _folders(folder)
+        for path in _folders(directory)
     )
 
 
-def _itb(folder: Path) -> bool:
+def _itb(directory: Path) -> bool:
     """By its name, too: any folder of folders of sequences looks like it."""
-    nested = (inner for path in _folders(folder) for inner in _folders(path))
-    return "itb" in folder.name.lower() and any((inner / "groundtruth.txt").is_file() for inner in nested)
+    nested = (inner for path in _folders(directory) for inner in _folders(path))
+    return "itb" in directory.name.lower() and any((inner / "groundtruth.txt").is_file() for inner in nested)
 
 
-def _otb(folder: Path) -> bool:
-    there = any(next(path.glob("groundtruth_rect*.txt"), None) is not None for path in _folders(folder))
-    return there and not _dtb70(folder)
+def _otb(directory: Path) -> bool:
+    there = any(next(path.glob("groundtruth_rect*.txt"), None) is not None for path in _folders(directory))
+    return there and not _dtb70(directory)
 
 
-def _dtb70(folder: Path) -> bool:
+def _dtb70(directory: Path) -> bool:
     """OTB's layout with names that are not OTB's."""
     names = {row.name for row in read_table("dtb70")} - {row.name for row in read_table("otb100")}
-    return any((path / "img").is_dir() and path.name in names for path in _folders(folder))
+    return any((path / "img").is_dir() and path.name in names for path in _folders(directory))
 
 
 LAYOUTS = {
@@ -164,13 +168,13 @@ LAYOUTS = {
             "got10k",
             "list.txt and a folder for each name in it, or train/, val/, test/ of such",
             _got10k,
-            lambda folder, name: (folder / name,),
+            lambda directory, name: (directory / name,),
         ),
         Layout(
             "lasot",
             "class/class-N/img or class-N/img",
             _lasot,
-            lambda folder, name: tuple(folder / place for place in places(name)),
+            lambda directory, name: tuple(directory / place for place in places(name)),
         ),
         Layout(
             "trackingnet",
@@ -193,21 +197,21 @@ LAYOUTS = {
 }
 
 
-def recognise(folder: Path) -> list[Layout]:
-    """The layouts that ``folder`` itself has."""
-    return [layout for layout in LAYOUTS.values() if layout.looks(folder)]
+def recognise(directory: Path) -> list[Layout]:
+    """The layouts that ``directory`` itself has."""
+    return [layout for layout in LAYOUTS.values() if layout.looks(directory)]
 
 
-def why_not(reader: str, folder: Path, error: Exception) -> Finding:
+def why_not(reader: str, directory: Path, error: Exception) -> Finding:
     """What a reader's refusal of a folder comes from, as far as a look around tells, and what would mend it."""
-    if is_packed(folder):
+    if is_packed(directory):
         return Finding("wrong", str(error))
     layout = LAYOUTS.get(reader)
-    others = [other.reader for other in recognise(folder) if other.reader != reader]
-    better = _elsewhere(layout, folder) if layout and not layout.looks(folder) else None
+    others = [other.reader for other in recognise(directory) if other.reader != reader]
+    better = _elsewhere(layout, directory) if layout and not layout.looks(directory) else None
     if better is not None:
         fix = f"{better} looks like it: give that folder"
-    elif archives := find_archives(folder):
+    elif archives := find_archives(directory):
         fix = f"unpack the {len(archives)} archives there ({', '.join(archives[:3])}{', ...' if archives[3:] else ''})"
     elif others:
         fix = f"it looks like {' and '.join(others)}: give that name"
@@ -216,31 +220,33 @@ def why_not(reader: str, folder: Path, error: Exception) -> Finding:
     return Finding("wrong", str(error), fix)
 
 
-def find_archives(folder: Path) -> list[str]:
+def find_archives(directory: Path) -> list[str]:
     """Archives in a folder and, by their folder's name, in the folders it holds: files not unpacked yet."""
     return sorted(
-        os.path.relpath(entry.path, folder)
-        for place in (folder, *_folders(folder))
+        os.path.relpath(entry.path, directory)
+        for place in (directory, *_folders(directory))
         for entry in _entries(place)
         if entry.name.lower().endswith(_ARCHIVES)
     )
 
 
-def _elsewhere(layout: Layout, folder: Path) -> Path | None:
+def _elsewhere(layout: Layout, directory: Path) -> Path | None:
     """A folder near by that has the layout: up to two below, or above."""
-    below = (path for inner in _folders(folder) for path in (inner, *_folders(inner)))
-    above = itertools.islice(folder.resolve().parents, 2)
+    below = (path for inner in _folders(directory) for path in (inner, *_folders(inner)))
+    above = itertools.islice(directory.resolve().parents, 2)
     return next((path for path in itertools.chain(below, above) if layout.looks(path)), None)
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    """Some of the folders in ``folder``."""
-    return (folder / entry.name for entry in _entries(folder) if not entry.name.startswith(".") and entry.is_dir())
+def _folders(directory: Path) -> Iterator[Path]:
+    """Some of the folders in ``directory``."""
+    return (
+        directory / entry.name for entry in _entries(directory) if not entry.name.startswith(".") and entry.is_dir()
+    )
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(directory: Path) -> list[os.DirEntry[str]]:
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(directory) as entries:
             return list(itertools.islice(entries, _FEW))
     except OSError:  # not ours to read
         return []

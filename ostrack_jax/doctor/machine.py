@@ -79,10 +79,10 @@ def nvidia_gpus(root: Path = Path("/")) -> list[str]:
 def tpus(root: Path = Path("/")) -> list[str]:
     """The TPU chips: by their device files, else on the PCI bus (newer ones are handed to programs through vfio)."""
     names = [path.name for path in root.glob("dev/accel[0-9]*")]
-    for folder in [] if names else root.glob("sys/bus/pci/devices/*"):
-        vendor, device = (_read(folder / name) for name in ("vendor", "device"))
+    for directory in [] if names else root.glob("sys/bus/pci/devices/*"):
+        vendor, device = (_read(directory / name) for name in ("vendor", "device"))
         if vendor == GOOGLE and device in TPUS:
-            names.append(f"PCI {folder.name}")
+            names.append(f"PCI {directory.name}")
     return sorted(names)
 
 
@@ -99,10 +99,10 @@ def memory(root: Path = Path("/")) -> Finding:
     return Finding("note" if free < LITTLE_MEMORY else "ok", f"memory: {_gib(free)} of {_gib(total)} free")
 
 
-def disk(folder: Path) -> Finding:
-    """Space still free where ``folder`` lies."""
-    usage = shutil.disk_usage(folder)
-    text = f"disk: {_gib(usage.free)} of {_gib(usage.total)} free at {folder.resolve()}"
+def disk(directory: Path) -> Finding:
+    """Space still free where ``directory`` lies."""
+    usage = shutil.disk_usage(directory)
+    text = f"disk: {_gib(usage.free)} of {_gib(usage.total)} free at {directory.resolve()}"
     return Finding("note" if usage.free < LITTLE_DISK else "ok", text)
 
 

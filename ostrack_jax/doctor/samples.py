@@ -23,16 +23,16 @@ _HIDDEN = (170, 170, 170)  # of a box that training does not learn from
 Sheet = UInt8[np.ndarray, "_h _w 3"]
 
 
-def write_samples(sequences: LazySequences, folder: Path, count: int = 10, seed: int = 0) -> list[Path]:
+def write_samples(sequences: LazySequences, directory: Path, count: int = 10, seed: int = 0) -> list[Path]:
     """Draw ``count`` sequences at random and write a JPEG of each; those that cannot be read are passed over.
 
     Args:
       sequences: opened.
-      folder: made where it is not there.
+      directory: made where it is not there.
       count: of sheets; fewer where there are fewer sequences.
       seed: of the choice.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for index in np.random.default_rng(seed).permutation(len(sequences)):
         if len(written) == count:
@@ -42,7 +42,7 @@ def write_samples(sequences: LazySequences, folder: Path, count: int = 10, seed:
         except UserError:  # told by the check itself
             continue
         name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in sequences.names[int(index)])
-        written.append(folder / f"{len(written) + 1:02d}_{name[:80]}.jpg")
+        written.append(directory / f"{len(written) + 1:02d}_{name[:80]}.jpg")
         _write(written[-1], sheet)
     return written
 

@@ -19,8 +19,8 @@ from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import official
 from ostrack_jax.data.lists.tables import listed
 from ostrack_jax.data.packed.reader import is_packed
-from ostrack_jax.data.paths import named_folder
-from ostrack_jax.data.readers.boxes_only import NoPictures
+from ostrack_jax.data.paths import named_directory
+from ostrack_jax.data.readers.boxes_only import NoImages
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.data.readers.vot import YEARS
 from ostrack_jax.data.sequence import Sequence
@@ -88,7 +88,7 @@ class Protocol:
           UserError: a missing or foreign folder, a packed set (which keeps no lists of absent frames), a wrong option.
         """
         data = self.data(data_dir, options)
-        named = named_folder(self.reader, data.dir)
+        named = named_directory(self.reader, data.dir)
         if named is not None and (is_packed(named[0]) or is_packed(named[0] / self.part)):
             raise UserError(
                 f"{named[0]} is a packed set, for training: a benchmark is scored on the {self.reader} data as "
@@ -129,7 +129,7 @@ class Protocol:
     def answer(self, sequence: Sequence, result_xywh: Float[np.ndarray, "r 4"]) -> Answered:
         """What a score needs of ``sequence`` with these boxes; a picture is read where nothing else says its size."""
         size = sequence.size_wh
-        if size is None and not isinstance(sequence.frames, NoPictures):
+        if size is None and not isinstance(sequence.frames, NoImages):
             height, width = sequence.frames[0].shape[:2]
             size = (width, height)
             close_frames(sequence.frames)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from ostrack_jax.data.ahead import read_ahead
-from ostrack_jax.data.frames import Picture
+from ostrack_jax.data.frames import Image
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.results import Result
@@ -46,7 +46,7 @@ class _Pass:
         self.boxes, self.times = np.tile(start, (length, 1)), np.zeros(length)
         self.scores = np.full(length, np.nan)
         self.t, self.reason = 0, ""
-        self.frames: Iterator[Picture] = read_ahead(sequence.frames, decoders)
+        self.frames: Iterator[Image] = read_ahead(sequence.frames, decoders)
 
     def ended(self) -> Ended | None:
         """The result or the reason, where there is one."""

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ostrack_jax.data.annotations import FARTHEST, read_boxes
-from ostrack_jax.data.frames import list_folder
+from ostrack_jax.data.frames import list_directory
 from ostrack_jax.data.matching import ByName, part_prefix
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.runner import RUN_FILE
@@ -135,7 +135,7 @@ def _runs(folder: Path) -> list[Run]:
             trackers = " or ".join(str(folder / name) for name in inner)
             raise UserError(f"{folder} holds runs of {len(inner)} trackers: expected {trackers}")
         places = next(iter(inner.values()), [])
-        if {path.name for path in places} != {entry.name for entry in list_folder(folder)}:
+        if {path.name for path in places} != {entry.name for entry in list_directory(folder)}:
             places = [folder]
     return [run for place in places for run in _runs_in(place)]
 
@@ -143,7 +143,7 @@ def _runs(folder: Path) -> list[Run]:
 def _numbered(folder: Path) -> dict[str, list[Path]]:
     """Folders NAME_000, NAME_001, .. in ``folder`` by their name without the number, in order."""
     found: dict[str, list[Path]] = {}
-    for entry in list_folder(folder) if folder.is_dir() else ():
+    for entry in list_directory(folder) if folder.is_dir() else ():
         if (name := _RUN_FOLDER.fullmatch(entry.name)) and entry.is_dir():
             found.setdefault(name[1], []).append(folder / entry.name)
     return found

@@ -20,7 +20,7 @@ import trax  # pyright: ignore[reportMissingImports]
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import command, trackers
-from ostrack_jax.data.frames import Picture, read_picture
+from ostrack_jax.data.frames import Image, read_image
 from ostrack_jax.tracking.track import TrackerLike
 
 
@@ -55,8 +55,8 @@ def serve(tracker: TrackerLike) -> None:
                 return
 
 
-def _picture(request: Any) -> Picture:
-    return read_picture(request.image[trax.ImageChannel.COLOR].path(), "stored")
+def _picture(request: Any) -> Image:
+    return read_image(request.image[trax.ImageChannel.COLOR].path(), "stored")
 
 
 if __name__ == "__main__":

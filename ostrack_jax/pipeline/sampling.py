@@ -129,7 +129,7 @@ def draw_pair(sources: tuple[Source, ...], config: PairConfig, rng: np.random.Ge
     """
     source = pick_source(sources, rng)
     sequence = pick_sequence(source, config, rng)
-    first, second = (0, 0) if sequence.is_picture else pick_frames(sequence.visible, config.max_gap, rng)
+    first, second = (0, 0) if sequence.is_image else pick_frames(sequence.visible, config.max_gap, rng)
     return Pair(source.name, sequence, first, second)
 
 
@@ -174,7 +174,7 @@ def _unreadable(error: UserError | OSError, source: str) -> Exception:
 
 def is_eligible(sequence: Sequence, config: PairConfig) -> bool:
     """A picture always; a video with enough frames, enough of them visible (a pair needs at least two)."""
-    if sequence.is_picture:
+    if sequence.is_image:
         return True
     frames, visible = len(sequence.visible), int(np.count_nonzero(sequence.visible))
     return frames >= config.min_frames and visible >= max(config.min_visible, 2)

@@ -27,7 +27,7 @@ from rich.table import Table
 
 from ostrack_jax.config import Config, DataConfig, ModelConfig
 from ostrack_jax.data.ahead import read_ahead
-from ostrack_jax.data.frames import PictureFrames
+from ostrack_jax.data.frames import ImageFrames
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.data.sequence import Frames
 from ostrack_jax.models.attention import chosen
@@ -105,7 +105,7 @@ def make_video(folder: Path, size_wh: tuple[int, int]) -> tuple[Frames, Float[np
     paths = [folder / f"{t:08d}.jpg" for t in range(len(sequence))]
     for t, path in enumerate(paths):
         cv2.imwrite(str(path), cv2.cvtColor(sequence.frames[t], cv2.COLOR_RGB2BGR))
-    return PictureFrames(paths), sequence.boxes_xywh[0]
+    return ImageFrames(paths), sequence.boxes_xywh[0]
 
 
 def make_weights(model: ModelConfig) -> dict[str, np.ndarray]:

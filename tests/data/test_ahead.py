@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax.data.ahead import read_ahead
-from ostrack_jax.data.frames import PictureFrames
+from ostrack_jax.data.frames import ImageFrames
 from ostrack_jax.errors import UserError
 
 
@@ -84,5 +84,5 @@ def test_pictures_from_disk(tmp_path):
     paths = [tmp_path / f"{i}.png" for i in range(5)]
     for i, path in enumerate(paths):
         cv2.imwrite(str(path), np.full((4, 4, 3), i, np.uint8))
-    assert numbers(read_ahead(PictureFrames(paths), workers=2)) == list(range(5))
-    assert numbers(read_ahead(PictureFrames([]))) == []
+    assert numbers(read_ahead(ImageFrames(paths), workers=2)) == list(range(5))
+    assert numbers(read_ahead(ImageFrames([]))) == []

@@ -34,7 +34,7 @@ def test_both_places_of_the_pictures(tmp_path, below):
     sequences = open_dataset(DataConfig(reader="coco", dir=str(tmp_path), split="train2017"))
     assert [*sequences.names] == ["700", "800", "701", "801"]
     sequence = sequences[3]
-    assert (sequence.name, sequence.is_picture, len(sequence), sequence.size_wh) == ("801", True, 1, (32, 24))
+    assert (sequence.name, sequence.is_image, len(sequence), sequence.size_wh) == ("801", True, 1, (32, 24))
     np.testing.assert_array_equal(sequence.boxes_xywh, [[1.25, 2, 11, 8]])
     assert sequence.visible.tolist() == [True]
     assert sequence.frames[0].mean() == pytest.approx(40, abs=2)

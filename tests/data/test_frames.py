@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ostrack_jax.data.frames import ArrayFrames, PictureFrames, list_pictures, read_frame, read_picture
+from ostrack_jax.data.frames import ArrayFrames, ImageFrames, list_images, read_frame, read_image
 from ostrack_jax.errors import UserError
 from tests.layouts import tagged
 
@@ -21,7 +21,7 @@ def test_files_come_back_as_rgb(tmp_path):
     pictures = _pictures()
     for i, picture in enumerate(pictures):
         cv2.imwrite(str(tmp_path / f"{i}.png"), picture[..., ::-1])
-    frames = PictureFrames(tmp_path / f"{i}.png" for i in range(3))
+    frames = ImageFrames(tmp_path / f"{i}.png" for i in range(3))
     assert len(frames) == 3
     np.testing.assert_array_equal(np.stack([frames[i] for i in (2, 0, 1)]), pictures[[2, 0, 1]])
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(frames))[1], pictures[1])
@@ -31,7 +31,7 @@ def test_grey_and_transparent_pictures_have_three_channels(tmp_path):
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((5, 6), 77, np.uint8))
     cv2.imwrite(str(tmp_path / "alpha.png"), np.full((5, 6, 4), 77, np.uint8))
     for name in ("grey", "alpha"):
-        np.testing.assert_array_equal(read_picture(tmp_path / f"{name}.png"), np.full((5, 6, 3), 77))
+        np.testing.assert_array_equal(read_image(tmp_path / f"{name}.png"), np.full((5, 6, 3), 77))
 
 
 # What a viewer does for each value of the tag (EXIF 2.3, 4.6.4 A).
@@ -56,15 +56,15 @@ def test_images_are_read_as_shown_or_as_stored(tmp_path, kind, orientation):
     path.write_bytes(tagged(kind, orientation, image))
     expected = {"shown": UPRIGHT[orientation](image), "stored": image}
     for way, upright in expected.items():
-        frames = PictureFrames([path], way)
+        frames = ImageFrames([path], way)
         np.testing.assert_allclose(frames[0], upright, atol=3)
-        np.testing.assert_array_equal(read_picture(path, way), frames[0])
+        np.testing.assert_array_equal(read_image(path, way), frames[0])
         small, factor = read_frame(frames, 0, 2)
         np.testing.assert_allclose(small, upright[::factor, ::factor], atol=3)
         notes = frames.notes()
         assert len(notes) == (orientation != 1)
         assert all(f"{upright.shape[1]} x {upright.shape[0]} pixels" in note for note in notes)
-    np.testing.assert_array_equal(PictureFrames([path])[0], read_picture(path))  # the default: as shown
+    np.testing.assert_array_equal(ImageFrames([path])[0], read_image(path))  # the default: as shown
 
 
 def _numbers(kind: str, low: int, high: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -89,12 +89,12 @@ def test_a_sequence_of_16_bits_is_scaled_by_one_range(tmp_path, kind, low, high)
         np.repeat(np.rint((image.astype(float) - low) * 255 / (high - low))[..., None], 3, 2) for image in images
     ]
     for order in (range(5), (4, 0, 2)):
-        frames = PictureFrames(paths)
+        frames = ImageFrames(paths)
         for i in order:
             np.testing.assert_array_equal(frames[i], expected[i])
             np.testing.assert_array_equal(pickle.loads(pickle.dumps(frames))[i], expected[i])
-    assert PictureFrames(paths).notes() == [f"images of more than 8 bits: values {low} to {high} are read as 0 to 255"]
-    alone = read_picture(paths[2])
+    assert ImageFrames(paths).notes() == [f"images of more than 8 bits: values {low} to {high} are read as 0 to 255"]
+    alone = read_image(paths[2])
     assert (alone.min(), alone.max()) == (0, 255)
 
 
@@ -103,21 +103,21 @@ def test_colours_of_16_bits_keep_their_order_and_their_ratio(tmp_path, kind):
     image = np.zeros((8, 8, 3), np.uint16) + np.array([4000, 2000, 1000], np.uint16)
     image[0, 0] = 0
     _write(tmp_path / f"a.{kind}", image)
-    assert read_picture(tmp_path / f"a.{kind}")[1, 1].tolist() == [255, 128, 64]
+    assert read_image(tmp_path / f"a.{kind}")[1, 1].tolist() == [255, 128, 64]
 
 
 @pytest.mark.parametrize("kind", ["png", "tif", "pgm"])
 def test_images_that_use_all_16_bits_keep_their_upper_byte(tmp_path, kind):
     image = _numbers("uint16", 0, 65535, (30, 40))
     _write(tmp_path / f"a.{kind}", image)
-    np.testing.assert_array_equal(read_picture(tmp_path / f"a.{kind}")[..., 0], image >> 8)
+    np.testing.assert_array_equal(read_image(tmp_path / f"a.{kind}")[..., 0], image >> 8)
 
 
 def test_a_constant_image_of_16_bits_and_mixed_depths(tmp_path):
     _write(tmp_path / "a.png", np.full((5, 5), 7500, np.uint16))
-    assert len(np.unique(read_picture(tmp_path / "a.png"))) == 1
+    assert len(np.unique(read_image(tmp_path / "a.png"))) == 1
     _write(tmp_path / "b.png", np.full((5, 5), 77, np.uint8))
-    frames = PictureFrames([tmp_path / "b.png", tmp_path / "a.png"])
+    frames = ImageFrames([tmp_path / "b.png", tmp_path / "a.png"])
     assert (frames[0] == 77).all()
     assert frames[1].dtype == np.uint8
 
@@ -128,7 +128,7 @@ def test_a_constant_image_of_16_bits_and_mixed_depths(tmp_path):
 def test_numbers_that_are_no_grey_levels_are_refused(tmp_path, kind, name):
     _write(tmp_path / f"a.{name}", np.ones((6, 6), kind))
     with pytest.raises(UserError, match=rf"a\.{name}: its values are {kind}: convert it to 8 or 16 bits"):
-        read_picture(tmp_path / f"a.{name}")
+        read_image(tmp_path / f"a.{name}")
 
 
 def test_arrays_of_several_sizes(tmp_path):
@@ -142,14 +142,14 @@ def test_no_frame_beyond_the_last(index):
     with pytest.raises(IndexError):
         ArrayFrames(_pictures())[index]
     with pytest.raises(IndexError):
-        PictureFrames(["a", "b", "c"])[index]
+        ImageFrames(["a", "b", "c"])[index]
 
 
 def test_unreadable_files_are_named(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"not a picture")
     cv2.imwrite(str(tmp_path / "cut.png"), _pictures(1)[0])
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:60])
-    frames = PictureFrames([tmp_path / "broken.jpg", tmp_path / "missing.jpg", tmp_path / "cut.png"])
+    frames = ImageFrames([tmp_path / "broken.jpg", tmp_path / "missing.jpg", tmp_path / "cut.png"])
     with pytest.raises(UserError, match=r"broken.jpg: not a picture"):
         frames[0]
     with pytest.raises(UserError, match=r"missing.jpg: no such file"):
@@ -161,16 +161,16 @@ def test_unreadable_files_are_named(tmp_path):
 def test_listing_counts_numbers_as_numbers(tmp_path):
     for name in ("10.jpg", "2.JPG", "1.png", "._1.png", "notes.txt", "a2.jpg", "a10.jpg"):
         (tmp_path / name).touch()
-    assert [path.rpartition("/")[2] for path in list_pictures(tmp_path)] == [
+    assert [path.rpartition("/")[2] for path in list_images(tmp_path)] == [
         *("1.png", "2.JPG", "10.jpg", "a2.jpg", "a10.jpg")
     ]
 
 
 def test_folders_without_pictures_are_told(tmp_path):
     with pytest.raises(UserError, match="no pictures in"):
-        list_pictures(tmp_path)
+        list_images(tmp_path)
     with pytest.raises(UserError, match=r"cannot list .*nowhere: No such file"):
-        list_pictures(tmp_path / "nowhere")
+        list_images(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4, 8])
@@ -179,7 +179,7 @@ def test_a_jpeg_is_read_smaller_and_other_pictures_are_not(tmp_path, factor):
     picture = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (203, 149), interpolation=cv2.INTER_CUBIC)
     for kind in ("jpg", "png"):
         cv2.imwrite(str(tmp_path / f"1.{kind}"), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])
-    frames = PictureFrames([tmp_path / "1.jpg", tmp_path / "1.png"])
+    frames = ImageFrames([tmp_path / "1.jpg", tmp_path / "1.png"])
     small, reduced = read_frame(frames, 0, factor)
     assert (small.shape, reduced) == ((-(-149 // factor), -(-203 // factor), 3), factor)
     means = picture[:144, :200].reshape(144 // factor, factor, 200 // factor, factor, 3).mean((1, 3))
@@ -196,9 +196,9 @@ def test_a_jpeg_cut_short_is_unreadable_and_a_huge_file_is_not_read(tmp_path, mo
     (tmp_path / "cut.jpg").write_bytes(jpeg.tobytes()[:-40])
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(UserError, match=r"cut\.jpg: .*cut short"):
-        read_picture(tmp_path / "cut.jpg")
+        read_image(tmp_path / "cut.jpg")
     with pytest.raises(UserError, match=r"empty\.jpg: it is empty"):
-        read_picture(tmp_path / "empty.jpg")
+        read_image(tmp_path / "empty.jpg")
     monkeypatch.setattr("ostrack_jax.data.frames._MOST_BYTES", 100)
     with pytest.raises(UserError, match="larger than"):
-        read_picture(tmp_path / "cut.jpg")
+        read_image(tmp_path / "cut.jpg")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ostrack_jax.data.index import cache_folder, cached, each, sign
+from ostrack_jax.data.index import cache_directory, cached, each, sign
 
 made: list[int] = []
 
@@ -75,13 +75,13 @@ def test_signatures_tell_what_changes(tmp_path):
 
 def test_the_cache_lies_where_the_user_says(monkeypatch):
     monkeypatch.setenv("OSTRACK_CACHE", "/somewhere")
-    assert cache_folder() == Path("/somewhere")
+    assert cache_directory() == Path("/somewhere")
     monkeypatch.delenv("OSTRACK_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
-    assert cache_folder() == Path("/caches/ostrack_jax")
+    assert cache_directory() == Path("/caches/ostrack_jax")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
-    assert cache_folder() == Path("/home/me/.cache/ostrack_jax")
+    assert cache_directory() == Path("/home/me/.cache/ostrack_jax")
 
 
 def test_work_comes_back_in_order_and_errors_too():

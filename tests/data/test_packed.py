@@ -94,7 +94,7 @@ def assert_same(some, others) -> None:
     for one, two in zip(some, others, strict=True):
         for field in ("boxes_xywh", "visible", "cover"):
             np.testing.assert_array_equal(getattr(one, field), getattr(two, field))
-        assert (one.is_picture, one.size_wh, len(one)) == (two.is_picture, two.size_wh, len(two))
+        assert (one.is_image, one.size_wh, len(one)) == (two.is_image, two.size_wh, len(two))
         for i in range(len(one)):
             assert one.frames.stored(i) == two.frames.stored(i)
             np.testing.assert_array_equal(one.frames[i], two.frames[i])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ostrack_jax.data.frames import PICTURES
+from ostrack_jax.data.frames import IMAGES
 from ostrack_jax.data.readers.folder import open_folder
 from ostrack_jax.errors import UserError
 from tests import layouts
@@ -202,7 +202,7 @@ def test_two_images_of_one_name_are_told(tmp_path):
         open_folder(tmp_path)[0]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in PICTURES if cv2.haveImageWriter(f"a{kind}")])
+@pytest.mark.parametrize("kind", [kind for kind in IMAGES if cv2.haveImageWriter(f"a{kind}")])
 def test_every_listed_format_that_opencv_writes_is_read(tmp_path, kind):
     for i in range(3):
         image = np.full((64, 64), 100 * i, np.uint8)

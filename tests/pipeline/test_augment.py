@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostrack_jax.config import ModelConfig, PairConfig
-from ostrack_jax.data.frames import ArrayFrames, PictureFrames
+from ostrack_jax.data.frames import ArrayFrames, ImageFrames
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.geometry.crops import box_to_crop, crop_side, square_crop
 from ostrack_jax.pipeline.augment import _Aim, flip_box, flip_crop, grayscale, make_example, scale_brightness
@@ -40,7 +40,7 @@ def pair_of(frames, boxes) -> Pair:
     """Frames 0 and 1 of a sequence as template and search; of a picture, 0 and 0."""
     held = ArrayFrames(frames) if isinstance(frames, list) else frames
     shown = np.ones(len(held), bool)
-    sequence = Sequence("v", held, np.asarray(boxes, np.float64), shown, is_picture=len(held) == 1)
+    sequence = Sequence("v", held, np.asarray(boxes, np.float64), shown, is_image=len(held) == 1)
     return Pair("s", sequence, 0, len(held) - 1)
 
 
@@ -260,7 +260,7 @@ def large(tmp_path_factory):
     for kind, options in (("jpg", [cv2.IMWRITE_JPEG_QUALITY, 98]), ("png", [])):
         for i, box in enumerate(boxes):
             cv2.imwrite(str(folder / f"{i}.{kind}"), painted(box, 480, 640, i)[..., ::-1], options)
-    return {kind: pair_of(PictureFrames([folder / f"{i}.{kind}" for i in range(2)]), boxes) for kind in ("jpg", "png")}
+    return {kind: pair_of(ImageFrames([folder / f"{i}.{kind}" for i in range(2)]), boxes) for kind in ("jpg", "png")}
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])

@@ -46,7 +46,7 @@ class CountedFrames:
 def video(name: str = "v", length: int = 30, visible=None, broken=(), picture: bool = False) -> Sequence:
     shown = np.ones(length, bool) if visible is None else np.asarray(visible, bool)
     boxes = np.arange(length, dtype=np.float64)[:, None] + np.array([0.0, 1, 2, 3])
-    return Sequence(name, CountedFrames(len(shown), broken), boxes, shown, is_picture=picture)
+    return Sequence(name, CountedFrames(len(shown), broken), boxes, shown, is_image=picture)
 
 
 def chi_square(counts, probabilities) -> float:

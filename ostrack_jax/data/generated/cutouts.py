@@ -13,7 +13,7 @@ from jaxtyping import Float, Float32, Int
 
 from ostrack_jax.data.generated.truth import polygon_area
 from ostrack_jax.data.index import Arrays, cached, sign
-from ostrack_jax.data.readers.coco_fields import Ids, image_path, images_folder, is_set
+from ostrack_jax.data.readers.coco_fields import Ids, image_path, images_directory, is_set
 from ostrack_jax.errors import UserError
 
 LEAST_SIDE = 16.0  # pixels of the shorter side: what is smaller shows no detail to follow
@@ -51,16 +51,16 @@ class Cutouts:
         return others[np.argsort(self.category[others] != self.category[index], kind="stable")]
 
 
-def read_cutouts(folder: Path) -> Cutouts:
+def read_cutouts(directory: Path) -> Cutouts:
     """The objects that have an outline; crowds and those under 16 pixels a side are left out. The index is cached.
 
     Args:
-      folder: with ``annotations/instances_NAME.json`` and the pictures in ``images/NAME`` or ``NAME``.
+      directory: with ``annotations/instances_NAME.json`` and the pictures in ``images/NAME`` or ``NAME``.
 
     Raises:
       UserError: nothing of that kind lies there, or the file is no such annotation.
     """
-    file, pictures = find_instances(folder)
+    file, pictures = find_instances(directory)
     index = cached("cutouts", file, sign([file]), lambda: read_outlines(file))
     names = (os.fsdecode(bytes(name)) for name in index["name"])
     paths = tuple(os.path.join(pictures, name) for name in names)
@@ -105,19 +105,19 @@ def read_outlines(file: Path, most: int = 100_000) -> Arrays:
     }
 
 
-def find_instances(folder: Path) -> tuple[Path, Path]:
+def find_instances(directory: Path) -> tuple[Path, Path]:
     """The annotation file of a folder in COCO's layout (train before others), and the folder of its pictures.
 
     Raises:
       UserError: there is no such file, or no such pictures.
     """
-    files = sorted((folder / "annotations").glob("instances_*.json"), key=lambda f: ("train" not in f.name, f.name))
+    files = sorted((directory / "annotations").glob("instances_*.json"), key=lambda f: ("train" not in f.name, f.name))
     if not files:
-        raise UserError(f"no annotations/instances_*.json in {folder}: expected COCO's layout")
+        raise UserError(f"no annotations/instances_*.json in {directory}: expected COCO's layout")
     name = files[0].stem.removeprefix("instances_")
-    pictures = images_folder(folder, name)
+    pictures = images_directory(directory, name)
     if pictures is None:
-        raise UserError(f"no pictures for {files[0]}: expected the folder images/{name} or {name} in {folder}")
+        raise UserError(f"no pictures for {files[0]}: expected the folder images/{name} or {name} in {directory}")
     return files[0], pictures
 
 

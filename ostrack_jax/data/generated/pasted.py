@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ostrack_jax.data.frames import is_picture, list_folder, list_pictures, read_picture
+from ostrack_jax.data.frames import is_image_file, list_directory, list_images, read_image
 from ostrack_jax.data.generated import motion, shapes
 from ostrack_jax.data.generated.cutouts import Cutouts, read_cutouts
 from ostrack_jax.data.generated.scene import Scene, SceneFrames, Thing, film, place
@@ -29,7 +29,7 @@ from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.io import local_path
 
 Rng = np.random.Generator
-Picture = UInt8[np.ndarray, "h w 3"]
+Image = UInt8[np.ndarray, "h w 3"]
 
 _SMALLEST = 12.0  # pixels, mean side of a target
 _LARGEST = 0.45  # of the frame's shorter side
@@ -59,7 +59,7 @@ class Recipe:
 
 
 def open_pasted(
-    folder: Path,
+    directory: Path,
     part: str = "train",
     *,
     seed: int = 0,
@@ -74,7 +74,7 @@ def open_pasted(
     """Sequences made on the spot.
 
     Args:
-      folder: in COCO's layout, see `read_cutouts`.
+      directory: in COCO's layout, see `read_cutouts`.
       part: train | val | test; they share objects, but no sequence whatever the seed.
       seed: another seed, other sequences; sequence i does not depend on their number.
       sequences: how many.
@@ -83,7 +83,7 @@ def open_pasted(
       distractors: things like the target, at most.
       parts: share of targets that are a part of what moves: a box is then to be kept as the first frame has it,
         not grown to the whole.
-      backgrounds: a folder of pictures, or of folders of them (GOT-10k's train); empty: the pictures of ``folder``.
+      backgrounds: a folder of pictures, or of folders of them (GOT-10k's train); empty: the pictures of ``directory``.
 
     Raises:
       UserError: an unknown part, an option out of its range, a folder without cut-outs or pictures.
@@ -101,7 +101,7 @@ def open_pasted(
     ):
         if not least <= value <= most:
             raise UserError(f"pasted {name}: expected {least} to {most}, found {value}")
-    material = Material(read_cutouts(folder), _picture_folders(local_path(backgrounds)) if backgrounds else ())
+    material = Material(read_cutouts(directory), _picture_folders(local_path(backgrounds)) if backgrounds else ())
     recipe = Recipe((PARTS[part], seed, 0), frames, (width, height), distractors, parts)
     names = NumberedNames(f"pasted_{part}_", 6, "", range(sequences))
     build = functools.partial(_make_numbered, material, recipe)
@@ -158,7 +158,7 @@ def make_scene(material: Material, recipe: Recipe) -> Scene:
 
 def _make_thing(
     rng: Rng,
-    picture: Picture,
+    picture: Image,
     surroundings: Float[np.ndarray, " 3"],
     outline: Float[np.ndarray, "k 2"] | None,
     path: Float[np.ndarray, "t 2"],
@@ -214,14 +214,14 @@ def _part(rng: Rng, thing: Thing, least: float) -> Thing:
     return replace(thing, outline=low + extent / 2 - 0.5 + extent * circle)
 
 
-def _made_up(rng: Rng, picture: Picture) -> Float[np.ndarray, "k 2"]:
+def _made_up(rng: Rng, picture: Image) -> Float[np.ndarray, "k 2"]:
     """A made-up outline somewhere in a picture, in its pixels."""
     room = np.array(picture.shape[1::-1], np.float64)
     extent = np.minimum(room.min() * rng.uniform(0.12, 0.45) * np.exp(rng.normal(0, 0.25, 2)), room)
     return (shapes.make_outline(rng) + 0.5) * extent + rng.uniform(0, 1, 2) * (room - extent)
 
 
-def _tint(rng: Rng, piece: Picture, surroundings: Float[np.ndarray, " 3"]) -> Picture:
+def _tint(rng: Rng, piece: Image, surroundings: Float[np.ndarray, " 3"]) -> Image:
     """The piece in another light: each channel with a gain of its own, its mean drawn towards the surroundings."""
     mean = np.array(cv2.mean(piece)[:3])
     gain = np.exp(rng.normal(0, 0.12, 3)) * np.exp(rng.normal(0, 0.1))
@@ -230,7 +230,7 @@ def _tint(rng: Rng, piece: Picture, surroundings: Float[np.ndarray, " 3"]) -> Pi
     return cv2.LUT(piece, np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None])
 
 
-def _background(rng: Rng, material: Material, size_wh: tuple[int, int]) -> Picture:
+def _background(rng: Rng, material: Material, size_wh: tuple[int, int]) -> Image:
     """A piece of a picture, 1.1 to 1.5 times as wide and high as the frames."""
     if material.backgrounds:
         pictures = _pictures(material.backgrounds[rng.integers(len(material.backgrounds))])
@@ -247,9 +247,9 @@ def _background(rng: Rng, material: Material, size_wh: tuple[int, int]) -> Pictu
 
 
 @functools.lru_cache(maxsize=64)
-def _read(path: str) -> tuple[Picture, float]:
+def _read(path: str) -> tuple[Image, float]:
     """A picture of at most 640 pixels a side, and by how much it was shrunk to that. The last used are kept."""
-    picture = read_picture(path, "stored")
+    picture = read_image(path, "stored")
     scale = _MOST_PIXELS / max(picture.shape[:2])
     if scale >= 1:
         return picture, 1.0
@@ -258,16 +258,16 @@ def _read(path: str) -> tuple[Picture, float]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _pictures(folder: str) -> tuple[str, ...]:
-    return tuple(list_pictures(Path(folder)))
+def _pictures(directory: str) -> tuple[str, ...]:
+    return tuple(list_images(Path(directory)))
 
 
-def _picture_folders(folder: Path) -> tuple[str, ...]:
+def _picture_folders(directory: Path) -> tuple[str, ...]:
     """The folder itself where it holds pictures, else its sub-folders, which are not looked into yet."""
-    found = list_folder(folder)
-    if any(is_picture(entry.name) for entry in found):
-        return (str(folder),)
-    inner = tuple(str(folder / entry.name) for entry in found if entry.is_dir())
+    found = list_directory(directory)
+    if any(is_image_file(entry.name) for entry in found):
+        return (str(directory),)
+    inner = tuple(str(directory / entry.name) for entry in found if entry.is_dir())
     if not inner:
-        raise UserError(f"pasted backgrounds: no picture and no folder in {folder}: expected folders of pictures")
+        raise UserError(f"pasted backgrounds: no picture and no folder in {directory}: expected folders of pictures")
     return inner

@@ -63,11 +63,13 @@ def listed(reader: str, part: str) -> dict[str, int | None]:
     return {row.name: row.last - row.first + 1 - row.omit if counted else None for row in rows_of(reader, part)}
 
 
-def there(what: str, folder: Path, listed: Iterable[Item], is_there: Callable[[Item], bool], shape: str) -> list[Item]:
-    """The listed sequences that lie in ``folder``, in the list's order; a warning where some do not.
+def there(
+    what: str, directory: Path, listed: Iterable[Item], is_there: Callable[[Item], bool], shape: str
+) -> list[Item]:
+    """The listed sequences that lie in ``directory``, in the list's order; a warning where some do not.
 
     Args:
-      what: the set, for messages; ``folder`` too.
+      what: the set, for messages; ``directory`` too.
       listed: names or rows.
       is_there: whether one of them lies there.
       shape: of the set's folder, in words.
@@ -78,18 +80,18 @@ def there(what: str, folder: Path, listed: Iterable[Item], is_there: Callable[[I
     listed = list(listed)
     found = [item for item in listed if is_there(item)]
     if not found:
-        raise UserError(f"no sequence of {what} in {folder}: expected {shape}")
-    warn_of_absent(what, folder, [_name(item) for item in listed], {_name(item) for item in found})
+        raise UserError(f"no sequence of {what} in {directory}: expected {shape}")
+    warn_of_absent(what, directory, [_name(item) for item in listed], {_name(item) for item in found})
     return found
 
 
-def warn_of_absent(what: str, folder: Path, listed: list[str], found: Collection[str]) -> None:
+def warn_of_absent(what: str, directory: Path, listed: list[str], found: Collection[str]) -> None:
     """Log how many of the listed names are not ``found``, and some of them; nothing where all are."""
     absent = [name for name in listed if name not in found]
     if absent:
         named = ", ".join(absent[:_NAMED]) + (", ..." if len(absent) > _NAMED else "")
         there = len(listed) - len(absent)
-        _log.warning("%s in %s: %d of the %d sequences are there, not %s", what, folder, there, len(listed), named)
+        _log.warning("%s in %s: %d of the %d sequences are there, not %s", what, directory, there, len(listed), named)
 
 
 def _name(item: object) -> str:

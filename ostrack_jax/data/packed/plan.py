@@ -102,7 +102,7 @@ def _rows(sequence: Sequence) -> dict[str, np.ndarray]:
     if any(len(row) != frames for row in rows.values()):
         raise UserError(f"sequence {sequence.name}: {len(sequence.boxes_xywh)} boxes for {frames} frames")
     size = np.array([sequence.size_wh or (0, 0)])
-    return {**rows, "size": size, "picture": np.array([sequence.is_picture])}
+    return {**rows, "size": size, "picture": np.array([sequence.is_image])}
 
 
 def _pictures(sequence: Sequence) -> np.ndarray:

@@ -40,48 +40,48 @@ INDEX: dict[str, tuple[type, tuple[int, ...]]] = {
 }
 
 
-def is_packed(folder: Path) -> bool:
-    """Whether a packed set lies in ``folder``, finished or not."""
-    return (folder / MANIFEST).is_file() or (folder / UNFINISHED).is_file()
+def is_packed(directory: Path) -> bool:
+    """Whether a packed set lies in ``directory``, finished or not."""
+    return (directory / MANIFEST).is_file() or (directory / UNFINISHED).is_file()
 
 
-def open_packed(folder: Path, part: str = "train", split: str = "all") -> LazySequences:
+def open_packed(directory: Path, part: str = "train", split: str = "all") -> LazySequences:
     """The sequences of a packed set, in the order they had when it was packed.
 
     Args:
-      folder: of the set.
+      directory: of the set.
       part: must be the one that was packed.
       split: the one that was packed; all, which is whatever was packed; or a published list all of which was packed.
 
     Raises:
       UserError: it is unfinished, broken, or holds another part or split.
     """
-    manifest = read_manifest(folder)
+    manifest = read_manifest(directory)
     if manifest["part"] not in ("", part):
-        raise UserError(f"{folder} holds the part {manifest['part']} of {manifest['reader']}, not {part}")
-    index = Index(folder, manifest)
+        raise UserError(f"{directory} holds the part {manifest['part']} of {manifest['reader']}, not {part}")
+    index = Index(directory, manifest)
     names = index.names()
-    build = functools.partial(_build, index, Shards(folder, manifest), manifest.get("orientation", "stored"))
+    build = functools.partial(_build, index, Shards(directory, manifest), manifest.get("orientation", "stored"))
     keep = 0 if index["picture"].all() else None
     every = LazySequences.of(names, range(len(names)), build, keep)
     if split in ("all", manifest["split"]):
         return every
     if split not in manifest["splits"]:
         there = ", ".join([manifest["split"], *manifest["splits"]])
-        raise UserError(f"{folder} does not hold the split {split} of {manifest['reader']} whole: it has {there}")
+        raise UserError(f"{directory} does not hold the split {split} of {manifest['reader']} whole: it has {there}")
     places = _expand(manifest["splits"][split], len(names))
     return LazySequences.of([names[i] for i in places], places, build, keep)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(directory: Path) -> dict[str, Any]:
     """What a packed set says of itself, checked.
 
     Raises:
       UserError: it is unfinished, or not what `ostrack data prepare` writes.
     """
-    path = folder / MANIFEST
+    path = directory / MANIFEST
     if not path.is_file():
-        raise UserError(f"{folder} is packed in part only: run the same `ostrack data prepare` again, it goes on")
+        raise UserError(f"{directory} is packed in part only: run the same `ostrack data prepare` again, it goes on")
     try:
         found = json.loads(read_text(path))
         if found["form"] != FORM:
@@ -102,9 +102,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 class Index:
     """The arrays of the sequences; picklable: another process maps the files again."""
 
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, directory: Path, manifest: dict[str, Any]) -> None:
         """Map and check them; a `UserError` names a file that is missing or does not fit the others."""
-        self._folder = folder
+        self._directory = directory
         self._records = sum(shard["records"] for shard in manifest["shards"])
         sequences, frames = len(self["first"]) - 1, len(self["record"])
         for name in INDEX:
@@ -144,7 +144,7 @@ class Index:
         arrays = {}
         for name, (kind, shape) in INDEX.items():
             try:
-                array = np.load(self._folder / "index" / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+                array = np.load(self._directory / "index" / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             except (OSError, ValueError, EOFError) as e:
                 raise self._broken(name, str(e)) from e
             if not isinstance(array, np.memmap) or array.dtype != kind or not array.ndim or array.shape[1:] != shape:
@@ -153,17 +153,17 @@ class Index:
         return arrays
 
     def _broken(self, name: str, what: str) -> UserError:
-        return UserError(f"{self._folder / 'index' / name}.npy is not what `ostrack data prepare` writes: {what}")
+        return UserError(f"{self._directory / 'index' / name}.npy is not what `ostrack data prepare` writes: {what}")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_folder": self._folder, "_records": self._records}
+        return {"_directory": self._directory, "_records": self._records}
 
 
 class Shards:
     """The records of a set by number; picklable, files are opened when first read from."""
 
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
-        self._paths = [str(folder / shard["file"]) for shard in manifest["shards"]]
+    def __init__(self, directory: Path, manifest: dict[str, Any]) -> None:
+        self._paths = [str(directory / shard["file"]) for shard in manifest["shards"]]
         self._ends = list(itertools.accumulate(shard["records"] for shard in manifest["shards"]))
         self._readers: dict[int, Any] = {}
 

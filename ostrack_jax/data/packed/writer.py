@@ -63,13 +63,13 @@ class Written:
 class Packing:
     """One set on its way into a folder."""
 
-    def __init__(self, plan: Plan, sequences: LazySequences, label: Label, folder: Path) -> None:
+    def __init__(self, plan: Plan, sequences: LazySequences, label: Label, directory: Path) -> None:
         """Begin, or go on.
 
         Raises:
           UserError: the folder holds something else, or a set packed otherwise.
         """
-        self._plan, self._sequences, self._label, self._folder = plan, sequences, label, folder
+        self._plan, self._sequences, self._label, self._directory = plan, sequences, label, directory
         count = -(-len(plan.shown) // label.per_shard)
         name = f"{label.reader}-{label.part or 'all'}.array_record"
         self._files = [f"{name}-{i:05d}-of-{count:05d}" for i in range(count)]
@@ -90,11 +90,11 @@ class Packing:
         told = [self._shard(shard, boxes, advance) for shard in range(len(self._files))]
         offsets = np.concatenate([np.array(shard["offsets"], np.int64).reshape(-1, 2) for shard in told])
         self._write_index(offsets)
-        _describe(self._folder, self._label, self._files, told)
+        _describe(self._directory, self._label, self._files, told)
         shards = [{"file": file, "records": shard["records"]} for file, shard in zip(self._files, told, strict=True)]
         done = {**self._mark, "splits": dict(splits), "shards": shards}
-        _replace(self._folder / MANIFEST, json.dumps(done).encode())
-        (self._folder / UNFINISHED).unlink(missing_ok=True)
+        _replace(self._directory / MANIFEST, json.dumps(done).encode())
+        (self._directory / UNFINISHED).unlink(missing_ok=True)
         named = [name for shard in told for name in shard["named"]]
         pictures, before, after, unreadable = (
             sum(shard[key] for shard in told) for key in ("records", "before", "after", "unreadable")
@@ -103,21 +103,21 @@ class Packing:
 
     def _begin(self) -> None:
         """Mark the folder as this set's."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(parents=True, exist_ok=True)
         for name in (MANIFEST, UNFINISHED):
-            if (path := self._folder / name).is_file():
+            if (path := self._directory / name).is_file():
                 found = read_text(path)
                 if not _says(found, self._mark):
-                    raise UserError(f"{self._folder} holds another packed set, or one of other data: use a new folder")
+                    raise UserError(f"{self._directory} holds another packed set: use a new folder")
                 return
-        if any(self._folder.iterdir()):
-            raise UserError(f"{self._folder} is not empty: use a new folder")
-        _replace(self._folder / UNFINISHED, json.dumps(self._mark).encode())
+        if any(self._directory.iterdir()):
+            raise UserError(f"{self._directory} is not empty: use a new folder")
+        _replace(self._directory / UNFINISHED, json.dumps(self._mark).encode())
 
     def _shard(self, shard: int, boxes: list[np.ndarray] | None, advance: Callable[[int], object]) -> dict[str, Any]:
         """Write a shard and what is known of it, unless both are there."""
-        path = self._folder / self._files[shard]
-        beside = self._folder / "index" / f"shard-{shard:05d}.json"
+        path = self._directory / self._files[shard]
+        beside = self._directory / "index" / f"shard-{shard:05d}.json"
         begin = shard * self._label.per_shard
         records = range(begin, min(begin + self._label.per_shard, len(self._plan.shown)))
         if path.is_file() and beside.is_file():
@@ -199,7 +199,7 @@ class Packing:
         for name in INDEX:
             content = io.BytesIO()
             np.save(content, arrays[name], allow_pickle=False)
-            _replace(self._folder / "index" / f"{name}.npy", content.getvalue())
+            _replace(self._directory / "index" / f"{name}.npy", content.getvalue())
 
 
 def load_libraries() -> None:
@@ -261,13 +261,13 @@ def _compare(path: Path, sums: list[int]) -> None:
         reader.close()
 
 
-def _describe(folder: Path, label: Label, files: list[str], told: list[dict[str, Any]]) -> None:
+def _describe(directory: Path, label: Label, files: list[str], told: list[dict[str, Any]]) -> None:
     """The files by which TensorFlow Datasets knows a set."""
     import tensorflow_datasets as tfds
 
     part = label.part or "all"
     template = tfds.core.ShardedFileTemplate(
-        data_dir=folder,  # pyright: ignore[reportArgumentType] (any path will do)
+        data_dir=directory,  # pyright: ignore[reportArgumentType] (any path will do)
         dataset_name=label.reader,
         split=part,
         filetype_suffix="array_record",
@@ -278,7 +278,7 @@ def _describe(folder: Path, label: Label, files: list[str], told: list[dict[str,
         name=part, shard_lengths=lengths, num_bytes=sum(shard["after"] for shard in told), filename_template=template
     )
     tfds.folder_dataset.write_metadata(
-        data_dir=folder, features=_features(), split_infos=[split], filename_template=template, check_data=False
+        data_dir=directory, features=_features(), split_infos=[split], filename_template=template, check_data=False
     )
 
 

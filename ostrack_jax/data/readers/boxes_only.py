@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ostrack_jax.data.annotations import read_annotation, read_boxes, valid
-from ostrack_jax.data.frames import list_folder
+from ostrack_jax.data.frames import list_directory
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.readers.folder import BOX_FILES
 from ostrack_jax.data.readers.lasot import LABELS
@@ -23,7 +23,7 @@ from ostrack_jax.errors import UserError
 ABSENT = "absent"  # LaSOT's toolkit: the folder of files with a 1 for each frame without target (`eval_tracker.m`)
 
 
-class NoPictures:
+class NoImages:
     """Frames of which only the number is known."""
 
     def __init__(self, count: int) -> None:
@@ -37,30 +37,30 @@ class NoPictures:
         raise UserError("these sequences are boxes alone, without pictures: give the folder of the whole benchmark")
 
 
-def open_boxes_only(folder: Path) -> LazySequences:
-    """Every sequence of boxes in ``folder``, by the name its file or its folder has.
+def open_boxes_only(directory: Path) -> LazySequences:
+    """Every sequence of boxes in ``directory``, by the name its file or its folder has.
 
     Raises:
       UserError: there is none.
     """
-    return sequences_of(find_files(folder))
+    return sequences_of(find_files(directory))
 
 
-def find_files(folder: Path) -> dict[str, Path]:
-    """The files of boxes in ``folder`` by their sequence's name; a `UserError` where there is none."""
+def find_files(directory: Path) -> dict[str, Path]:
+    """The files of boxes in ``directory`` by their sequence's name; a `UserError` where there is none."""
     found: dict[str, Path] = {}
-    for entry in list_folder(folder):
-        path = folder / entry.name
+    for entry in list_directory(directory):
+        path = directory / entry.name
         if entry.is_file() and path.suffix.lower() == ".txt":
             found[path.stem.removesuffix("_gt")] = path
         elif boxes := _boxes_in(path):
             found[path.name] = boxes
         elif entry.is_dir():
-            inner = [path / inside.name for inside in list_folder(path)]
+            inner = [path / inside.name for inside in list_directory(path)]
             found.update({place.name: boxes for place in inner if (boxes := _boxes_in(place))})
     if not found:
         raise UserError(
-            f"no ground truth in {folder}: expected NAME.txt or NAME/{BOX_FILES[0]}, x,y,width,height a line"
+            f"no ground truth in {directory}: expected NAME.txt or NAME/{BOX_FILES[0]}, x,y,width,height a line"
         )
     return found
 
@@ -70,9 +70,9 @@ def sequences_of(files: Mapping[str, Path]) -> LazySequences:
     return LazySequences(files, _read)
 
 
-def _boxes_in(folder: Path) -> Path | None:
+def _boxes_in(directory: Path) -> Path | None:
     """The file of boxes in a sequence's folder, if there is one."""
-    return next((path for name in BOX_FILES if (path := folder / name).is_file()), None)
+    return next((path for name in BOX_FILES if (path := directory / name).is_file()), None)
 
 
 def _read(name: str, path: Path) -> Sequence:
@@ -84,7 +84,7 @@ def _read(name: str, path: Path) -> Sequence:
         present &= label == 0
     return Sequence(
         name,
-        NoPictures(len(present)),
+        NoImages(len(present)),
         found.boxes_xywh,
         present & valid(found.boxes_xywh),
         flaws=found.flaws,

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from ostrack_jax.data.annotations import valid
-from ostrack_jax.data.frames import Orientation, PictureFrames, orientation_named
+from ostrack_jax.data.frames import ImageFrames, Orientation, orientation_named
 from ostrack_jax.data.index import Arrays, cached, sign
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.names import NumberNames
-from ostrack_jax.data.readers.coco_fields import Ids, box, image_path, images_folder, is_set, whole
+from ostrack_jax.data.readers.coco_fields import Ids, box, image_path, images_directory, is_set, whole
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError, unknown
 
@@ -30,11 +30,11 @@ _MOST_BYTES = 2 * 2**30
 _FORM = "2"  # of the index: another number makes it again
 
 
-def open_coco(folder: Path, part: str = "train", split: str = "all", orientation: str = "stored") -> LazySequences:
+def open_coco(directory: Path, part: str = "train", split: str = "all", orientation: str = "stored") -> LazySequences:
     """Every annotation but the crowds, in the file's order, named by its id.
 
     Args:
-      folder: of `annotations` and the images.
+      directory: of `annotations` and the images.
       part: train | val; of 2017.
       split: all, which is the part's; or the NAME of a file annotations/instances_NAME.json, whatever the part.
       orientation: whether boxes count the pixels as ``stored``, or as ``shown``, see `frames.Orientation`.
@@ -46,13 +46,13 @@ def open_coco(folder: Path, part: str = "train", split: str = "all", orientation
         raise unknown("part of COCO", part, PARTS)
     read_as = orientation_named(orientation)
     split = f"{part}2017" if split == "all" else split
-    names = [path.stem.removeprefix("instances_") for path in (folder / "annotations").glob("instances_*.json")]
+    names = [path.stem.removeprefix("instances_") for path in (directory / "annotations").glob("instances_*.json")]
     if split not in names:
         there = f"; of other splits there are {', '.join(sorted(names)[:10])}" if names else ""
-        raise UserError(f"no file annotations/instances_{split}.json in {folder}: expected COCO's layout{there}")
-    path, images = folder / "annotations" / f"instances_{split}.json", images_folder(folder, split)
+        raise UserError(f"no file annotations/instances_{split}.json in {directory}: expected COCO's layout{there}")
+    path, images = directory / "annotations" / f"instances_{split}.json", images_directory(directory, split)
     if images is None:
-        raise UserError(f"no pictures in {folder}: expected the folder images/{split} or {split}")
+        raise UserError(f"no pictures in {directory}: expected the folder images/{split} or {split}")
     index = cached("coco", path, f"{_FORM} {sign([path])}", lambda: read_instances(path))
     build = functools.partial(_build, os.fspath(images), read_as, index)
     notes = tuple(f"{path}: {note}" for note in index["notes"].tolist())
@@ -141,10 +141,10 @@ class _Records:
         }
 
 
-def _build(folder: str, orientation: Orientation, index: Arrays, name: str, row: int) -> Sequence:
+def _build(directory: str, orientation: Orientation, index: Arrays, name: str, row: int) -> Sequence:
     image = index["image"][row]
     boxes = index["box"][row : row + 1]
     width, height = index["size"][image].tolist()
-    frames = PictureFrames([os.path.join(folder, os.fsdecode(bytes(index["picture"][image])))], orientation)
+    frames = ImageFrames([os.path.join(directory, os.fsdecode(bytes(index["picture"][image])))], orientation)
     size = (width, height) if width > 0 and height > 0 else None
-    return Sequence(name, frames, boxes, valid(boxes), size_wh=size, is_picture=True)
+    return Sequence(name, frames, boxes, valid(boxes), size_wh=size, is_image=True)

@@ -74,9 +74,9 @@ def image_path(value: object) -> str:
     return path.as_posix()
 
 
-def images_folder(folder: Path, name: str) -> Path | None:
+def images_directory(directory: Path, name: str) -> Path | None:
     """Where the images of ``annotations/instances_NAME.json`` lie; None where there is no such folder."""
-    places = [folder / "images" / name, folder / name]
+    places = [directory / "images" / name, directory / name]
     if not name.endswith(("2014", "2017")):  # not COCO's own parts, which lie side by side
-        places.append(folder / "images")
+        places.append(directory / "images")
     return next((place for place in places if place.is_dir()), None)

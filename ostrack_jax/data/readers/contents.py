@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ostrack_jax.data.frames import UNREAD, VIDEOS, is_picture, list_folder, list_pictures, natural
+from ostrack_jax.data.frames import UNREAD, VIDEOS, is_image_file, list_directory, list_images, natural
 from ostrack_jax.errors import UserError
 
 # Where a sequence's directory has its frames in a directory of their own, the first that is there.
@@ -44,16 +44,16 @@ class Contents:
     skipped: list[str]
 
 
-def look(folder: Path) -> Contents:
-    """What ``folder`` itself holds; hidden entries are left out.
+def look(directory: Path) -> Contents:
+    """What ``directory`` itself holds; hidden entries are left out.
 
     Raises:
       UserError: it cannot be listed.
     """
-    entries = list_folder(folder)
+    entries = list_directory(directory)
     files = [entry.name for entry in entries if entry.is_file()]
     texts = [name for name in files if name.lower().endswith(".txt")]
-    images = [name for name in files if is_picture(name)]
+    images = [name for name in files if is_image_file(name)]
     videos = [name for name in files if name.lower().endswith(VIDEOS)]
     filmed = {_stem(name) for name in videos}
     frames = frames_among([name for name in images if _stem(name) not in filmed])
@@ -68,9 +68,9 @@ def look(folder: Path) -> Contents:
         "next to numbered images" if frames else "next to another video": _without(videos, taken),
         "formats that are not read here: convert them to PNG or MP4": [n for n in files if n.lower().endswith(UNREAD)],
     }
-    lines = [f"skipped in {folder}: {_listed(names)} ({why})" for why, names in skipped.items() if names]
+    lines = [f"skipped in {directory}: {_listed(names)} ({why})" for why, names in skipped.items() if names]
     folders = [entry.name for entry in entries if entry.is_dir()]
-    return Contents(folder, frames, taken, texts, folders, lines)
+    return Contents(directory, frames, taken, texts, folders, lines)
 
 
 def frames_among(images: list[str]) -> list[str]:
@@ -80,18 +80,20 @@ def frames_among(images: list[str]) -> list[str]:
     return numbered if len(numbered) > 1 else rest
 
 
-def frame_paths(folder: Path) -> list[str]:
+def frame_paths(directory: Path) -> list[str]:
     """The frames in a directory of images.
 
     Raises:
       UserError: it cannot be listed, holds no image, or two of one name (0001.jpg and 0001.png).
     """
-    paths = list_pictures(folder)
+    paths = list_images(directory)
     frames = frames_among([os.path.basename(path) for path in paths])
     stem, count = Counter(map(_stem, frames)).most_common(1)[0]
     if count > 1:
         both = _listed([name for name in frames if _stem(name) == stem])
-        raise UserError(f"{folder} holds {both}: expected one image of a name, the others in a directory of their own")
+        raise UserError(
+            f"{directory} holds {both}: expected one image of a name, the others in a directory of their own"
+        )
     kept = set(frames)
     return [path for path in paths if os.path.basename(path) in kept]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ostrack_jax.data.annotations import read_boxes, valid
-from ostrack_jax.data.frames import VIDEOS, Orientation, PictureFrames, orientation_named
+from ostrack_jax.data.frames import VIDEOS, ImageFrames, Orientation, orientation_named
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.readers.contents import Contents, frame_paths, inner_frames, look
 from ostrack_jax.data.sequence import Frames, Sequence
@@ -37,11 +37,11 @@ Key = tuple[Path, tuple[Path, ...]]
 _log = logging.getLogger(__name__)
 
 
-def open_folder(folder: Path, orientation: str = "shown") -> LazySequences:
-    """Every sequence in ``folder``, by name: that of its directory, or of its video; deeper ones as `outer-inner`.
+def open_folder(directory: Path, orientation: str = "shown") -> LazySequences:
+    """Every sequence in ``directory``, by name: that of its directory, or of its video; deeper ones as `outer-inner`.
 
     Args:
-      folder: of sequences, or of one.
+      directory: of sequences, or of one.
       orientation: whether boxes count the pixels as ``shown``, or as ``stored``, see `frames.Orientation`.
 
     Raises:
@@ -50,19 +50,19 @@ def open_folder(folder: Path, orientation: str = "shown") -> LazySequences:
     read = functools.partial(_read, orientation_named(orientation))
     skipped: list[str] = []
     keys: dict[str, Key] = {}
-    for name, key in _walk(folder, (), skipped):
+    for name, key in _walk(directory, (), skipped):
         if name in keys:
-            raise UserError(f"two sequences named {name} in {folder}: {keys[name][0]} and {key[0]}")
+            raise UserError(f"two sequences named {name} in {directory}: {keys[name][0]} and {key[0]}")
         keys[name] = key
     if not keys:
         raise UserError(
-            f"no sequence in {folder}: expected pictures or a video with a text file of boxes (x,y,w,h a line), "
+            f"no sequence in {directory}: expected pictures or a video with a text file of boxes (x,y,w,h a line), "
             f"or folders of such{''.join(f'; {line}' for line in skipped[:1])}"
         )
     for line in skipped[:_TOLD]:
         _log.warning("%s", line)
     if len(skipped) > _TOLD:
-        _log.warning("%d more lines on what is skipped in %s", len(skipped) - _TOLD, folder)
+        _log.warning("%d more lines on what is skipped in %s", len(skipped) - _TOLD, directory)
     videos = any(_is_video(place) for place, _ in keys.values())
     return LazySequences(keys, read, keep=_OPEN_VIDEOS if videos else None)
 
@@ -97,64 +97,68 @@ def open_frames(place: Path, orientation: Orientation = "shown") -> Frames:
     Raises:
       UserError: there is none, or the directory cannot be listed.
     """
-    frames = PictureFrames(frame_paths(place), orientation) if place.is_dir() else VideoFrames(place, orientation)
+    frames = ImageFrames(frame_paths(place), orientation) if place.is_dir() else VideoFrames(place, orientation)
     if not len(frames):
         raise UserError(f"{place} holds no frames")
     return frames
 
 
-def _walk(folder: Path, parts: tuple[str, ...], skipped: list[str]) -> Iterator[tuple[str, Key]]:
+def _walk(directory: Path, parts: tuple[str, ...], skipped: list[str]) -> Iterator[tuple[str, Key]]:
     """The sequences of a directory, whose names from the outermost on are ``parts``, and of those in it."""
-    found = look(folder)
+    found = look(directory)
     skipped += found.skipped
-    own = list(_sequences(folder, parts, found, skipped))
+    own = list(_sequences(directory, parts, found, skipped))
     used = {place for _, (place, _) in own}
     inner: list[tuple[str, Key]] = []
     for name in found.folders:
-        if folder / name in used:
+        if directory / name in used:
             continue
         if len(parts) == _DEEPEST:
-            skipped.append(f"skipped in {folder}: {name} (deeper than {_DEEPEST} directories)")
+            skipped.append(f"skipped in {directory}: {name} (deeper than {_DEEPEST} directories)")
         else:
-            inner += _walk(folder / name, (*parts, name), skipped)
+            inner += _walk(directory / name, (*parts, name), skipped)
     if len(own) == 1:  # what has no boxes in a sequence's directory is something else: masks, another camera
         skipped += [f"skipped: {place} (no text file of boxes next to it)" for _, (place, texts) in inner if not texts]
         inner = [(name, key) for name, key in inner if key[1]]
-    elif not own and not inner and (boxes := _choose(folder, found.texts)) and boxes[0].name in _names(folder):
-        own = [("-".join(parts) or folder.resolve().name, (folder, boxes))]  # its frames are gone: said when it is read
+    elif not own and not inner and (boxes := _choose(directory, found.texts)) and boxes[0].name in _names(directory):
+        own = [
+            ("-".join(parts) or directory.resolve().name, (directory, boxes))
+        ]  # its frames are gone: said when it is read
     return iter((*own, *inner))
 
 
-def _sequences(folder: Path, parts: tuple[str, ...], found: Contents, skipped: list[str]) -> Iterator[tuple[str, Key]]:
-    """The sequences whose boxes lie in ``folder`` itself."""
+def _sequences(
+    directory: Path, parts: tuple[str, ...], found: Contents, skipped: list[str]
+) -> Iterator[tuple[str, Key]]:
+    """The sequences whose boxes lie in ``directory`` itself."""
     name = "-".join(parts)
     own = [f"{Path(video).stem}.txt" for video in found.videos]
     of_videos = set(own)
     rest = [text for text in found.texts if text not in of_videos]
     if found.frames:
-        yield name or folder.resolve().name, (folder, _choose(folder, rest))
+        yield name or directory.resolve().name, (directory, _choose(directory, rest))
     elif not found.videos and rest and (inner := inner_frames(found)):
         skipped += inner.skipped
-        yield name or folder.resolve().name, (inner.directory, _choose(folder, rest))
+        yield name or directory.resolve().name, (inner.directory, _choose(directory, rest))
     elif len(found.videos) == 1:
-        boxes = (folder / own[0],) if own[0] in found.texts else _choose(folder, rest)
-        yield name or Path(found.videos[0]).stem, (folder / found.videos[0], boxes)
+        boxes = (directory / own[0],) if own[0] in found.texts else _choose(directory, rest)
+        yield name or Path(found.videos[0]).stem, (directory / found.videos[0], boxes)
         return
     for video, text in zip(found.videos, own, strict=True):
-        yield "-".join((*parts, Path(video).stem)), (folder / video, (folder / text,))
+        yield "-".join((*parts, Path(video).stem)), (directory / video, (directory / text,))
 
 
-def _names(folder: Path) -> tuple[str, ...]:
-    """Names of a file of boxes in ``folder``, the surest first."""
-    return (f"{folder.resolve().name}.txt", *BOX_FILES)
+def _names(directory: Path) -> tuple[str, ...]:
+    """Names of a file of boxes in ``directory``, the surest first."""
+    return (f"{directory.resolve().name}.txt", *BOX_FILES)
 
 
-def _choose(folder: Path, texts: list[str]) -> tuple[Path, ...]:
+def _choose(directory: Path, texts: list[str]) -> tuple[Path, ...]:
     """The file of boxes among a folder's text files; more than one where there is no telling."""
-    for name in _names(folder):
+    for name in _names(directory):
         if name in texts:
-            return (folder / name,)
-    return tuple(folder / name for name in texts)
+            return (directory / name,)
+    return tuple(directory / name for name in texts)
 
 
 def _is_video(place: Path) -> bool:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from ostrack_jax.data.annotations import read_annotation, read_names, valid
-from ostrack_jax.data.frames import PictureFrames, list_pictures
+from ostrack_jax.data.frames import ImageFrames, list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import read_published
 from ostrack_jax.data.sequence import Sequence
@@ -22,11 +22,11 @@ PARTS = ("train", "val", "test")
 SPLITS = ("all", "train_full", "vot_train", "vot_val")
 
 
-def open_got10k(folder: Path, part: str = "train", split: str = "all") -> LazySequences:
+def open_got10k(directory: Path, part: str = "train", split: str = "all") -> LazySequences:
     """The sequences of one part in the order of its list.
 
     Args:
-      folder: of the part (it holds `list.txt`), or its parent.
+      directory: of the part (it holds `list.txt`), or its parent.
       part: train | val | test.
       split: all, or a published list of positions in the train part: train_full | vot_train | vot_val.
 
@@ -36,9 +36,9 @@ def open_got10k(folder: Path, part: str = "train", split: str = "all") -> LazySe
     """
     if part not in PARTS:
         raise unknown("part of GOT-10k", part, PARTS)
-    found = [root for root in (folder / part, folder) if (root / "list.txt").is_file()]
+    found = [root for root in (directory / part, directory) if (root / "list.txt").is_file()]
     if not found:
-        raise UserError(f"no list.txt in {folder} or {folder / part}: expected GOT-10k's {part} part")
+        raise UserError(f"no list.txt in {directory} or {directory / part}: expected GOT-10k's {part} part")
     names = read_names(found[0] / "list.txt")
     own = re.match(r"GOT-10k_(Train|Val|Test)_", names[0])
     if part != "train" and own and own[1].lower() != part:  # of the train part, training may be given any
@@ -63,19 +63,19 @@ def read_split(name: str) -> list[int]:
 
 def _read(root: Path, part: str, name: str, key: None) -> Sequence:
     """One sequence's boxes and labels."""
-    folder = root / name
-    pictures = list_pictures(folder)
-    found = read_annotation(folder / "groundtruth.txt", pictures, ("absence.label", "cover.label"))
+    directory = root / name
+    pictures = list_images(directory)
+    found = read_annotation(directory / "groundtruth.txt", pictures, ("absence.label", "cover.label"))
     visible, cover = valid(found.boxes_xywh), found.labels.get("cover.label")
     if "absence.label" in found.labels:
         visible &= found.labels["absence.label"] == 0
     if cover is not None:
         visible &= cover > 0
-    stated = read_text(folder / "meta_info.ini") if (folder / "meta_info.ini").is_file() else ""
+    stated = read_text(directory / "meta_info.ini") if (directory / "meta_info.ini").is_file() else ""
     category = re.search(r"^object_class\s*[:=][ \t]*(\S.*?)\s*$", stated, re.MULTILINE)
     return Sequence(
         name,
-        PictureFrames(pictures[: len(visible)], "stored"),
+        ImageFrames(pictures[: len(visible)], "stored"),
         found.boxes_xywh,
         visible,
         cover,

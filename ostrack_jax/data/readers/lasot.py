@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ostrack_jax.data.annotations import read_annotation, valid
-from ostrack_jax.data.frames import PictureFrames, list_folder, list_pictures
+from ostrack_jax.data.frames import ImageFrames, list_directory, list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import read_published
 from ostrack_jax.data.lists.tables import there, warn_of_absent
@@ -25,11 +25,11 @@ SPLITS = ("all", *PARTS)
 LABELS = ("full_occlusion.txt", "out_of_view.txt")
 
 
-def open_lasot(folder: Path, part: str = "train", split: str = "all") -> LazySequences:
+def open_lasot(directory: Path, part: str = "train", split: str = "all") -> LazySequences:
     """The sequences of one part.
 
     Args:
-      folder: of the classes, or of the sequences themselves.
+      directory: of the classes, or of the sequences themselves.
       part: test, the published 280; or train, all others.
       split: all, what there is of the part; or a published list whole, whatever the part: train (1,120) | test (280).
 
@@ -42,34 +42,36 @@ def open_lasot(folder: Path, part: str = "train", split: str = "all") -> LazySeq
         raise unknown("split of LaSOT", split, SPLITS)
     if split != "all":
         names = read_published(f"lasot_{split}")
-        if not any((folder / place).is_dir() for name in names for place in places(name)):
-            raise UserError(f"no sequence of LaSOT's {split} list in {folder}: expected folders as {_such(names[0])}")
-        return LazySequences(dict.fromkeys(names), functools.partial(_read, folder))
+        if not any((directory / place).is_dir() for name in names for place in places(name)):
+            raise UserError(
+                f"no sequence of LaSOT's {split} list in {directory}: expected folders as {_such(names[0])}"
+            )
+        return LazySequences(dict.fromkeys(names), functools.partial(_read, directory))
     listed = read_published("lasot_test")
     test = set(listed)
-    names = [name for name in _list(folder) if (name in test) == (part == "test")]
+    names = [name for name in _list(directory) if (name in test) == (part == "test")]
     if not names:
-        raise UserError(f"no sequence of LaSOT's {part} part in {folder}: expected folders as {_such('cat-1')}")
+        raise UserError(f"no sequence of LaSOT's {part} part in {directory}: expected folders as {_such('cat-1')}")
     if part == "test":
-        warn_of_absent("LaSOT's test part", folder, listed, names)
-    return LazySequences(dict.fromkeys(names), functools.partial(_read, folder))
+        warn_of_absent("LaSOT's test part", directory, listed, names)
+    return LazySequences(dict.fromkeys(names), functools.partial(_read, directory))
 
 
-def open_lasot_ext(folder: Path) -> LazySequences:
+def open_lasot_ext(directory: Path) -> LazySequences:
     """The 150 sequences of LaSOT's extension (15 new classes, for testing alone), those that are there.
 
     Args:
-      folder: of the classes, or of the sequences themselves.
+      directory: of the classes, or of the sequences themselves.
 
     Raises:
       UserError: none of the sequences is there.
     """
 
     def is_there(name: str) -> bool:
-        return any((folder / place).is_dir() for place in places(name))
+        return any((directory / place).is_dir() for place in places(name))
 
-    names = there("LaSOT_ext", folder, read_published("lasot_ext"), is_there, f"folders as {_such('atv-1')}")
-    return LazySequences(dict.fromkeys(names), functools.partial(_read, folder))
+    names = there("LaSOT_ext", directory, read_published("lasot_ext"), is_there, f"folders as {_such('atv-1')}")
+    return LazySequences(dict.fromkeys(names), functools.partial(_read, directory))
 
 
 def places(name: str) -> tuple[str, str]:
@@ -81,16 +83,16 @@ def _such(name: str) -> str:
     return " or ".join(f"{place}/img" for place in places(name))
 
 
-def _list(folder: Path) -> list[str]:
+def _list(directory: Path) -> list[str]:
     """The sequences that are there, in either place, numbers counting as numbers."""
     names = {}
-    for entry in list_folder(folder):
+    for entry in list_directory(directory):
         if not entry.is_dir():
             continue
         if _is_name(entry.name):
             names[entry.name] = None
             continue
-        for inner in list_folder(folder / entry.name):
+        for inner in list_directory(directory / entry.name):
             if _is_name(inner.name) and inner.name.rpartition("-")[0] == entry.name and inner.is_dir():
                 names[inner.name] = None
     return list(names)
@@ -102,17 +104,17 @@ def _is_name(name: str) -> bool:
 
 def _read(root: Path, name: str, key: None) -> Sequence:
     """One sequence; visible is what is neither fully occluded nor out of view and has a valid box."""
-    folder = next((root / place for place in places(name) if (root / place).is_dir()), None)
-    if folder is None:
+    directory = next((root / place for place in places(name) if (root / place).is_dir()), None)
+    if directory is None:
         raise UserError(f"no folder of the sequence {name} in {root}: expected {_such(name)}")
-    pictures = list_pictures(folder / "img")
-    found = read_annotation(folder / "groundtruth.txt", pictures, LABELS)
+    pictures = list_images(directory / "img")
+    found = read_annotation(directory / "groundtruth.txt", pictures, LABELS)
     present = np.ones(len(found.boxes_xywh), bool)
     for label in found.labels.values():
         present &= label == 0
     return Sequence(
         name,
-        PictureFrames(pictures[: len(present)], "stored"),
+        ImageFrames(pictures[: len(present)], "stored"),
         found.boxes_xywh,
         present & valid(found.boxes_xywh),
         flaws=found.flaws,

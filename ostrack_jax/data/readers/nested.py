@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ostrack_jax.data.annotations import read_annotation, valid
-from ostrack_jax.data.frames import PictureFrames, is_picture, list_folder, list_pictures
+from ostrack_jax.data.frames import ImageFrames, is_image_file, list_directory, list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
@@ -22,73 +22,71 @@ BOXES = "groundtruth.txt"
 _log = logging.getLogger(__name__)
 
 
-def open_tnl2k(folder: Path) -> LazySequences:
-    """Every sequence of TNL2K (700 for testing) in ``folder`` or in the folders it holds, by name.
+def open_tnl2k(directory: Path) -> LazySequences:
+    """Every sequence of TNL2K (700 for testing) in ``directory`` or in the folders it holds, by name.
 
     Archives of the training sequences (`TNL2K_train_subset_p1`) beside those of the benchmark are left out, with a
-    warning. ``folder`` itself may be one of them.
+    warning. ``directory`` itself may be one of them.
 
     Raises:
       UserError: there is none, none but training archives, or two of a name.
     """
-    places = list(sequences_below(folder))
-    training = {place.parent for place in places if place.parent != folder and _is_training(place.parent.name)}
+    places = list(sequences_below(directory))
+    training = {place.parent for place in places if place.parent != directory and _is_training(place.parent.name)}
     kept = [place for place in places if place.parent not in training]
     if training:
         named = ", ".join(sorted(place.name for place in training))
         if not kept:
             raise UserError(
-                f"{folder} holds TNL2K's training sequences alone ({named}): expected those for testing, "
+                f"{directory} holds TNL2K's training sequences alone ({named}): expected those for testing, "
                 "TNL2K_test_subset; to train on one of these folders, give it itself"
             )
-        _log.warning("TNL2K in %s: the training sequences in %s are left out", folder, named)
-    return _open(folder, kept, "TNL2K", _read, "NAME/imgs/00001.jpg .. and NAME/groundtruth.txt, or folders of such")
+        _log.warning("TNL2K in %s: the training sequences in %s are left out", directory, named)
+    return _open(directory, kept, "TNL2K", _read, "NAME/imgs/00001.jpg .. and NAME/groundtruth.txt, or folders of such")
 
 
 def _is_training(archive: str) -> bool:
     return "train" in archive.lower() and "test" not in archive.lower()
 
 
-def open_itb(folder: Path) -> LazySequences:
-    """Every sequence of ITB (180, of 9 scenarios) in ``folder``, scenario by scenario, which is their category.
+def open_itb(directory: Path) -> LazySequences:
+    """Every sequence of ITB (180, of 9 scenarios) in ``directory``, scenario by scenario, which is their category.
 
     Raises:
       UserError: there is none, or two of a name.
     """
     shape = "SCENARIO/NAME/00001.jpg .. and SCENARIO/NAME/groundtruth.txt"
-    return _open(folder, sequences_below(folder), "ITB", _read_scene, shape)
+    return _open(directory, sequences_below(directory), "ITB", _read_scene, shape)
 
 
 def _open(
-    folder: Path, places: Iterable[Path], what: str, read: Callable[[str, Path], Sequence], shape: str
+    directory: Path, places: Iterable[Path], what: str, read: Callable[[str, Path], Sequence], shape: str
 ) -> LazySequences:
     keys: dict[str, Path] = {}
     for place in places:
         if place.name in keys:
-            raise UserError(f"two sequences named {place.name} in {folder}: {keys[place.name]} and {place}")
+            raise UserError(f"two sequences named {place.name} in {directory}: {keys[place.name]} and {place}")
         keys[place.name] = place
     if not keys:
-        raise UserError(f"no sequence of {what} in {folder}: expected {shape}")
+        raise UserError(f"no sequence of {what} in {directory}: expected {shape}")
     return LazySequences(keys, read)
 
 
-def sequences_below(folder: Path) -> Iterator[Path]:
+def sequences_below(directory: Path) -> Iterator[Path]:
     """The folders with boxes, up to two levels below."""
-    for place in (folder / entry.name for entry in list_folder(folder) if entry.is_dir()):
+    for place in (directory / entry.name for entry in list_directory(directory) if entry.is_dir()):
         if (place / BOXES).is_file():
             yield place
         else:
-            inner = (place / entry.name for entry in list_folder(place) if entry.is_dir())
+            inner = (place / entry.name for entry in list_directory(place) if entry.is_dir())
             yield from (path for path in inner if (path / BOXES).is_file())
 
 
 def _read(name: str, place: Path) -> Sequence:
-    pictures = list_pictures(_pictures(place))
+    pictures = list_images(_pictures(place))
     found = read_annotation(place / BOXES, pictures)
     visible = valid(found.boxes_xywh)
-    return Sequence(
-        name, PictureFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws
-    )
+    return Sequence(name, ImageFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws)
 
 
 def _read_scene(name: str, place: Path) -> Sequence:
@@ -99,6 +97,6 @@ def _pictures(place: Path) -> Path:
     """Where a sequence's pictures lie: `imgs`, or beside its boxes, or the only folder there."""
     if (place / "imgs").is_dir():
         return place / "imgs"
-    entries = list_folder(place)
+    entries = list_directory(place)
     inner = [place / entry.name for entry in entries if entry.is_dir()]
-    return inner[0] if len(inner) == 1 and not any(is_picture(entry.name) for entry in entries) else place
+    return inner[0] if len(inner) == 1 and not any(is_image_file(entry.name) for entry in entries) else place

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ostrack_jax.data.annotations import FARTHEST, Annotation, check_gaps, read_annotation, valid
-from ostrack_jax.data.frames import PictureFrames, list_pictures
+from ostrack_jax.data.frames import ImageFrames, list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import Row, read_table
 from ostrack_jax.data.lists.tables import between, there
@@ -27,11 +27,11 @@ SHAPE = "NAME/30/NAME/00001.jpg .. and NAME/30/NAME.txt, or sequences/NAME/00001
 _EVERY = 8  # 240 frames a second to 30
 
 
-def open_nfs(folder: Path, part: str = "30") -> LazySequences:
+def open_nfs(directory: Path, part: str = "30") -> LazySequences:
     """The sequences of one frame rate that are there, of the published 100.
 
     Args:
-      folder: of the sequences' folders, or of `sequences` and `anno`.
+      directory: of the sequences' folders, or of `sequences` and `anno`.
       part: 30 | 240 frames a second.
 
     Raises:
@@ -41,17 +41,19 @@ def open_nfs(folder: Path, part: str = "30") -> LazySequences:
         raise unknown("part of NFS", part, PARTS)
 
     def is_there(row: Row) -> bool:
-        return (folder / row.name / part).is_dir() or (part == "30" and (folder / "sequences" / row.name).is_dir())
+        return (directory / row.name / part).is_dir() or (
+            part == "30" and (directory / "sequences" / row.name).is_dir()
+        )
 
-    rows = there(f"NFS at {part} frames/s", folder, read_table("nfs"), is_there, SHAPE)
-    return LazySequences({row.name: row for row in rows}, functools.partial(_read, folder, part))
+    rows = there(f"NFS at {part} frames/s", directory, read_table("nfs"), is_there, SHAPE)
+    return LazySequences({row.name: row for row in rows}, functools.partial(_read, directory, part))
 
 
 def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
     place = root / name / part
     if not place.is_dir():
         return _rehosted(root, name, row)
-    pictures = list_pictures(place / name)
+    pictures = list_images(place / name)
     table, lost = read_vatic(place / f"{name}.txt")
     if part == "30" and len(table) > len(pictures) * _EVERY / 2:  # boxes of the video at 240
         table, lost = table[::_EVERY], lost[::_EVERY]
@@ -67,7 +69,7 @@ def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
 
 def _rehosted(root: Path, name: str, row: Row) -> Sequence:
     """The re-hosted form; the pictures after the table's last have no box."""
-    pictures = between(list_pictures(root / "sequences" / name), row.first, row.last)
+    pictures = between(list_images(root / "sequences" / name), row.first, row.last)
     files = [root / "anno" / f"{prefix}{name}.txt" for prefix in ("nfs_", "")]
     found = read_annotation(next((path for path in files if path.is_file()), files[0]), pictures)
     return _sequence(row, pictures, found, valid(found.boxes_xywh))
@@ -76,7 +78,7 @@ def _rehosted(root: Path, name: str, row: Row) -> Sequence:
 def _sequence(row: Row, pictures: list[str], found: Annotation, visible: Bool[np.ndarray, " t"]) -> Sequence:
     return Sequence(
         row.name,
-        PictureFrames(pictures[: len(visible)], "stored"),
+        ImageFrames(pictures[: len(visible)], "stored"),
         found.boxes_xywh,
         visible,
         flaws=found.flaws,

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from ostrack_jax.data.annotations import read_boxes, valid
-from ostrack_jax.data.frames import PictureFrames, list_folder, list_pictures
+from ostrack_jax.data.frames import ImageFrames, list_directory, list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import Row, read_table
 from ostrack_jax.data.lists.tables import number, there
@@ -28,11 +28,11 @@ SHAPE = "folders with img/ and groundtruth_rect.txt"
 Key = tuple[Path, str, Row | None]
 
 
-def open_otb(folder: Path, split: str = "all") -> LazySequences:
-    """Sequences below ``folder``; one for each target.
+def open_otb(directory: Path, split: str = "all") -> LazySequences:
+    """Sequences below ``directory``; one for each target.
 
     Args:
-      folder: of the sequences' folders.
+      directory: of the sequences' folders.
       split: all there are, by name; or otb100, in the order of its table those of the 100 that are there.
 
     Raises:
@@ -42,10 +42,10 @@ def open_otb(folder: Path, split: str = "all") -> LazySequences:
         raise unknown("split of OTB", split, SPLITS)
     rows = {row.name: row for row in read_table("otb100")}
     keys: dict[str, Key] = {}
-    for place in (folder / entry.name for entry in list_folder(folder) if entry.is_dir()):
+    for place in (directory / entry.name for entry in list_directory(directory) if entry.is_dir()):
         if not (place / "img").is_dir():
             continue
-        for entry in list_folder(place):
+        for entry in list_directory(place):
             target = re.fullmatch(r"groundtruth_rect(?:\.(\d+))?\.txt", entry.name)
             # Human4 comes with an empty file beside the one of its only target.
             if target and not (entry.is_file() and entry.stat().st_size == 0):
@@ -53,43 +53,43 @@ def open_otb(folder: Path, split: str = "all") -> LazySequences:
                 name = ALONE.get(name, name)
                 keys[name] = (place, entry.name, rows.get(name))
     if not keys:
-        raise UserError(f"no OTB sequence in {folder}: expected {SHAPE}")
+        raise UserError(f"no OTB sequence in {directory}: expected {SHAPE}")
     if split == "otb100":
-        keys = {name: keys[name] for name in there("OTB-100", folder, rows, keys.__contains__, SHAPE)}
+        keys = {name: keys[name] for name in there("OTB-100", directory, rows, keys.__contains__, SHAPE)}
     return LazySequences(keys, _read)
 
 
-def open_dtb70(folder: Path) -> LazySequences:
+def open_dtb70(directory: Path) -> LazySequences:
     """The 70 sequences of DTB70 (Li and Yeung 2017), in OTB's layout, those that are there.
 
     Args:
-      folder: of the sequences' folders.
+      directory: of the sequences' folders.
 
     Raises:
       UserError: none of the sequences is there.
     """
-    place = folder / "DTB70" if (folder / "DTB70").is_dir() else folder
+    place = directory / "DTB70" if (directory / "DTB70").is_dir() else directory
 
     def is_there(row: Row) -> bool:
         return (place / row.name / "img").is_dir()
 
-    rows = there("DTB70", folder, read_table("dtb70"), is_there, SHAPE)
+    rows = there("DTB70", directory, read_table("dtb70"), is_there, SHAPE)
     return LazySequences({row.name: (place / row.name, "groundtruth_rect.txt", row) for row in rows}, _read)
 
 
 def _read(name: str, key: Key) -> Sequence:
     """One target; pictures without a box before and after the annotated ones are left out."""
-    folder, annotation, row = key
-    boxes = read_boxes(folder / annotation)
-    pictures = list_pictures(folder / "img")
+    directory, annotation, row = key
+    boxes = read_boxes(directory / annotation)
+    pictures = list_images(directory / "img")
     if row is not None and row.first > 1 and len(pictures) > len(boxes):
         pictures = [path for path in pictures if number(path) >= row.first]
     if len(pictures) < len(boxes):
-        raise UserError(f"{folder / annotation} has {len(boxes)} boxes for {len(pictures)} pictures")
+        raise UserError(f"{directory / annotation} has {len(boxes)} boxes for {len(pictures)} pictures")
     pictures = pictures[: len(boxes)]
     if row is not None and len(boxes) == row.last - row.first + 1:  # whole, so nobody has cut it yet
         pictures, boxes = pictures[row.omit :], boxes[row.omit :]
     category, attributes = (row.category, row.attributes) if row is not None else ("", ())
     return Sequence(
-        name, PictureFrames(pictures, "stored"), boxes, valid(boxes), category=category, attributes=attributes
+        name, ImageFrames(pictures, "stored"), boxes, valid(boxes), category=category, attributes=attributes
     )

@@ -14,7 +14,7 @@ from ostrack_jax.data.generated.pasted import open_pasted
 from ostrack_jax.data.generated.synthetic import open_synthetic
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.packed.reader import is_packed, open_packed
-from ostrack_jax.data.paths import find_folder
+from ostrack_jax.data.paths import find_directory
 from ostrack_jax.data.readers.coco import open_coco
 from ostrack_jax.data.readers.folder import open_folder
 from ostrack_jax.data.readers.got10k import open_got10k
@@ -79,9 +79,9 @@ def open_dataset(data: DataConfig) -> LazySequences:
     reader = READERS[data.reader]
     takes = inspect.signature(reader).parameters
     given: dict[str, Any] = {}
-    if "folder" in takes:
-        given["folder"] = find_folder(data.reader, data.dir)
-        if packed := _packed(given["folder"], data):
+    if "directory" in takes:
+        given["directory"] = find_directory(data.reader, data.dir)
+        if packed := _packed(given["directory"], data):
             return packed
     if "part" in takes:
         given["part"] = data.part
@@ -122,9 +122,9 @@ def published_splits(data: DataConfig, names: list[str]) -> dict[str, list[int]]
     return found
 
 
-def _packed(folder: Path, data: DataConfig) -> LazySequences | None:
-    """The packed set in ``folder``, or in its folder of the part."""
-    for place in (folder, folder / data.part):
+def _packed(directory: Path, data: DataConfig) -> LazySequences | None:
+    """The packed set in ``directory``, or in its folder of the part."""
+    for place in (directory, directory / data.part):
         if is_packed(place):
             return open_packed(place, data.part, data.split)
     return None
@@ -132,7 +132,7 @@ def _packed(folder: Path, data: DataConfig) -> LazySequences | None:
 
 def _checked(data: DataConfig, takes: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
     """The options, each known to the reader and of its default's type."""
-    free = [name for name in takes if name not in ("folder", "part", "split")]
+    free = [name for name in takes if name not in ("directory", "part", "split")]
     for name, value in data.options.items():
         if not free:
             raise UserError(f"the {data.reader} reader takes no options, found {name!r}")

@@ -9,30 +9,32 @@ from __future__ import annotations
 from pathlib import Path
 
 from ostrack_jax.data.annotations import read_annotation, read_labels, valid
-from ostrack_jax.data.frames import PictureFrames, list_folder, list_pictures
+from ostrack_jax.data.frames import ImageFrames, list_directory, list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.tables import between
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 
 
-def open_tc128(folder: Path) -> LazySequences:
-    """Every sequence below ``folder``, or below its `Temple-color-128`, by name.
+def open_tc128(directory: Path) -> LazySequences:
+    """Every sequence below ``directory``, or below its `Temple-color-128`, by name.
 
     Raises:
       UserError: no sub-folder holds `img/` and a `NAME_gt.txt`.
     """
-    inner = folder / "Temple-color-128"
-    root = inner if inner.is_dir() else folder
+    inner = directory / "Temple-color-128"
+    root = inner if inner.is_dir() else directory
     keys = {}
-    for place in (root / entry.name for entry in list_folder(root) if entry.is_dir()):
+    for place in (root / entry.name for entry in list_directory(root) if entry.is_dir()):
         if (place / "img").is_dir():
-            names = {entry.name.lower(): entry.name for entry in list_folder(place)}
+            names = {entry.name.lower(): entry.name for entry in list_directory(place)}
             boxes = _ending(names, place.name, "_gt.txt")
             if boxes:
                 keys[place.name] = (place, boxes, _ending(names, place.name, "_frames.txt"))
     if not keys:
-        raise UserError(f"no TC-128 sequence in {folder}: expected folders with img/, NAME_gt.txt and NAME_frames.txt")
+        raise UserError(
+            f"no TC-128 sequence in {directory}: expected folders with img/, NAME_gt.txt and NAME_frames.txt"
+        )
     return LazySequences(keys, _read)
 
 
@@ -44,16 +46,14 @@ def _ending(names: dict[str, str], sequence: str, end: str) -> str:
 
 def _read(name: str, key: tuple[Path, str, str]) -> Sequence:
     """One sequence; NaN where it is not annotated."""
-    folder, boxes, frames = key
-    pictures = list_pictures(folder / "img")
+    directory, boxes, frames = key
+    pictures = list_images(directory / "img")
     if frames:
-        first, last = _range(folder / frames)
+        first, last = _range(directory / frames)
         pictures = between(pictures, first, last)
-    found = read_annotation(folder / boxes, pictures)
+    found = read_annotation(directory / boxes, pictures)
     visible = valid(found.boxes_xywh)
-    return Sequence(
-        name, PictureFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws
-    )
+    return Sequence(name, ImageFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws)
 
 
 def _range(path: Path) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from ostrack_jax.data.annotations import read_annotation, valid
-from ostrack_jax.data.frames import PictureFrames, list_folder, list_pictures
+from ostrack_jax.data.frames import ImageFrames, list_directory, list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UnknownNameError, UserError, unknown
@@ -20,11 +20,11 @@ PARTS = ("train", "test")
 CHUNKS = 12
 
 
-def open_trackingnet(folder: Path, part: str = "train", split: str = "all") -> LazySequences:
+def open_trackingnet(directory: Path, part: str = "train", split: str = "all") -> LazySequences:
     """The sequences of one part, chunk by chunk.
 
     Args:
-      folder: of `TRAIN_0` .. `TRAIN_11` and `TEST`, or one of these.
+      directory: of `TRAIN_0` .. `TRAIN_11` and `TEST`, or one of these.
       part: train | test.
       split: all chunks there are; or a choice of the 12 of the train part that must be there: `0-3`, `0,4,7-9`.
 
@@ -34,28 +34,28 @@ def open_trackingnet(folder: Path, part: str = "train", split: str = "all") -> L
     if part not in PARTS:
         raise unknown("part of TrackingNet", part, PARTS)
     keys: dict[str, str] = {}
-    for chunk in _chunks(folder, part, split):
-        for entry in list_folder(folder / chunk / "anno"):
+    for chunk in _chunks(directory, part, split):
+        for entry in list_directory(directory / chunk / "anno"):
             name = entry.name.removesuffix(".txt")
             if name == entry.name:
                 continue
             if name in keys:
-                raise UserError(f"TrackingNet in {folder}: {name} lies in {keys[name]} and in {chunk}")
+                raise UserError(f"TrackingNet in {directory}: {name} lies in {keys[name]} and in {chunk}")
             keys[name] = chunk
     if not keys:
-        raise UserError(f"no annotation in {folder}: expected TrackingNet's anno/NAME.txt in its chunks")
-    return LazySequences(keys, functools.partial(_read, folder))
+        raise UserError(f"no annotation in {directory}: expected TrackingNet's anno/NAME.txt in its chunks")
+    return LazySequences(keys, functools.partial(_read, directory))
 
 
-def _chunks(folder: Path, part: str, split: str) -> list[str]:
-    """The names of the chosen chunks; the empty name where ``folder`` is one itself."""
+def _chunks(directory: Path, part: str, split: str) -> list[str]:
+    """The names of the chosen chunks; the empty name where ``directory`` is one itself."""
     names = ["TEST"] if part == "test" else [f"TRAIN_{number}" for number in range(CHUNKS)]
-    there = [name for name in names if (folder / name / "anno").is_dir()]
+    there = [name for name in names if (directory / name / "anno").is_dir()]
     if split == "all":
-        if not there and (folder / "anno").is_dir():
+        if not there and (directory / "anno").is_dir():
             return [""]
         if not there:
-            raise UserError(f"no {names[0]}/anno in {folder}: expected TrackingNet's {part} part")
+            raise UserError(f"no {names[0]}/anno in {directory}: expected TrackingNet's {part} part")
         return there
     if part == "test":
         raise UnknownNameError(f"TrackingNet's test part has one chunk: expected split=all, found {split!r}")
@@ -63,7 +63,7 @@ def _chunks(folder: Path, part: str, split: str) -> list[str]:
     gone = [name for name in chosen if name not in there]
     if gone:
         raise UserError(
-            f"no {gone[0]}/anno in {folder}, which split={split} asks for; there are {', '.join(there) or 'none'}"
+            f"no {gone[0]}/anno in {directory}, which split={split} asks for; there are {', '.join(there) or 'none'}"
         )
     return chosen
 
@@ -82,9 +82,7 @@ def parse_chunks(split: str) -> list[int]:
 
 
 def _read(root: Path, name: str, chunk: str) -> Sequence:
-    pictures = list_pictures(root / chunk / "frames" / name)
+    pictures = list_images(root / chunk / "frames" / name)
     found = read_annotation(root / chunk / "anno" / f"{name}.txt", pictures)
     visible = valid(found.boxes_xywh)
-    return Sequence(
-        name, PictureFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws
-    )
+    return Sequence(name, ImageFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws)

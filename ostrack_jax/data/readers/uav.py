@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ostrack_jax.data.annotations import read_annotation, valid
 from ostrack_jax.data.attributes import COLUMNS, read_flags
-from ostrack_jax.data.frames import PictureFrames, list_pictures
+from ostrack_jax.data.frames import ImageFrames, list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import Row
 from ostrack_jax.data.lists.tables import between, rows_of, there
@@ -25,11 +25,11 @@ VIDEOS = {"uav123": "data_seq/UAV123", "uav20l": "data_seq/UAV123", "uav123_10fp
 SHAPE = "data_seq/UAV123/bike1/000001.jpg .. and anno/UAV123/bike1.txt (UAV123_10fps in place of UAV123 at 10 frames/s)"
 
 
-def open_uav(folder: Path, part: str = "uav123") -> LazySequences:
+def open_uav(directory: Path, part: str = "uav123") -> LazySequences:
     """The sequences of one part whose videos are there.
 
     Args:
-      folder: with `data_seq` and `anno`, or the one around it.
+      directory: with `data_seq` and `anno`, or the one around it.
       part: uav123 (123 sequences) | uav20l (20 long ones) | uav123_10fps (the 123, every third picture).
 
     Raises:
@@ -37,29 +37,29 @@ def open_uav(folder: Path, part: str = "uav123") -> LazySequences:
     """
     if part not in ANNOTATIONS:
         raise unknown("part of UAV123", part, ANNOTATIONS)
-    root = next((place for place in roots(folder) if (place / VIDEOS[part]).is_dir()), folder)
+    root = next((place for place in roots(directory) if (place / VIDEOS[part]).is_dir()), directory)
 
     def is_there(row: Row) -> bool:
         return (root / VIDEOS[part] / row.video).is_dir()
 
-    rows = there(part, folder, rows_of("uav", part), is_there, SHAPE)
+    rows = there(part, directory, rows_of("uav", part), is_there, SHAPE)
     return LazySequences({row.name: row for row in rows}, functools.partial(_read, root, part))
 
 
-def roots(folder: Path) -> tuple[Path, ...]:
-    """Where `data_seq` and `anno` may lie: in ``folder``, or in the one that the archive makes in it."""
-    return folder, folder / "UAV123", folder / "UAV123_10fps"
+def roots(directory: Path) -> tuple[Path, ...]:
+    """Where `data_seq` and `anno` may lie: in ``directory``, or in the one that the archive makes in it."""
+    return directory, directory / "UAV123", directory / "UAV123_10fps"
 
 
 def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
     """One piece of a video; boxes are NaN where the target is not seen."""
-    pictures = between(list_pictures(root / VIDEOS[part] / row.video), row.first, row.last)
+    pictures = between(list_images(root / VIDEOS[part] / row.video), row.first, row.last)
     found = read_annotation(root / ANNOTATIONS[part] / f"{name}.txt", pictures)
     visible = valid(found.boxes_xywh)
     hard = root / ANNOTATIONS[part] / "att" / f"{name}.txt"
     return Sequence(
         name,
-        PictureFrames(pictures[: len(visible)], "stored"),
+        ImageFrames(pictures[: len(visible)], "stored"),
         found.boxes_xywh,
         visible,
         flaws=found.flaws,

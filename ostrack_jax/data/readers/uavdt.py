@@ -10,7 +10,7 @@ import functools
 from pathlib import Path
 
 from ostrack_jax.data.annotations import read_annotation, valid
-from ostrack_jax.data.frames import PictureFrames, list_pictures
+from ostrack_jax.data.frames import ImageFrames, list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import Row, read_table
 from ostrack_jax.data.lists.tables import there
@@ -21,29 +21,27 @@ ANNOTATIONS = ("UAV-benchmark-SOT_v1.0/anno", "annotations", "anno")
 SHAPE = f"{VIDEOS[0]}/S0101/img000001.jpg .. and {ANNOTATIONS[0]}/S0101_gt.txt"
 
 
-def open_uavdt(folder: Path) -> LazySequences:
+def open_uavdt(directory: Path) -> LazySequences:
     """The 50 sequences of the single-object set, those that are there.
 
     Args:
-      folder: with the folders of videos and of annotations.
+      directory: with the folders of videos and of annotations.
 
     Raises:
       UserError: none of the sequences is there.
     """
-    videos = next((folder / place for place in VIDEOS if (folder / place).is_dir()), folder)
-    boxes = next((folder / place for place in ANNOTATIONS if (folder / place).is_dir()), folder)
+    videos = next((directory / place for place in VIDEOS if (directory / place).is_dir()), directory)
+    boxes = next((directory / place for place in ANNOTATIONS if (directory / place).is_dir()), directory)
 
     def is_there(row: Row) -> bool:
         return (videos / row.name).is_dir()
 
-    rows = there("UAVDT's single-object set", folder, read_table("uavdt"), is_there, SHAPE)
+    rows = there("UAVDT's single-object set", directory, read_table("uavdt"), is_there, SHAPE)
     return LazySequences(dict.fromkeys(row.name for row in rows), functools.partial(_read, videos, boxes))
 
 
 def _read(videos: Path, boxes: Path, name: str, key: None) -> Sequence:
-    pictures = list_pictures(videos / name)
+    pictures = list_images(videos / name)
     found = read_annotation(boxes / f"{name}_gt.txt", pictures)
     visible = valid(found.boxes_xywh)
-    return Sequence(
-        name, PictureFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws
-    )
+    return Sequence(name, ImageFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ostrack_jax.data.annotations import valid
-from ostrack_jax.data.frames import PictureFrames, list_folder, list_pictures
+from ostrack_jax.data.frames import ImageFrames, list_directory, list_images
 from ostrack_jax.data.index import Arrays, cached, each, sign
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.readers.vid_xml import read_frame
@@ -30,11 +30,11 @@ _MOST_BROKEN = 1000  # unreadable files that an index names
 _log = logging.getLogger(__name__)
 
 
-def open_vid(folder: Path, part: str = "train") -> LazySequences:
+def open_vid(directory: Path, part: str = "train") -> LazySequences:
     """Every tracklet, named SNIPPET-TRACK.
 
     Args:
-      folder: of `Data` and `Annotations` (the archive's `ILSVRC` or `ILSVRC2015`), or its parent.
+      directory: of `Data` and `Annotations` (the archive's `ILSVRC` or `ILSVRC2015`), or its parent.
       part: train | val.
 
     Raises:
@@ -42,9 +42,13 @@ def open_vid(folder: Path, part: str = "train") -> LazySequences:
     """
     if part not in PARTS:
         raise unknown("part of ImageNet VID", part, PARTS)
-    roots = [root for root in (folder, folder / "ILSVRC", folder / "ILSVRC2015") if _annotations(root, part).is_dir()]
+    roots = [
+        root
+        for root in (directory, directory / "ILSVRC", directory / "ILSVRC2015")
+        if _annotations(root, part).is_dir()
+    ]
     if not roots:
-        raise UserError(f"no Annotations/VID/{part} in {folder}: expected ImageNet VID's folder")
+        raise UserError(f"no Annotations/VID/{part} in {directory}: expected ImageNet VID's folder")
     top = _annotations(roots[0], part)
     folders = list(_folders(top))
     index = cached("vid", top, sign(folders), lambda: read_tracklets(top, folders))
@@ -71,8 +75,8 @@ def read_tracklets(top: Path, folders: list[Path]) -> Arrays:
     snippets, tracks, broken = [], [], []
     first, start, sizes = array("q"), array("q", [0]), array("q")
     boxes, occluded = array("f"), array("b")
-    for folder, (found, failed) in zip(folders, each(folders, _snippet, "indexing ImageNet VID"), strict=True):
-        place = os.fsencode(folder.relative_to(top))
+    for directory, (found, failed) in zip(folders, each(folders, _snippet, "indexing ImageNet VID"), strict=True):
+        place = os.fsencode(directory.relative_to(top))
         broken += [os.path.join(place, os.fsencode(name)) for name in failed]
         for tracklet in found:
             snippets.append(place)
@@ -106,16 +110,16 @@ class Tracklet:
         return number != self.first + len(self.occluded)
 
 
-def _snippet(folder: Path) -> tuple[list[Tracklet], list[str]]:
+def _snippet(directory: Path) -> tuple[list[Tracklet], list[str]]:
     """The tracklets of one snippet, and the names of the annotations that could not be read."""
     tracklets: dict[str, Tracklet] = {}
     broken = []
-    for name in sorted(entry.name for entry in list_folder(folder)):
+    for name in sorted(entry.name for entry in list_directory(directory)):
         stem = name.removesuffix(".xml")
         if stem == name or not (stem.isdecimal() and len(stem) < 10):
             continue
         try:
-            frame = read_frame(folder / name)
+            frame = read_frame(directory / name)
         except UserError:
             broken.append(name)
             continue
@@ -132,7 +136,7 @@ def _build(data: Path, index: Arrays, name: str, row: int) -> Sequence:
     place = os.fsdecode(index["snippet"][row])
     rows = slice(*index["start"][row : row + 2].tolist())
     first, count = int(index["first"][row]), rows.stop - rows.start
-    numbered = {int(stem): path for path in list_pictures(data / place) if (stem := Path(path).stem).isdecimal()}
+    numbered = {int(stem): path for path in list_images(data / place) if (stem := Path(path).stem).isdecimal()}
     pictures = []
     for number in range(first, first + count):
         if number not in numbered:
@@ -148,9 +152,7 @@ def _build(data: Path, index: Arrays, name: str, row: int) -> Sequence:
     boxes = index["box"][rows][: len(pictures)].astype(np.float64)
     visible = valid(boxes) & ~index["occluded"][rows][: len(pictures)]
     width, height = index["size"][row].tolist()
-    return Sequence(
-        name, PictureFrames(pictures, "stored"), boxes, visible, size_wh=(width, height), flaws=tuple(flaws)
-    )
+    return Sequence(name, ImageFrames(pictures, "stored"), boxes, visible, size_wh=(width, height), flaws=tuple(flaws))
 
 
 def _name(index: Arrays, row: int) -> str:
@@ -161,10 +163,10 @@ def _annotations(root: Path, part: str) -> Path:
     return root / "Annotations" / "VID" / part
 
 
-def _folders(folder: Path, depth: int = 2) -> Iterator[Path]:
+def _folders(directory: Path, depth: int = 2) -> Iterator[Path]:
     """The folders of snippets: all folders at most ``depth`` below, whose times of change tell what is new."""
-    for entry in list_folder(folder):
+    for entry in list_directory(directory):
         if entry.is_dir():
-            yield folder / entry.name
+            yield directory / entry.name
             if depth > 1:
-                yield from _folders(folder / entry.name, depth - 1)
+                yield from _folders(directory / entry.name, depth - 1)

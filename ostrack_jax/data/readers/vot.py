@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from ostrack_jax.data.annotations import read_annotation, read_names, valid
-from ostrack_jax.data.frames import PictureFrames, list_folder, list_pictures
+from ostrack_jax.data.frames import ImageFrames, list_directory, list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import OFFICIAL
 from ostrack_jax.data.regions import read_regions
@@ -23,11 +23,11 @@ from ostrack_jax.io import read_text
 YEARS = tuple(OFFICIAL["vot"])
 
 
-def open_vot(folder: Path, part: str = "2022") -> LazySequences:
+def open_vot(directory: Path, part: str = "2022") -> LazySequences:
     """The sequences of one year, in the order of its list.
 
     Args:
-      folder: with `list.txt`; a toolkit workspace, whose `sequences` has it; or one with such folders named `vot2022`.
+      directory: with `list.txt`; a toolkit workspace, whose `sequences` has it; or one with such named `vot2022`.
       part: the year, which says where to look: the layouts tell themselves apart.
 
     Raises:
@@ -35,35 +35,35 @@ def open_vot(folder: Path, part: str = "2022") -> LazySequences:
     """
     if part not in YEARS:
         raise unknown("part of VOT", part, YEARS)
-    roots = (folder / f"vot{part}", folder / f"VOT{part}", folder)
+    roots = (directory / f"vot{part}", directory / f"VOT{part}", directory)
     places = [place for root in roots for place in (root, root / "sequences")]
     root = next((place for place in places if (place / "list.txt").is_file()), None)
     if root is None:
-        raise UserError(f"no list.txt in {folder}, its vot{part} or their sequences: expected VOT{part}")
-    named = re.findall("vot(20[0-9]{2})", folder.resolve().name, re.IGNORECASE)
-    if root in (folder, folder / "sequences") and named and part not in named:
-        raise UserError(f"{folder} is of VOT{named[0]} by its name: expected VOT{part}")
+        raise UserError(f"no list.txt in {directory}, its vot{part} or their sequences: expected VOT{part}")
+    named = re.findall("vot(20[0-9]{2})", directory.resolve().name, re.IGNORECASE)
+    if root in (directory, directory / "sequences") and named and part not in named:
+        raise UserError(f"{directory} is of VOT{named[0]} by its name: expected VOT{part}")
     names = read_names(root / "list.txt")
     return LazySequences(dict.fromkeys(names), functools.partial(_read, root))
 
 
 def _read(root: Path, name: str, key: None) -> Sequence:
     """One sequence; frames whose region is unknown or empty have no box."""
-    folder = root / name
-    pictures = list_pictures(folder / "color" if (folder / "color").is_dir() else folder)
-    found = read_annotation(folder / "groundtruth.txt", pictures, read=read_regions)
+    directory = root / name
+    pictures = list_images(directory / "color" if (directory / "color").is_dir() else directory)
+    found = read_annotation(directory / "groundtruth.txt", pictures, read=read_regions)
     visible = valid(found.boxes_xywh)
     return Sequence(
         name,
-        PictureFrames(pictures[: len(visible)], "stored"),
+        ImageFrames(pictures[: len(visible)], "stored"),
         found.boxes_xywh,
         visible,
         flaws=found.flaws,
-        attributes=_tags(folder),
+        attributes=_tags(directory),
     )
 
 
-def _tags(folder: Path) -> tuple[str, ...]:
+def _tags(directory: Path) -> tuple[str, ...]:
     """What is hard in some frame of a sequence, by the names of its files of flags a frame."""
-    files = [Path(entry) for entry in list_folder(folder) if entry.name.endswith((".tag", ".label"))]
+    files = [Path(entry) for entry in list_directory(directory) if entry.name.endswith((".tag", ".label"))]
     return tuple(path.stem.replace("_", " ") for path in files if "1" in read_text(path).split())

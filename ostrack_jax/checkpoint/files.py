@@ -12,17 +12,20 @@ import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_bytes
 
 from ostrack_jax import config as configs
-from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints, is_step
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 from ostrack_jax.io import write_atomically
 from ostrack_jax.weights import locate, names
+
+if TYPE_CHECKING:
+    from ostrack_jax.checkpoint.steps import TrainCheckpoints
 
 WEIGHTS_FILE, CONFIG_FILE = "weights.safetensors", "config.json"
 
@@ -81,6 +84,9 @@ def load_weights(path: Path | str) -> tuple[Config, dict[str, np.ndarray]]:
         return _load_safetensors(path / WEIGHTS_FILE)
     if not path.exists():
         raise UserError(f"no checkpoint at {path}; networks in the package: {', '.join(names())}")
+    # orbax takes a second to import: only what a training left needs it
+    from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints, is_step
+
     if is_step(path):
         return _of_step(TrainCheckpoints(path.parent), int(path.name))
     for folder in (path, path / STEPS):

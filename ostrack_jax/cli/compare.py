@@ -28,7 +28,7 @@ from ostrack_jax.io import local_path
 
 if TYPE_CHECKING:
     from ostrack_jax.data.lazy import LazySequences
-    from ostrack_jax.evaluation.benchmarks import Protocol
+    from ostrack_jax.evaluation.benchmarks import Benchmark
     from ostrack_jax.evaluation.raw_results import RawResults
 
 ARGUMENTS = (Place("FOLDER"), Place("[FOLDER...]"))
@@ -99,7 +99,7 @@ def _benchmark(wanted: str | None, trackers: list[RawResults]) -> str:
     return said[0]
 
 
-def _sequences(flags: absl_flags.FlagValues, protocol: Protocol) -> tuple[LazySequences, list[str]]:
+def _sequences(flags: absl_flags.FlagValues, protocol: Benchmark) -> tuple[LazySequences, list[str]]:
     """Those to score, and what is to be noted of where they lie."""
     from ostrack_jax.data import attributes
     from ostrack_jax.evaluation.truth import open_truth

@@ -79,17 +79,17 @@ def _named(flags: absl_flags.FlagValues, name: str, folder: str = "") -> DataCon
     from ostrack_jax.data.paths import find_directory
     from ostrack_jax.data.readers.registry import READERS, knows_parts
     from ostrack_jax.errors import unknown
-    from ostrack_jax.evaluation.benchmarks import PROTOCOLS
+    from ostrack_jax.evaluation.benchmarks import BENCHMARKS
 
     if name in READERS:
         place, part = find_directory(name, folder), flags.part
-        whole = name in PROTOCOLS and not knows_parts(name) and not flags["part"].present
+        whole = name in BENCHMARKS and not knows_parts(name) and not flags["part"].present
         if whole and not (is_packed(place) or is_packed(place / part)):  # packed sets are for training
-            part = PROTOCOLS[name].part
+            part = BENCHMARKS[name].part
         return DataConfig(name, str(place), part=part, split=flags.split, options=orientation.options(flags, name))
-    if name not in PROTOCOLS:
-        raise unknown("reader or benchmark", name, {*READERS, *PROTOCOLS})
-    protocol = PROTOCOLS[name]
+    if name not in BENCHMARKS:
+        raise unknown("reader or benchmark", name, {*READERS, *BENCHMARKS})
+    protocol = BENCHMARKS[name]
     orientation.options(flags, protocol.reader)
     if flags["part"].present or flags["split"].present:
         raise UserError(f"{name} is a part of its own: --part and --split go with a reader, such as {protocol.reader}")

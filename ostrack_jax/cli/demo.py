@@ -141,7 +141,7 @@ def show(reports: dict[str, dict[str, Any]], console: Console) -> None:
     console.print(table)
 
 
-def draw(chosen: trackers.Chosen, path: Path) -> Path:
+def draw(chosen: trackers.LoadedTracker, path: Path) -> Path:
     """Write the first held-out sequences, tracked, as one video."""
     from ostrack_jax.evaluation import benchmarks
     from ostrack_jax.visualization import video

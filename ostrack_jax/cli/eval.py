@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ostrack_jax.data.lazy import LazySequences
-    from ostrack_jax.evaluation.benchmarks import Protocol
+    from ostrack_jax.evaluation.benchmarks import Benchmark
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -81,7 +81,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
         raise UserError(f"--sequences: expected names of {flags.benchmark}, as a,b")
     chosen = trackers.choose(flags, flags.batch)
     if "stored" in options.values():  # results in other pixels are not mixed with these
-        chosen = dataclasses.replace(chosen, made_by={**chosen.made_by, **options})
+        chosen = dataclasses.replace(chosen, provenance={**chosen.provenance, **options})
     tell_idle_devices(Console(stderr=True))
     told = score(chosen, protocol, sequences, flags.output, flags.convention)
     report.show(told, Console())
@@ -101,8 +101,8 @@ def tell_idle_devices(console: Console) -> None:
 
 
 def score(
-    chosen: trackers.Chosen,
-    protocol: Protocol,
+    chosen: trackers.LoadedTracker,
+    protocol: Benchmark,
     sequences: LazySequences,
     output: Path,
     other_rules: Sequence[str] = (),
@@ -116,11 +116,11 @@ def score(
         "compile_seconds": chosen.compile_seconds,
     }
     processes.read_all(output)  # a record that is none is told before the work
-    outcomes = runner.evaluate(chosen.tracker, protocol, sequences, output, chosen.made_by, about=about)
+    outcomes = runner.evaluate(chosen.tracker, protocol, sequences, output, chosen.provenance, about=about)
     told = report.build(
         protocol,
         outcomes,
-        chosen.made_by,
+        chosen.provenance,
         processes=processes.read_all(output),
         other_rules=other_rules,
         **about,

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class LoadedTracker:
     """A tracker ready to start.
 
     Attributes:
       tracker: to be started on a frame.
-      made_by: what its answers follow from, as JSON can hold it: `tracker`, and hashes of its weights or files.
+      provenance: what its answers follow from, as JSON can hold it: `tracker`, and hashes of its weights or files.
       config: the whole config, where it has one; its `data` is what the weights were trained on.
       compile_seconds: what its executables took to make or to load from the cache, where it has some.
     """
 
     tracker: TrackerLike
-    made_by: dict[str, Any]
+    provenance: dict[str, Any]
     config: dict[str, Any] | None = None
     compile_seconds: float | None = None
 
@@ -52,7 +52,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     define_path("tracker_files", None, text, flags)
 
 
-def choose(flags: absl_flags.FlagValues, targets: int = 1, otherwise: Path | None = None) -> Chosen:
+def choose(flags: absl_flags.FlagValues, targets: int = 1, otherwise: Path | None = None) -> LoadedTracker:
     """The tracker that the flags ask for, compiled; one of a checkpoint for ``targets`` at once.
 
     Where neither a checkpoint nor a tracker is named, the checkpoint ``otherwise`` if there is one.
@@ -87,7 +87,7 @@ def words(flags: absl_flags.FlagValues) -> list[str]:
     return [*out, *(f"--config.{override}" for override in command.overrides(flags))]
 
 
-def of_checkpoint(path: Path, config_for: Callable[[Config], Config] | None = None, targets: int = 1) -> Chosen:
+def of_checkpoint(path: Path, config_for: Callable[[Config], Config] | None = None, targets: int = 1) -> LoadedTracker:
     """The tracker of a checkpoint, compiled for ``targets`` at once.
 
     By its own config in the precision of this device, or by what ``config_for`` makes of that.
@@ -103,12 +103,12 @@ def of_checkpoint(path: Path, config_for: Callable[[Config], Config] | None = No
     # What the weights were trained on is the checkpoint's to say, whatever config they are run by.
     whole = {**to_dict(config), "data": to_dict(stored)["data"]}
     # Of a config, what training alone reads says nothing about the answers.
-    made_by = {"weights_sha256": sha256(weights), "model": whole["model"], "track": whole["track"]}
-    return Chosen(tracker, {"tracker": config.name, **made_by}, whole, tracker.compile_seconds)
+    provenance = {"weights_sha256": sha256(weights), "model": whole["model"], "track": whole["track"]}
+    return LoadedTracker(tracker, {"tracker": config.name, **provenance}, whole, tracker.compile_seconds)
 
 
-def of_baseline(name: str, files: Path | None = None) -> Chosen:
+def of_baseline(name: str, files: Path | None = None) -> LoadedTracker:
     """A tracker to compare with: still, opencv:mil, ..; ``files`` is the folder of its model files."""
     from ostrack_jax.tracking import baselines
 
-    return Chosen(baselines.make(name, files), baselines.describe(name, files))
+    return LoadedTracker(baselines.make(name, files), baselines.describe(name, files))

@@ -36,7 +36,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     workspace = Path(arguments[0])
     vot_entry.check(workspace, flags.name)
     chosen = trackers.choose(flags)
-    path = vot_entry.add(workspace, flags.name, f"{chosen.made_by['tracker']} (JAX)", trackers.words(flags))
+    path = vot_entry.add(workspace, flags.name, f"{chosen.provenance['tracker']} (JAX)", trackers.words(flags))
     print(f"{path}: [{flags.name}], run by {path.with_name(vot_entry.SCRIPT)}")
     place = f"--workspace {shlex.quote(str(workspace))}"
     if not (workspace / "config.yaml").is_file():

@@ -28,7 +28,7 @@ from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.evaluation.metrics import analysis as published
 from ostrack_jax.evaluation.metrics import got10k as toolkits
 from ostrack_jax.evaluation.metrics import scores as metrics
-from ostrack_jax.evaluation.metrics.scores import Answered, Scores
+from ostrack_jax.evaluation.metrics.scores import Scores, SequencePrediction
 
 
 def covered(sequence: Sequence) -> Bool[np.ndarray, " t"]:
@@ -47,7 +47,7 @@ def visible(sequence: Sequence) -> Bool[np.ndarray, " t"]:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Benchmark:
     """One benchmark.
 
     Attributes:
@@ -66,7 +66,7 @@ class Protocol:
     part: str
     form: str
     counted: Callable[[Sequence], Bool[np.ndarray, " t"]]
-    conventions: tuple[Callable[[list[Answered]], Scores], ...]
+    conventions: tuple[Callable[[list[SequencePrediction]], Scores], ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     split: str = "all"
     server: str = ""
@@ -99,14 +99,14 @@ class Protocol:
     @property
     def sequences(self) -> int | None:
         """How many sequences the whole benchmark has; None where any number is right, as in one of one's own."""
-        return official(self.reader, self.part) if self.name in PROTOCOLS and self.name != "otb" else None
+        return official(self.reader, self.part) if self.name in BENCHMARKS and self.name != "otb" else None
 
     @property
     def names(self) -> dict[str, int | None]:
         """Its sequences as published, see `tables.listed`; empty where there is no list, or any will do."""
         return listed(self.reader, self.part) if self.sequences is not None else {}
 
-    def without_sizes(self) -> Protocol:
+    def without_sizes(self) -> Benchmark:
         """The same without the rules that need the frame's size, which ground truth without images does not give.
 
         Raises:
@@ -126,7 +126,7 @@ class Protocol:
         text = "not scored: the ground truth is not public; `ostrack submit {}` packs results for its server"
         return text.format(self.server) if self.server else ""
 
-    def answer(self, sequence: Sequence, result_xywh: Float[np.ndarray, "r 4"]) -> Answered:
+    def prediction(self, sequence: Sequence, result_xywh: Float[np.ndarray, "r 4"]) -> SequencePrediction:
         """What a score needs of ``sequence`` with these boxes; a picture is read where nothing else says its size."""
         size = sequence.size_wh
         if size is None and not isinstance(sequence.frames, NoImages):
@@ -136,7 +136,7 @@ class Protocol:
         present = sequence.present
         if present is None and sequence.cover is not None:
             present = sequence.cover > 0
-        return Answered(
+        return SequencePrediction(
             sequence.name,
             result_xywh,
             sequence.boxes_xywh,
@@ -149,7 +149,7 @@ class Protocol:
             sequence.flaws,
         )
 
-    def score(self, answers: list[Answered]) -> Scores:
+    def score(self, answers: list[SequencePrediction]) -> Scores:
         """The numbers of all conventions."""
         return metrics.combine(*(convention(answers) for convention in self.conventions))
 
@@ -158,35 +158,35 @@ _MADE_UP = {"seed": 0, "sequences": 20, "frames": 60, "width": 240, "height": 18
 _BOTH = (toolkits.got10k_scores, toolkits.otb_scores)
 _PUBLISHED = (published.published_scores,)
 _UAV = (published.uav_scores,)
-PROTOCOLS = {
+BENCHMARKS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("dtb70", "dtb70", "test", "otb", every, _PUBLISHED),
-        Protocol("folder", "folder", "test", "otb", visible, _BOTH),
-        Protocol("got10k_test", "got10k", "test", "got10k", covered, (), server="got10k"),
-        Protocol("got10k_val", "got10k", "val", "got10k", covered, (toolkits.got10k_scores,)),
-        Protocol("itb", "itb", "test", "otb", every, (published.itb_scores,)),
-        Protocol("lasot", "lasot", "test", "otb", every, (published.lasot_scores,)),
-        Protocol("lasot_ext", "lasot_ext", "test", "otb", every, _PUBLISHED),
-        Protocol("nfs240", "nfs", "240", "otb", every, _PUBLISHED),
-        Protocol("nfs30", "nfs", "30", "otb", every, _PUBLISHED),
-        Protocol("otb", "otb", "test", "otb", every, (toolkits.otb_scores,)),
-        Protocol("otb100", "otb", "test", "otb", every, _PUBLISHED, split="otb100"),
-        Protocol("synthetic", "synthetic", "test", "otb", visible, _BOTH, _MADE_UP),
-        Protocol("tc128", "tc128", "test", "otb", every, (published.tc128_scores,)),
-        Protocol("tnl2k", "tnl2k", "test", "otb", every, _PUBLISHED),
-        Protocol("trackingnet", "trackingnet", "test", "otb", every, (), server="trackingnet"),
-        Protocol("uav123", "uav", "uav123", "otb", every, _UAV),
-        Protocol("uav123_10fps", "uav", "uav123_10fps", "otb", every, _UAV),
-        Protocol("uav20l", "uav", "uav20l", "otb", every, _UAV),
-        Protocol("uavdt", "uavdt", "test", "otb", every, _PUBLISHED),
-        *(Protocol(f"vot{year}", "vot", year, "otb", visible, _BOTH) for year in YEARS),
+        Benchmark("dtb70", "dtb70", "test", "otb", every, _PUBLISHED),
+        Benchmark("folder", "folder", "test", "otb", visible, _BOTH),
+        Benchmark("got10k_test", "got10k", "test", "got10k", covered, (), server="got10k"),
+        Benchmark("got10k_val", "got10k", "val", "got10k", covered, (toolkits.got10k_scores,)),
+        Benchmark("itb", "itb", "test", "otb", every, (published.itb_scores,)),
+        Benchmark("lasot", "lasot", "test", "otb", every, (published.lasot_scores,)),
+        Benchmark("lasot_ext", "lasot_ext", "test", "otb", every, _PUBLISHED),
+        Benchmark("nfs240", "nfs", "240", "otb", every, _PUBLISHED),
+        Benchmark("nfs30", "nfs", "30", "otb", every, _PUBLISHED),
+        Benchmark("otb", "otb", "test", "otb", every, (toolkits.otb_scores,)),
+        Benchmark("otb100", "otb", "test", "otb", every, _PUBLISHED, split="otb100"),
+        Benchmark("synthetic", "synthetic", "test", "otb", visible, _BOTH, _MADE_UP),
+        Benchmark("tc128", "tc128", "test", "otb", every, (published.tc128_scores,)),
+        Benchmark("tnl2k", "tnl2k", "test", "otb", every, _PUBLISHED),
+        Benchmark("trackingnet", "trackingnet", "test", "otb", every, (), server="trackingnet"),
+        Benchmark("uav123", "uav", "uav123", "otb", every, _UAV),
+        Benchmark("uav123_10fps", "uav", "uav123_10fps", "otb", every, _UAV),
+        Benchmark("uav20l", "uav", "uav20l", "otb", every, _UAV),
+        Benchmark("uavdt", "uavdt", "test", "otb", every, _PUBLISHED),
+        *(Benchmark(f"vot{year}", "vot", year, "otb", visible, _BOTH) for year in YEARS),
     )
 }
 
 
-def find(name: str) -> Protocol:
+def find(name: str) -> Benchmark:
     """The protocol of a benchmark; a `UserError` names the nearest for an unknown one."""
-    if name not in PROTOCOLS:
-        raise unknown("benchmark", name, PROTOCOLS)
-    return PROTOCOLS[name]
+    if name not in BENCHMARKS:
+        raise unknown("benchmark", name, BENCHMARKS)
+    return BENCHMARKS[name]

@@ -40,9 +40,9 @@ from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import report, summary
-from ostrack_jax.evaluation.benchmarks import Protocol
+from ostrack_jax.evaluation.benchmarks import Benchmark
 from ostrack_jax.evaluation.metrics import conventions, intervals
-from ostrack_jax.evaluation.metrics.scores import Answered, Scores, average
+from ostrack_jax.evaluation.metrics.scores import Scores, SequencePrediction, average
 from ostrack_jax.evaluation.raw_results import RawResults
 
 COMPARISON_FILE = "comparison.json"
@@ -64,13 +64,13 @@ class Entry:
     """
 
     results: RawResults
-    answers: list[Answered] = field(default_factory=list)
-    runs: list[list[Answered]] = field(default_factory=list)
+    answers: list[SequencePrediction] = field(default_factory=list)
+    runs: list[list[SequencePrediction]] = field(default_factory=list)
     lengths: dict[str, list[int]] = field(default_factory=dict)
     frames: int = 0
     seconds: float = 0.0
 
-    def add(self, protocol: Protocol, sequence: Sequence) -> None:
+    def add(self, protocol: Benchmark, sequence: Sequence) -> None:
         """Read the result of ``sequence``, which must be there in one run at least."""
         several = [run.read(sequence.name, protocol.reader) for run in self.results.runs]
         self.runs = self.runs or [[] for _ in several]
@@ -79,19 +79,19 @@ class Entry:
                 self._add(protocol, sequence, i, boxes)
         self.answers.append(next(run[-1] for run, boxes in zip(self.runs, several, strict=True) if boxes is not None))
 
-    def _add(self, protocol: Protocol, sequence: Sequence, i: int, boxes: Float[np.ndarray, "t 4"]) -> None:
+    def _add(self, protocol: Benchmark, sequence: Sequence, i: int, boxes: Float[np.ndarray, "t 4"]) -> None:
         """The same of run ``i`` alone."""
         name = sequence.name if len(self.runs) == 1 else f"{sequence.name}, run {i + 1}"
         if len(boxes) != len(sequence):
             self.lengths[name] = [len(boxes), len(sequence)]
-        self.runs[i].append(protocol.answer(sequence, boxes))
+        self.runs[i].append(protocol.prediction(sequence, boxes))
         times = self.results.runs[i].read_times(sequence.name, protocol.reader)
         if times is not None and len(times) > 1:  # the first frame starts the tracker
             self.frames, self.seconds = self.frames + len(times) - 1, self.seconds + float(times[1:].sum())
 
 
 def compare(
-    protocol: Protocol,
+    protocol: Benchmark,
     sequences: LazySequences,
     trackers: list[RawResults],
     other_rules: Iterable[str] = (),
@@ -170,7 +170,7 @@ def _left_out(reader: str, sequences: LazySequences, trackers: list[RawResults])
 
 
 def _read(
-    protocol: Protocol, sequences: LazySequences, shared: list[int], entries: list[Entry]
+    protocol: Benchmark, sequences: LazySequences, shared: list[int], entries: list[Entry]
 ) -> dict[str, dict[str, Any]]:
     """Fill the entries with the answers to the ``shared`` sequences; what is told of these, by name."""
     about, problems = {}, []
@@ -190,7 +190,7 @@ def _read(
     return about
 
 
-def _score(protocol: Protocol, entries: list[Entry]) -> dict[str, list[Scores]]:
+def _score(protocol: Benchmark, entries: list[Entry]) -> dict[str, list[Scores]]:
     """By tracker, of each run; where the rules refuse one answer, each is looked at alone, to report them all."""
     scores, problems = {}, []
     for entry in entries:
@@ -203,7 +203,7 @@ def _score(protocol: Protocol, entries: list[Entry]) -> dict[str, list[Scores]]:
     return scores
 
 
-def _refusals(protocol: Protocol, answers: list[Answered]) -> Iterator[str]:
+def _refusals(protocol: Benchmark, answers: list[SequencePrediction]) -> Iterator[str]:
     for answer in answers:
         try:
             protocol.score([answer])

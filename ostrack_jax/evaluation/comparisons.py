@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from ostrack_jax.evaluation.benchmarks import PROTOCOLS
+from ostrack_jax.evaluation.benchmarks import BENCHMARKS
 from ostrack_jax.evaluation.report import HEADINGS
 from ostrack_jax.training.report_runs import number_of
 from ostrack_jax.visualization.html import Table
@@ -20,7 +20,7 @@ def reports_of(told: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(trackers, dict):
         return []
     shared = {key: told[key] for key in ("commit", "versions", "command", "finished", "rules") if key in told}
-    protocol = PROTOCOLS.get(_text(told.get("benchmark")))
+    protocol = BENCHMARKS.get(_text(told.get("benchmark")))
     shared["whole"] = None if protocol is None else protocol.sequences
     return [
         {**shared, **row, "benchmark": told.get("benchmark"), "tracker": name, "speed": {"fps": row.get("fps")}}

@@ -1,4 +1,4 @@
-"""Sequences on their way through a tracker's slots. Enters: sequences. Leaves: a `Result` of each, or why it failed.
+"""Sequences on their way through a tracker's slots.
 
 All passes go on by one frame a step. Threads decode the frames to come, and cut the search regions of a step's targets
 side by side; then the network moves them together. A sequence that ends makes room for another.
@@ -19,7 +19,7 @@ from ostrack_jax.data.ahead import read_ahead
 from ostrack_jax.data.frames import Image
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation.results import Result
+from ostrack_jax.evaluation.results import SequenceResult
 from ostrack_jax.tracking.track import ManyTracker
 
 # What a sequence can fail by: unreadable pictures, boxes no tracker can start on, no memory on the device (a
@@ -33,7 +33,7 @@ class Ended:
     """What came of a pass: its result, or why it failed, one line. ``index`` is the caller's."""
 
     index: int
-    result: Result | None
+    result: SequenceResult | None
     reason: str = ""
 
 
@@ -52,7 +52,11 @@ class _Pass:
         """The result or the reason, where there is one."""
         if self.reason:
             return Ended(self.index, None, self.reason)
-        return Ended(self.index, Result(self.boxes, self.times, self.scores)) if self.t == len(self.boxes) else None
+        return (
+            Ended(self.index, SequenceResult(self.boxes, self.times, self.scores))
+            if self.t == len(self.boxes)
+            else None
+        )
 
 
 class Passes:
@@ -114,7 +118,7 @@ class Passes:
         try:
             frame = next(each.frames)
             began = time.perf_counter()
-            self._tracker.start(each.slot, frame, each.boxes[0])
+            self._tracker.init_slot(each.slot, frame, each.boxes[0])
             each.times[0] = time.perf_counter() - began
         except FAILURES as e:
             each.reason = reason_of(e)
@@ -124,7 +128,7 @@ class Passes:
         try:
             frame = next(each.frames)
             began = time.perf_counter()
-            self._tracker.look(each.slot, frame)
+            self._tracker.crop_search(each.slot, frame)
             each.times[each.t] = time.perf_counter() - began
         except FAILURES as e:
             each.reason = reason_of(e)
@@ -138,7 +142,7 @@ class Passes:
             return
         began = time.perf_counter()
         try:
-            tracks = self._tracker.move()
+            tracks = self._tracker.predict_slots()
         except FAILURES as e:  # nobody's frame is to blame alone
             for each in seeing:
                 each.reason = reason_of(e)

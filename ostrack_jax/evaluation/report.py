@@ -33,16 +33,16 @@ from rich.table import Table
 
 from ostrack_jax import environment, io
 from ostrack_jax.evaluation import rules_view, summary
-from ostrack_jax.evaluation.benchmarks import Protocol
+from ostrack_jax.evaluation.benchmarks import Benchmark
 from ostrack_jax.evaluation.metrics.scores import HEADINGS, percent
-from ostrack_jax.evaluation.results import Result
+from ostrack_jax.evaluation.results import SequenceResult
 from ostrack_jax.evaluation.runner import Outcome
 
 REPORT_FILE = "report.json"
 
 
 def build(
-    protocol: Protocol,
+    protocol: Benchmark,
     outcomes: list[Outcome],
     made_by: Mapping[str, Any],
     *,
@@ -64,8 +64,8 @@ def build(
       processes: records of all that made the results.
       other_rules: names of `conventions`, to show the same results by.
     """
-    whole = [outcome for outcome in outcomes if outcome.answered is not None and outcome.result is not None]
-    answers = [outcome.answered for outcome in whole if outcome.answered is not None]
+    whole = [outcome for outcome in outcomes if outcome.prediction is not None and outcome.result is not None]
+    answers = [outcome.prediction for outcome in whole if outcome.prediction is not None]
     scores = protocol.score(answers)
     found = {outcome.name: outcome.result for outcome in whole if outcome.result is not None}
     states = {outcome.name: outcome.state for outcome in whole}
@@ -103,14 +103,14 @@ def build(
     return without_nan(report)
 
 
-def fps(*several: Result) -> float:
+def fps(*several: SequenceResult) -> float:
     """Frames a second in `update`: first frames, which start the tracker, are left out. NaN without any other."""
     seconds = sum(float(result.times_s[1:].sum()) for result in several)
     frames = sum(len(result.times_s) - 1 for result in several)
     return frames / seconds if seconds > 0 else float("nan")
 
 
-def _speed(found: Sequence[Result]) -> dict[str, Any]:
+def _speed(found: Sequence[SequenceResult]) -> dict[str, Any]:
     first = float(np.median([result.times_s[0] for result in found])) if found else None
     return {"fps": fps(*found), "first_frame_seconds": first}
 

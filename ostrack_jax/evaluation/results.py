@@ -1,4 +1,4 @@
-"""What a tracker answered for one sequence, on disk. Enters: a `Result`. Leaves: text files, and the `Result` again.
+"""What a tracker predicted for one sequence, on disk.
 
 Two layouts, the boxes as x,y,w,h with 4 decimals a line, times and scores (one a line) beside them:
 got10k: NAME/NAME_001.txt, NAME/NAME_time.txt, NAME/NAME_score.txt; otb: NAME.txt, NAME_time.txt, NAME_score.txt.
@@ -22,7 +22,7 @@ FORMS = ("got10k", "otb")
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class SequenceResult:
     """One pass over one sequence.
 
     Attributes:
@@ -70,7 +70,7 @@ def check_names(names: Iterable[str], form: str) -> None:
                 raise UserError(f"sequences {owner[key]!r} and {name!r} would share the result file {path}")
 
 
-def write(folder: Path, name: str, form: str, result: Result) -> None:
+def write(folder: Path, name: str, form: str, result: SequenceResult) -> None:
     """Write one result; the boxes come last, so that where they are, all is."""
     paths = files(folder, name, form)
     write_text(paths.times, lines(result.times_s[:, None], "%.8f"))
@@ -78,7 +78,7 @@ def write(folder: Path, name: str, form: str, result: Result) -> None:
     write_text(paths.boxes, lines(result.boxes_xywh, "%.4f"))
 
 
-def read(folder: Path, name: str, form: str) -> Result:
+def read(folder: Path, name: str, form: str) -> SequenceResult:
     """Read one result.
 
     Raises:
@@ -92,10 +92,12 @@ def read(folder: Path, name: str, form: str) -> Result:
         raise UserError(
             f"{paths.boxes} has {len(boxes)} boxes, but {len(times)} times and {len(scores)} scores lie beside it"
         )
-    return Result(boxes, times, scores)
+    return SequenceResult(boxes, times, scores)
 
 
-def read_whole(folder: Path, name: str, form: str, first_xywh: Float[np.ndarray, " 4"], frames: int) -> Result | None:
+def read_whole(
+    folder: Path, name: str, form: str, first_xywh: Float[np.ndarray, " 4"], frames: int
+) -> SequenceResult | None:
     """The result of an earlier run if it is whole: readable, ``frames`` long, and started on the box ``first_xywh``."""
     if not files(folder, name, form).boxes.is_file():
         return None

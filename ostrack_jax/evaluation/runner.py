@@ -21,13 +21,13 @@ from ostrack_jax import io
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results
-from ostrack_jax.evaluation.benchmarks import Protocol
+from ostrack_jax.evaluation.benchmarks import Benchmark
 from ostrack_jax.evaluation.claims import Claims
-from ostrack_jax.evaluation.metrics.scores import Answered
+from ostrack_jax.evaluation.metrics.scores import SequencePrediction
 from ostrack_jax.evaluation.passes import FAILURES, Ended, Passes, first_box, reason_of
 from ostrack_jax.evaluation.processes import ProcessRecord
 from ostrack_jax.evaluation.progress import Meter
-from ostrack_jax.evaluation.results import Result
+from ostrack_jax.evaluation.results import SequenceResult
 from ostrack_jax.io import unfinished
 from ostrack_jax.tracking.track import ManyTracker, OneTarget, TrackerLike
 
@@ -44,19 +44,19 @@ class Outcome:
       name: of the sequence.
       state: done (tracked now, by this process or one beside it) | skipped (its result was there) | failed.
       reason: why it failed, one line; else empty.
-      result: as its files have it; None where it failed, like ``answered``, which is what a score needs of it.
+      result: as its files have it; None where it failed, like ``prediction``, which is what a score needs of it.
     """
 
     name: str
     state: str
     reason: str = ""
-    result: Result | None = None
-    answered: Answered | None = None
+    result: SequenceResult | None = None
+    prediction: SequencePrediction | None = None
 
 
 def evaluate(
     tracker: TrackerLike | ManyTracker,
-    protocol: Protocol,
+    protocol: Benchmark,
     sequences: LazySequences,
     folder: Path,
     made_by: Mapping[str, Any],
@@ -92,7 +92,7 @@ def evaluate(
         return _Run(protocol, sequences, folder, claims, passes, record, meter).to_the_end()
 
 
-def check_maker(folder: Path, protocol: Protocol, sequences: LazySequences, made_by: Mapping[str, Any]) -> None:
+def check_maker(folder: Path, protocol: Benchmark, sequences: LazySequences, made_by: Mapping[str, Any]) -> None:
     """Write `run.json`, or find there that the results in ``folder`` were made by the same."""
     wanted = json.loads(json.dumps({"benchmark": protocol.name, **made_by}))  # as it will be read: lists, no tuples
     path = folder / RUN_FILE
@@ -130,7 +130,7 @@ def _write_once(path: Path, text: str) -> None:
 class _Run:
     """This process's part in an evaluation."""
 
-    protocol: Protocol
+    protocol: Benchmark
     sequences: LazySequences
     folder: Path
     claims: Claims
@@ -219,9 +219,9 @@ class _Run:
         if result is None:
             reason = self.claims.failure(name)
             return None if reason is None else Outcome(name, "failed", reason)
-        answered = self.protocol.answer(sequence, result.boxes_xywh)
-        self.protocol.score([answered])  # where the rules refuse the sequence, it fails alone, not the whole report
-        return Outcome(name, state, "", result, answered)
+        prediction = self.protocol.prediction(sequence, result.boxes_xywh)
+        self.protocol.score([prediction])  # where the rules refuse the sequence, it fails alone, not the whole report
+        return Outcome(name, state, "", result, prediction)
 
 
 def _differs(key: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

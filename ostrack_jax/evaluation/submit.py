@@ -21,8 +21,8 @@ from rich.progress import track
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.evaluation import results
-from ostrack_jax.evaluation.benchmarks import PROTOCOLS, Protocol
-from ostrack_jax.evaluation.results import Result
+from ostrack_jax.evaluation.benchmarks import BENCHMARKS, Benchmark
+from ostrack_jax.evaluation.results import SequenceResult
 from ostrack_jax.io import unfinished
 
 _LISTED = 5  # names that an error lists
@@ -33,9 +33,9 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # of every entry, so that the same results ma
 RUNS = {"got10k": 3, "trackingnet": 1}
 
 
-def find(server: str) -> Protocol:
+def find(server: str) -> Benchmark:
     """The benchmark that a server scores; a `UserError` names the nearest for an unknown one."""
-    served = {protocol.server: protocol for protocol in PROTOCOLS.values() if protocol.server}
+    served = {protocol.server: protocol for protocol in BENCHMARKS.values() if protocol.server}
     if server not in served:
         raise unknown("server", server, served)
     return served[server]
@@ -52,7 +52,7 @@ class Wanted:
       whole_pixels: boxes cut to whole numbers, as the PyTorch release writes them; else 4 decimals.
     """
 
-    benchmark: Protocol
+    benchmark: Benchmark
     runs: int = 1
     whole_pixels: bool = False
 
@@ -170,7 +170,7 @@ def _entries(name: str, wanted: Wanted) -> dict[str, str]:
     return {**runs, f"{name}/{name}_time.txt": "times"}
 
 
-def _text(what: str, result: Result, wanted: Wanted) -> str:
+def _text(what: str, result: SequenceResult, wanted: Wanted) -> str:
     if what == "times":  # a column for each run, as the GOT-10k toolkit records them
         return results.lines(np.repeat(result.times_s[:, None], wanted.runs, axis=1), "%.8f")
     if wanted.whole_pixels:

@@ -1,4 +1,4 @@
-"""What a run's scores are told as, beyond the overall numbers. Enters: `Scores`, `Answered`s. Leaves: plain dicts.
+"""What a run's scores are told as, beyond the overall numbers.
 
 Keys of `summarize`, all shares in 0..1 with the keys of `metrics.MEANING`:
 
@@ -19,16 +19,16 @@ from ostrack_jax.data.annotations import valid
 from ostrack_jax.data.box_forms import SHIFTED, Oddity, find_oddity
 from ostrack_jax.data.readers.lasot import LABELS
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation.benchmarks import Protocol
+from ostrack_jax.evaluation.benchmarks import Benchmark
 from ostrack_jax.evaluation.metrics import conventions, intervals
-from ostrack_jax.evaluation.metrics.scores import CURVES, Answered, Scores, average
+from ostrack_jax.evaluation.metrics.scores import CURVES, Scores, SequencePrediction, average
 
 _NAMED = 5  # sequences that a note names
 # The files that say which frames the scores leave out or count as absent, by reader.
 _LISTS = {"got10k": ("cover.label",), "lasot": LABELS, "lasot_ext": LABELS}
 
 
-def summarize(scores: Scores, answers: list[Answered]) -> dict[str, Any]:
+def summarize(scores: Scores, answers: list[SequencePrediction]) -> dict[str, Any]:
     """See the head of this file; NaN is left as it is."""
     return {
         "intervals": {key: ends and list(ends) for key, ends in intervals.bootstrap(scores).items()},
@@ -38,7 +38,7 @@ def summarize(scores: Scores, answers: list[Answered]) -> dict[str, Any]:
     }
 
 
-def notes(protocol: Protocol, answers: list[Answered]) -> list[str]:
+def notes(protocol: Benchmark, answers: list[SequencePrediction]) -> list[str]:
     """What keeps these answers' scores from being the benchmark's own, a line each: what lacks or is odd."""
     told = []
     if protocol.sequences is not None and len(answers) != protocol.sequences:
@@ -84,12 +84,12 @@ def only(count: int, whole: int) -> str:
     return f"{count} of the benchmark's {whole} sequences"
 
 
-def by_attribute(answers: Iterable[Answered]) -> dict[str, list[str]]:
+def by_attribute(answers: Iterable[SequencePrediction]) -> dict[str, list[str]]:
     """Names of sequences by attribute, in the alphabet's order."""
     return _groups((attribute, answer.name) for answer in answers for attribute in answer.attributes)
 
 
-def by_category(answers: Iterable[Answered]) -> dict[str, list[str]]:
+def by_category(answers: Iterable[SequencePrediction]) -> dict[str, list[str]]:
     """Names of sequences by the target's class, in the alphabet's order."""
     return _groups((answer.category, answer.name) for answer in answers if answer.category)
 
@@ -102,7 +102,7 @@ def thresholds(scores: Scores) -> dict[str, Any]:
     }
 
 
-def by_other_rules(names: Iterable[str], *runs: list[Answered]) -> dict[str, Any]:
+def by_other_rules(names: Iterable[str], *runs: list[SequencePrediction]) -> dict[str, Any]:
     """The same answers by these conventions: by name `meaning` and `scores`, or `refused`, the reason in a line.
 
     Of several ``runs`` the scores are their mean.

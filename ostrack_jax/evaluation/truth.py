@@ -16,7 +16,7 @@ from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.matching import ByName, of_set
 from ostrack_jax.data.readers.boxes_only import find_files, sequences_of
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation.benchmarks import PROTOCOLS, Protocol
+from ostrack_jax.evaluation.benchmarks import BENCHMARKS, Benchmark
 from ostrack_jax.io import read_text
 
 _NAMED = 4  # sequences that a message names
@@ -38,7 +38,7 @@ class Truth:
     note: str
 
 
-def open_truth(protocol: Protocol, folder: Path) -> Truth:
+def open_truth(protocol: Benchmark, folder: Path) -> Truth:
     """The ground truth of a benchmark's sequences in ``folder``.
 
     Raises:
@@ -71,16 +71,16 @@ def open_truth(protocol: Protocol, folder: Path) -> Truth:
     return Truth(sequences, _note(protocol, folder, others, len(found)) if others else "")
 
 
-def _listed(protocol: Protocol, index: ByName[Path]) -> Files:
+def _listed(protocol: Benchmark, index: ByName[Path]) -> Files:
     """The files of a benchmark's published sequences, by their published names."""
     paths = {name: index.find(name, protocol.reader) for name in protocol.names}
     return {name: path for name, path in paths.items() if path is not None}
 
 
-def _whose(protocol: Protocol, index: ByName[Path], own: Files) -> Protocol | None:
+def _whose(protocol: Benchmark, index: ByName[Path], own: Files) -> Benchmark | None:
     """The benchmark whose list knows all that could be ``own``, and more, or as much and its lengths fit better."""
     best, most = None, (len(own), 0)
-    for other in PROTOCOLS.values() if protocol.sequences is not None else ():
+    for other in BENCHMARKS.values() if protocol.sequences is not None else ():
         theirs = _listed(other, index) if other.name != protocol.name else {}
         if not theirs or not set(own.values()) <= set(theirs.values()):
             continue
@@ -94,13 +94,13 @@ def _whose(protocol: Protocol, index: ByName[Path], own: Files) -> Protocol | No
     return best
 
 
-def _fitting(protocol: Protocol, files: Files) -> int:
+def _fitting(protocol: Benchmark, files: Files) -> int:
     """How many of these have the length that the benchmark's table has."""
     lengths = protocol.names
     return sum(lengths[name] == len(read_text(path).rstrip().splitlines()) for name, path in files.items())
 
 
-def _note(protocol: Protocol, folder: Path, others: list[str], count: int) -> str:
+def _note(protocol: Benchmark, folder: Path, others: list[str], count: int) -> str:
     named = f"{len(others):,} of the {count:,} sequences in {folder}"
     return f"{named} are not part of {protocol.name}, and not scored: {_some(others)}"
 

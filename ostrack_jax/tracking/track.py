@@ -45,16 +45,16 @@ class ManyTracker(Protocol):
 
     targets: int
 
-    def start(self, slot: int, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
+    def init_slot(self, slot: int, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
         """Start a target in ``slot``, whatever was there, with its box in pixels of the RGB ``frame``."""
         ...
 
-    def look(self, slot: int, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+    def crop_search(self, slot: int, frame: UInt8[np.ndarray, "h w 3"]) -> None:
         """Take the next frame of the target in ``slot``; threads may call it, each for slots of its own."""
         ...
 
-    def move(self) -> dict[int, Track]:
-        """Where each target is that looked since the last `move`, by slot."""
+    def predict_slots(self) -> dict[int, Track]:
+        """Where each target is that looked since the last `predict_slots`, by slot."""
         ...
 
 
@@ -67,15 +67,15 @@ class OneTarget:
         self._tracker = tracker
         self._frame: UInt8[np.ndarray, "h w 3"] | None = None
 
-    def start(self, slot: int, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
+    def init_slot(self, slot: int, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
         """`init` of the tracker."""
         self._tracker.init(frame, box_xywh)
 
-    def look(self, slot: int, frame: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Keep the frame for `move`."""
+    def crop_search(self, slot: int, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Keep the frame for `predict_slots`."""
         self._frame = frame
 
-    def move(self) -> dict[int, Track]:
+    def predict_slots(self) -> dict[int, Track]:
         """`update` of the tracker."""
         frame, self._frame = self._frame, None
         return {} if frame is None else {0: self._tracker.update(frame)}

@@ -5,7 +5,7 @@ tracker.init(first_frame, (x, y, w, h))
 track = tracker.update(next_frame)  # track.box_xywh, track.score
 
 Several targets go through the network together, in one video (`Tracker.from_checkpoint("weights", targets=3)`, `init`
-with three boxes, `update_all`) or each in its own: `start`, then `look` and `move` for every frame.
+with three boxes, `update_all`) or each in its own: `init_slot`, then `crop_search` and `predict_slots` for every frame.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Tracker:
             raise UserError(f"{len(boxes)} boxes for a tracker of {self.targets}: make it with targets={len(boxes)}")
         self._boxes_xywh.clear()
         for slot, box in enumerate(boxes):
-            self.start(slot, frame, box)
+            self.init_slot(slot, frame, box)
 
     def update(self, frame: Frame) -> Track:
         """Where the target is in the next frame: a box that keeps ``config.track.margin`` pixels inside the frame.
@@ -93,11 +93,11 @@ class Tracker:
         if not self._boxes_xywh:
             raise RuntimeError("Tracker.update before Tracker.init: there is no target yet")
         for slot in self._boxes_xywh:
-            self.look(slot, frame)
-        tracks = self.move()
+            self.crop_search(slot, frame)
+        tracks = self.predict_slots()
         return [tracks[slot] for slot in self._boxes_xywh]
 
-    def start(self, slot: int, frame: Frame, box_xywh: Sequence[Any] | Float[np.ndarray, " 4"]) -> None:
+    def init_slot(self, slot: int, frame: Frame, box_xywh: Sequence[Any] | Float[np.ndarray, " 4"]) -> None:
         """Start a target in ``slot``, whatever was there, with its box in ``frame``.
 
         Raises:
@@ -116,23 +116,23 @@ class Tracker:
         self._boxes_xywh[slot] = box
         self._looked.pop(slot, None)
 
-    def look(self, slot: int, frame: Frame) -> None:
+    def crop_search(self, slot: int, frame: Frame) -> None:
         """Cut the search region of the target in ``slot`` out of its next frame. Several threads may, a slot each.
 
         Raises:
           UserError: the frame is no RGB picture of bytes.
-          RuntimeError: there was no `start` of this slot.
+          RuntimeError: there was no `init_slot` of this slot.
         """
         _check_frame(frame)
         if slot not in self._boxes_xywh:
-            raise RuntimeError(f"Tracker.look before Tracker.start: there is no target in slot {slot} yet")
+            raise RuntimeError(f"Tracker.crop_search before Tracker.init_slot: there is no target in slot {slot} yet")
         model = self.config.model
         crop = square_crop(frame, self._boxes_xywh[slot], model.search_factor, model.search_size)
         self._searches[slot] = crop.image
         self._looked[slot] = crop.resize_factor, frame.shape[:2]
 
-    def move(self) -> dict[int, Track]:
-        """Where each target is whose search region was cut since the last `move`: one step of the network for all."""
+    def predict_slots(self) -> dict[int, Track]:
+        """Where each target is whose search region was cut since the last call: one step of the network for all."""
         looked, self._looked = self._looked, {}
         boxes, scores = self.network.predict(self._searches)
         size, tracks = self.config.model.search_size, {}

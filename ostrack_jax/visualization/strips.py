@@ -16,10 +16,10 @@ from jaxtyping import Float
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.evaluation import results
-from ostrack_jax.evaluation.benchmarks import Protocol
+from ostrack_jax.evaluation.benchmarks import Benchmark
 from ostrack_jax.evaluation.evaluations import Evaluation
 from ostrack_jax.evaluation.metrics import measures
-from ostrack_jax.evaluation.results import Result
+from ostrack_jax.evaluation.results import SequenceResult
 from ostrack_jax.tracking.track import Track
 from ostrack_jax.visualization import sheets
 from ostrack_jax.visualization.draw import WORDS_COLOUR, Picture, draw_label, has_area
@@ -64,7 +64,7 @@ def ranked(evaluation: Evaluation, count: int) -> list[tuple[str, str]]:
 
 
 def show(
-    evaluation: Evaluation, protocol: Protocol, sequences: LazySequences, count: int, looker: Looker | None = None
+    evaluation: Evaluation, protocol: Benchmark, sequences: LazySequences, count: int, looker: Looker | None = None
 ) -> Iterable[Shown]:
     """The best and worst sequences of one evaluation.
 
@@ -105,7 +105,7 @@ def strip(frames: list[Picture]) -> Picture:
     return np.concatenate([np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)])
 
 
-def _frame(sequence: Sequence, result: Result, t: int, overlap: float) -> Picture:
+def _frame(sequence: Sequence, result: SequenceResult, t: int, overlap: float) -> Picture:
     track = Track(result.boxes_xywh[t], float(result.scores[t]))
     picture = annotate(sequence.frames[t], track, sequence.boxes_xywh[t])
     words = f"frame {t}" if np.isnan(overlap) else f"frame {t}: overlap {overlap:.2f}"
@@ -114,7 +114,7 @@ def _frame(sequence: Sequence, result: Result, t: int, overlap: float) -> Pictur
     return picture
 
 
-def _look(looker: Looker, sequence: Sequence, result: Result, t: int) -> Seen:
+def _look(looker: Looker, sequence: Sequence, result: SequenceResult, t: int) -> Seen:
     """A look at frame ``t``, searched where the tracker did."""
     looker.init(sequence.frames[0], result.boxes_xywh[0])
     last = result.boxes_xywh[t - 1]

@@ -61,7 +61,7 @@ def test_the_demo_trains_scores_and_draws(small_config, monkeypatch, tmp_path, c
     short = dataclasses.replace(small_config.train, batch=4, epochs=1, pairs_per_epoch=8, validation_pairs=4)
     monkeypatch.setattr(configs, "load", lambda name: dataclasses.replace(small_config, data=data, train=short))
     held_out = benchmarks.find("synthetic").open(None)
-    monkeypatch.setattr(benchmarks.Protocol, "open", lambda *_, **__: held_out[:2])
+    monkeypatch.setattr(benchmarks.Benchmark, "open", lambda *_, **__: held_out[:2])
     assert run(demo, ["--train", "--output", str(tmp_path / "out")], "ostrack demo") == 0
     told = capsys.readouterr().out
     for row in ("tiny (this run)", "never moves", "OpenCV MIL", "success AUC", "demo.mp4"):

@@ -38,7 +38,7 @@ def test_weights_keep_what_they_were_trained_on(tmp_path, given, small_weights):
     save_weights(tmp_path, weights, dataclasses.replace(stored, data=data))
     chosen = trackers.of_checkpoint(tmp_path, lambda stored: given)
     assert chosen.config is not None
-    assert chosen.config["name"] == chosen.made_by["tracker"] == "mine"
+    assert chosen.config["name"] == chosen.provenance["tracker"] == "mine"
     assert chosen.config["data"] == configs.to_dict(dataclasses.replace(stored, data=data))["data"]
     assert trained_on(chosen.config) == ["got10k", "lasot"]
     assert not_one_shot(chosen.config) == "NOT ONE-SHOT: trained on got10k, lasot"
@@ -46,13 +46,13 @@ def test_weights_keep_what_they_were_trained_on(tmp_path, given, small_weights):
 
 
 def test_a_setting_changes_the_config_of_the_weights(given, small_weights):
-    def choose(*words: str) -> trackers.Chosen:
+    def choose(*words: str) -> trackers.LoadedTracker:
         flags = absl_flags.FlagValues()
         trackers.define(flags)
         flags(["eval", *words])
         return trackers.choose(flags)
 
-    made_by = choose("--checkpoint", str(small_weights[0]), "--config_override=model.dtype=bfloat16").made_by
+    made_by = choose("--checkpoint", str(small_weights[0]), "--config_override=model.dtype=bfloat16").provenance
     assert made_by["model"] == configs.to_dict(load_weights(small_weights[0])[0].model) | {"dtype": "bfloat16"}
     with pytest.raises(UserError, match=r"unknown key in config\.model 'dtyp': did you mean 'dtype'"):
         choose("--checkpoint", str(small_weights[0]), "--config_override=model.dtyp=bfloat16")

@@ -19,7 +19,7 @@ from ostrack_jax.data.readers.uav import open_uav
 from ostrack_jax.data.readers.uavdt import open_uavdt
 from ostrack_jax.data.readers.vot import open_vot
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation.benchmarks import PROTOCOLS, find
+from ostrack_jax.evaluation.benchmarks import BENCHMARKS, find
 from tests import layouts
 
 
@@ -305,7 +305,7 @@ def test_published_sets_are_read_as_stored_and_ones_own_as_shown(tmp_path, monke
     folder = SETS[name](tmp_path / "set")
     for path in folder.rglob("*.jpg"):
         path.write_bytes(layouts.tagged("jpg", 6, np.zeros((24, 32, 3), np.uint8)))
-    data = find(name).data(folder) if name in PROTOCOLS else DataConfig(reader=name, dir=str(folder))
+    data = find(name).data(folder) if name in BENCHMARKS else DataConfig(reader=name, dir=str(folder))
     shape = open_dataset(data)[0].frames[0].shape
     assert shape == ((32, 24, 3) if name == "folder" else (24, 32, 3))
     assert orientation_of(data) == ("shown" if name == "folder" else "stored")

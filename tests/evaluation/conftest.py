@@ -35,13 +35,13 @@ class Oracles:
     def __init__(self, off=0.0):
         self.oracles, self.frames, self.moved = [Oracle(off) for _ in range(3)], {}, []
 
-    def start(self, slot, frame, box_xywh):
+    def init_slot(self, slot, frame, box_xywh):
         self.oracles[slot].init(frame, box_xywh)
 
-    def look(self, slot, frame):
+    def crop_search(self, slot, frame):
         self.frames[slot] = frame
 
-    def move(self):
+    def predict_slots(self):
         frames, self.frames = self.frames, {}
         self.moved.append(len(frames))
         return {slot: self.oracles[slot].update(frame) for slot, frame in frames.items()}

@@ -9,7 +9,7 @@ import pytest
 
 from ostrack_jax import config
 from ostrack_jax.evaluation import expected
-from ostrack_jax.evaluation.benchmarks import PROTOCOLS
+from ostrack_jax.evaluation.benchmarks import BENCHMARKS
 from ostrack_jax.evaluation.metrics.scores import MEANING
 
 SAID = {
@@ -90,7 +90,7 @@ def test_their_names_exist():
         assert entry.config in config.names()
         assert entry.tolerance > 0
         for benchmark, scores in entry.scores.items():
-            assert benchmark in PROTOCOLS
+            assert benchmark in BENCHMARKS
             assert set(scores) <= {*MEANING, "norm_precision"}
     (tiny,) = (entry for entry in expected.figures() if entry.config == "tiny")
     assert f"AO {tiny.scores['synthetic']['ao'] / 100:.3f}" in docstring("tiny")

@@ -15,8 +15,8 @@ from ostrack_jax.evaluation import results
 from ostrack_jax.evaluation.metrics import got10k as toolkits
 from ostrack_jax.evaluation.metrics import measures
 from ostrack_jax.evaluation.metrics import scores as metrics
-from ostrack_jax.evaluation.metrics.scores import Answered
-from ostrack_jax.evaluation.results import Result
+from ostrack_jax.evaluation.metrics.scores import SequencePrediction
+from ostrack_jax.evaluation.results import SequenceResult
 
 SIZE = (320, 240)
 BOXES = arrays(np.float64, (6, 4), elements=st.floats(-400, 400).map(lambda v: round(v, 3)))
@@ -37,7 +37,7 @@ def toolkit():
 
 
 def answered(result, truth, counted=None, name="a", size=SIZE):
-    return Answered(name, result, truth, np.ones(len(truth), bool) if counted is None else counted, size)
+    return SequencePrediction(name, result, truth, np.ones(len(truth), bool) if counted is None else counted, size)
 
 
 def random_sequence(seed, frames):
@@ -99,8 +99,12 @@ def run(tmp_path):
         for label, values in (("cover", cover), ("absence", cover == 0), ("cut_by_image", cover < 0)):
             np.savetxt(place / f"{label}.label", values, fmt="%d")
         (place / "meta_info.ini").write_text(f"[METAINFO]\nresolution: {SIZE}\n")
-        results.write(tmp_path / "out/GOT-10k/ours", name, "got10k", Result(result, np.full(frames, 0.01), cover / 8))
-        results.write(tmp_path / "otb/OTB2015/ours", name, "otb", Result(result, np.full(frames, 0.01), cover / 8))
+        results.write(
+            tmp_path / "out/GOT-10k/ours", name, "got10k", SequenceResult(result, np.full(frames, 0.01), cover / 8)
+        )
+        results.write(
+            tmp_path / "otb/OTB2015/ours", name, "otb", SequenceResult(result, np.full(frames, 0.01), cover / 8)
+        )
         sequences[name] = (truth, cover)
     (folder / "list.txt").write_text("\n".join(sequences))
     return tmp_path, sequences
@@ -193,10 +197,10 @@ def test_nan_does_not_take_a_sequence_out_of_the_mean():
     broken = boxes.copy()
     broken[1, 0] = np.nan
     for result, truth in ((broken, boxes), (boxes, broken)):
-        answer = Answered("a", result, truth, np.ones(3, bool), (100, 100))
+        answer = SequencePrediction("a", result, truth, np.ones(3, bool), (100, 100))
         with pytest.raises(UserError, match="sequence a: NaN in a box"):
             toolkits.got10k_scores([answer])
-        answer = Answered("a", result, truth, np.array([True, False, True]), (100, 100))
+        answer = SequencePrediction("a", result, truth, np.array([True, False, True]), (100, 100))
         assert toolkits.got10k_scores([answer]).overall["ao"] == pytest.approx(1)
 
 

@@ -31,5 +31,5 @@ def test_peers_score_as_measured_elsewhere(tmp_path, shared_data, spec):
         baselines.make(spec, files), protocol, sequences, tmp_path, made_by, Console(file=io.StringIO())
     )
     assert {outcome.state for outcome in outcomes} == {"done"}
-    scores = protocol.score([outcome.answered for outcome in outcomes if outcome.answered is not None])
+    scores = protocol.score([outcome.prediction for outcome in outcomes if outcome.prediction is not None])
     assert tuple(scores.overall.values()) == pytest.approx(PUBLISHED[spec], abs=0.005)

@@ -47,7 +47,7 @@ def test_which_scores_it_has(name, keys):
 
 
 def test_every_benchmark_has_a_tiny_folder_in_these_tests():
-    assert set(layouts.BENCHMARKS) == set(benchmarks.PROTOCOLS) - {"synthetic"}
+    assert set(layouts.BENCHMARKS) == set(benchmarks.BENCHMARKS) - {"synthetic"}
 
 
 @pytest.mark.parametrize("name", layouts.BENCHMARKS)
@@ -58,7 +58,7 @@ def test_every_benchmark_opens_its_layout(tmp_path, name):
     assert sequence.frames[len(sequence) - 1].shape == (24, 32, 3)
 
 
-@pytest.mark.parametrize("name", benchmarks.PROTOCOLS)
+@pytest.mark.parametrize("name", benchmarks.BENCHMARKS)
 def test_a_benchmark_has_scores_or_a_server(name):
     protocol = benchmarks.find(name)
     assert bool(protocol.conventions) != bool(protocol.server)
@@ -85,7 +85,7 @@ def test_nan_in_tc128s_truth_is_a_miss(tmp_path):
     benchmark, root = benchmarks.find("tc128"), layouts.tc128(tmp_path)
     (root / "Ball_ce2/ball_ce2_gt.txt").write_text("1,2,10,8\nNaN,NaN,NaN,NaN\n1,2,10,8\n")
     sequence = benchmark.open(root)[0]
-    scores = benchmark.score([benchmark.answer(sequence, np.array([[1.0, 2, 10, 8]] * 3))])
+    scores = benchmark.score([benchmark.prediction(sequence, np.array([[1.0, 2, 10, 8]] * 3))])
     assert scores.overall["op50"] == pytest.approx(2 / 3)
 
 
@@ -109,8 +109,8 @@ def test_the_real_folders(shared_data, name, folder, sequences, frames):
     benchmark = benchmarks.find(name)
     found = benchmark.open(shared_data / folder)
     assert (len(found), sum(map(len, found))) == (sequences, frames)
-    truth = benchmark.score([benchmark.answer(sequence, sequence.boxes_xywh) for sequence in found]).overall
-    still = [benchmark.answer(sequence, np.tile(sequence.boxes_xywh[0], (len(sequence), 1))) for sequence in found]
+    truth = benchmark.score([benchmark.prediction(sequence, sequence.boxes_xywh) for sequence in found]).overall
+    still = [benchmark.prediction(sequence, np.tile(sequence.boxes_xywh[0], (len(sequence), 1))) for sequence in found]
     for key, value in benchmark.score(still).overall.items():
         assert truth[key] > 0.95 > 0.8 > value, key
     if name != "got10k_val":

@@ -8,7 +8,7 @@ import pytest
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.metrics import analysis as published
 from ostrack_jax.evaluation.metrics import conventions, variants
-from ostrack_jax.evaluation.metrics.scores import CURVES, MEANING, Answered
+from ostrack_jax.evaluation.metrics.scores import CURVES, MEANING, SequencePrediction
 
 CASES = {
     "plain": published.published_scores,
@@ -26,7 +26,7 @@ def of(z, case, name="a"):
     key = f"{case}/visible"
     present = z[key].astype(bool) if key in z else None
     truth = z[f"{case}/groundtruth"]
-    return Answered(name, z[f"{case}/result"], truth, np.ones(len(truth), bool), present=present)
+    return SequencePrediction(name, z[f"{case}/result"], truth, np.ones(len(truth), bool), present=present)
 
 
 def moving(frames=10, name="a", **more):
@@ -34,7 +34,7 @@ def moving(frames=10, name="a", **more):
     truth = np.tile([50.0, 50, 20, 10], (frames, 1))
     result = truth.copy()
     result[-2:, 0] += 100
-    return Answered(name, result, truth, np.ones(frames, bool), **more)
+    return SequencePrediction(name, result, truth, np.ones(frames, bool), **more)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -84,11 +84,11 @@ def test_what_is_no_box_is_refused():
 
 def test_only_lasot_refuses_a_result_that_ends_early():
     whole = moving()
-    short = Answered("a", whole.result_xywh[:6], whole.truth_xywh, whole.counted)
+    short = SequencePrediction("a", whole.result_xywh[:6], whole.truth_xywh, whole.counted)
     with pytest.raises(UserError, match="6 boxes in the result, expected 10"):
         published.lasot_scores([short])
     assert published.published_scores([short]).overall["precision"] == pytest.approx(0.6)
-    longer = Answered("a", whole.result_xywh, whole.truth_xywh[:6], whole.counted[:6])
+    longer = SequencePrediction("a", whole.result_xywh, whole.truth_xywh[:6], whole.counted[:6])
     assert published.lasot_scores([longer]).overall["precision"] == 1
 
 
@@ -161,7 +161,7 @@ def test_every_convention_has_a_name_and_says_what_it_does(golden):
         assert conventions.find(name) is convention
         assert len(conventions.meaning(name)) > 20
         plain = of(z, "plain")
-        scores = convention([Answered("a", plain.result_xywh, plain.truth_xywh, plain.counted, (320, 240))])
+        scores = convention([SequencePrediction("a", plain.result_xywh, plain.truth_xywh, plain.counted, (320, 240))])
         assert set(scores.overall) <= set(MEANING)
         assert set(scores.curves) <= set(CURVES)
         for key, curve in scores.curves.items():

@@ -13,7 +13,7 @@ from scipy.io import savemat
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results
 from ostrack_jax.evaluation.raw_results import open_results
-from ostrack_jax.evaluation.results import Result
+from ostrack_jax.evaluation.results import SequenceResult
 
 BOXES = np.array([[1.5, 2, 30, 40], [2, 3, 31, 41]])
 
@@ -36,7 +36,7 @@ FORMS = {
     "ours, otb": lambda folder: results.write(folder, "car-1", "otb", OURS),
     "ours, got10k": lambda folder: results.write(folder, "car-1", "got10k", OURS),
 }
-OURS = Result(BOXES, np.array([9, 0.5]), np.ones(2))
+OURS = SequenceResult(BOXES, np.array([9, 0.5]), np.ones(2))
 
 
 def seconds(path):
@@ -58,7 +58,7 @@ def test_every_form_is_read(tmp_path, form):
 def test_names_that_end_as_other_files_do(tmp_path, form):
     names = ("video_001", "video_002", "video_009", "lap_time", "final_score", "best_conf")
     for i, name in enumerate(names):
-        results.write(tmp_path, name, form, Result(BOXES + i, np.array([9, i + 1.0]), np.ones(2)))
+        results.write(tmp_path, name, form, SequenceResult(BOXES + i, np.array([9, i + 1.0]), np.ones(2)))
     found = open_results(str(tmp_path))
     for i, name in enumerate(names):
         np.testing.assert_array_equal(found.runs[0].read(name), BOXES + i)

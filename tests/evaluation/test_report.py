@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ostrack_jax import environment
 from ostrack_jax.evaluation import benchmarks, processes, report, runner
-from ostrack_jax.evaluation.results import Result
+from ostrack_jax.evaluation.results import SequenceResult
 
 KEYS = [
     *("benchmark", "tracker", "scores", "not_scored", "whole", "notes", "intervals", "curves", "attributes"),
@@ -94,7 +94,7 @@ def test_what_is_not_finite_is_null():
 
 def test_speed_leaves_first_frames_out():
     def result(*times):
-        return Result(np.ones((len(times), 4)), np.array(times), np.ones(len(times)))
+        return SequenceResult(np.ones((len(times), 4)), np.array(times), np.ones(len(times)))
 
     assert report.fps(result(100.0, 0.1, 0.3)) == pytest.approx(5)
     assert report.fps(result(100.0, 0.1, 0.3), result(50.0, 0.1)) == pytest.approx(6)

@@ -1,4 +1,4 @@
-"""Result files: the two layouts, whole or not there, and when an old one is taken for a result."""
+"""SequenceResult files: the two layouts, whole or not there, and when an old one is taken for a result."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hypothesis.extra.numpy import arrays
 from ostrack_jax import io
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results
-from ostrack_jax.evaluation.results import Result
+from ostrack_jax.evaluation.results import SequenceResult
 
 
 def result(frames=5):
     rng = np.random.default_rng(frames)
     scores = rng.uniform(0, 1, frames)
     scores[0] = np.nan
-    return Result(rng.uniform(-20, 900, (frames, 4)), rng.uniform(1e-4, 2, frames), scores)
+    return SequenceResult(rng.uniform(-20, 900, (frames, 4)), rng.uniform(1e-4, 2, frames), scores)
 
 
 def files_below(folder):
@@ -50,7 +50,7 @@ def test_a_result_comes_back(tmp_path, form, names):
 @given(arrays(np.float64, st.tuples(st.integers(1, 4), st.just(4)), elements=st.floats(-1e7, 1e7)))
 def test_boxes_keep_four_decimals(tmp_path_factory, boxes):
     folder = tmp_path_factory.getbasetemp() / "boxes"
-    results.write(folder, "a", "otb", Result(boxes, np.ones(len(boxes)), np.ones(len(boxes))))
+    results.write(folder, "a", "otb", SequenceResult(boxes, np.ones(len(boxes)), np.ones(len(boxes))))
     np.testing.assert_allclose(results.read(folder, "a", "otb").boxes_xywh, boxes, atol=5.1e-5, rtol=0)
 
 

@@ -65,9 +65,9 @@ def test_one_pass_from_the_true_box(tmp_path, evaluate, oracle, sequence, listed
         assert np.isnan(found.scores[0])
         assert (found.scores[1:] == 0.5).all()
         assert (found.times_s >= 0).all()
-        assert outcome.answered.size_wh == (100, 80)
-        np.testing.assert_array_equal(outcome.answered.result_xywh, expected)
-    assert 0.5 < next(iter(protocol.score([o.answered for o in outcomes]).overall.values())) <= 1
+        assert outcome.prediction.size_wh == (100, 80)
+        np.testing.assert_array_equal(outcome.prediction.result_xywh, expected)
+    assert 0.5 < next(iter(protocol.score([o.prediction for o in outcomes]).overall.values())) <= 1
 
 
 def test_whole_results_are_skipped_and_score_the_same(tmp_path, evaluate, oracle, sequence, listed):
@@ -78,7 +78,7 @@ def test_whole_results_are_skipped_and_score_the_same(tmp_path, evaluate, oracle
     assert states(outcomes) == {"one": "skipped", "two": "skipped"}
     assert (again.started, again.updated) == ([], 0)
     score = benchmarks.find("got10k_val").score
-    assert score([o.answered for o in outcomes]).sequences == score([o.answered for o in first]).sequences
+    assert score([o.prediction for o in outcomes]).sequences == score([o.prediction for o in first]).sequences
 
     cut = tmp_path / "out/two/two_001.txt"
     cut.write_text("".join(cut.read_text().splitlines(keepends=True)[:-1]))
@@ -105,7 +105,7 @@ def test_a_failure_is_told_and_stops_nothing(tmp_path, evaluate, oracle, sequenc
     outcomes = evaluate(oracle(), sequences)
     assert states(outcomes) == {"good": "done", "bad": "failed", "last": "done"}
     assert outcomes[1].reason == "cannot read the picture 2.jpg"
-    assert (outcomes[1].result, outcomes[1].answered) == (None, None)
+    assert (outcomes[1].result, outcomes[1].prediction) == (None, None)
     assert not (tmp_path / "out/bad").exists()
     assert states(evaluate(oracle(), sequences)) == {"good": "skipped", "bad": "failed", "last": "skipped"}
 
@@ -166,7 +166,7 @@ def test_a_truth_that_the_rules_refuse_fails_its_sequence_alone(evaluate, oracle
     unknown.boxes_xywh[2] = np.nan
     for _ in range(2):  # the second time its result is there
         a, b = evaluate(oracle(), listed(sequence("a", 3), unknown), "tnl2k")
-        assert (a.reason, b.answered) == ("", None)
+        assert (a.reason, b.prediction) == ("", None)
         assert b.reason.startswith("sequence b: the ground truth of frame 2 is NaN")
 
 
@@ -232,7 +232,7 @@ def test_names_that_are_no_file_names_are_refused(tmp_path, evaluate, oracle, se
 def test_the_size_comes_from_the_picture_where_nothing_states_it(evaluate, oracle, sequence, listed):
     unstated = dataclasses.replace(sequence("one", 3), size_wh=None)
     (outcome,) = evaluate(oracle(), listed(unstated))
-    assert outcome.answered.size_wh == (100, 80)
+    assert outcome.prediction.size_wh == (100, 80)
 
 
 def test_reading_pictures_is_not_timed(evaluate, sequence, oracle, listed):
@@ -283,10 +283,10 @@ def test_no_video_stays_open(tmp_path, evaluate, oracles, sequence, listed):
     from ostrack_jax.visualization.video import write_video
 
     class Blind(oracles):  # the codec changes the boxes in the first pixels
-        def start(self, slot, frame, box_xywh):
+        def init_slot(self, slot, frame, box_xywh):
             pass
 
-        def move(self):
+        def predict_slots(self):
             frames, self.frames = self.frames, {}
             return {slot: Track(np.ones(4), 0.5) for slot in frames}
 
@@ -327,11 +327,11 @@ def test_one_of_many_fails_alone(evaluate, oracles, sequence, listed):
 
 def test_a_step_that_fails_fails_all_that_are_in_it(evaluate, oracles, sequence, listed):
     class OutOfMemory(oracles):
-        def move(self):
+        def predict_slots(self):
             if len(self.moved) == 2:
                 self.moved.append(0)
                 raise RuntimeError("RESOURCE_EXHAUSTED")
-            return super().move()
+            return super().predict_slots()
 
     found = evaluate(OutOfMemory(), listed(*(sequence(name, 6) for name in "abcd")))
     assert states(found) == {"a": "failed", "b": "failed", "c": "failed", "d": "done"}

@@ -12,8 +12,8 @@ import pytest
 from ostrack_jax.cli.main import main
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results, submit
-from ostrack_jax.evaluation.benchmarks import Protocol
-from ostrack_jax.evaluation.results import Result
+from ostrack_jax.evaluation.benchmarks import Benchmark
+from ostrack_jax.evaluation.results import SequenceResult
 from ostrack_jax.evaluation.submit import Wanted
 from ostrack_jax.io import write_text
 from tests import layouts
@@ -22,7 +22,7 @@ from tests import layouts
 @pytest.fixture(autouse=True)
 def few_are_whole(monkeypatch):
     """Two sequences are the whole benchmark."""
-    monkeypatch.setattr(Protocol, "sequences", 2)
+    monkeypatch.setattr(Benchmark, "sequences", 2)
 
 
 FIRST = [1.0, 2.0, 10.0, 8.0]  # the box of `layouts`
@@ -31,7 +31,7 @@ FIRST = [1.0, 2.0, 10.0, 8.0]  # the box of `layouts`
 def result(frames=3, seed=0):
     boxes = np.random.default_rng(seed).uniform(1, 20, (frames, 4))
     boxes[0] = FIRST
-    return Result(boxes, np.linspace(0.01, 0.02, frames), np.full(frames, 0.5))
+    return SequenceResult(boxes, np.linspace(0.01, 0.02, frames), np.full(frames, 0.5))
 
 
 def make(tmp_path, server, write=True):
@@ -148,10 +148,10 @@ def refused(tmp_path, capsys, server, *words, say=()):
 @pytest.mark.parametrize(
     ("spoil", "say"),
     [
-        (lambda r: Result(r.boxes_xywh[:2], r.times_s[:2], r.scores[:2]), ("2 lines", "3 frames")),
-        (lambda r: Result(r.boxes_xywh + 1, r.times_s, r.scores), ("begins with", "first box is [1.0, 2.0")),
-        (lambda r: Result(r.boxes_xywh * [[1], [1], [-1]], r.times_s, r.scores), ("line 3", "no box")),
-        (lambda r: Result(r.boxes_xywh * [[1], [np.nan], [1]], r.times_s, r.scores), ("line 2", "no box")),
+        (lambda r: SequenceResult(r.boxes_xywh[:2], r.times_s[:2], r.scores[:2]), ("2 lines", "3 frames")),
+        (lambda r: SequenceResult(r.boxes_xywh + 1, r.times_s, r.scores), ("begins with", "first box is [1.0, 2.0")),
+        (lambda r: SequenceResult(r.boxes_xywh * [[1], [1], [-1]], r.times_s, r.scores), ("line 3", "no box")),
+        (lambda r: SequenceResult(r.boxes_xywh * [[1], [np.nan], [1]], r.times_s, r.scores), ("line 2", "no box")),
     ],
 )
 def test_what_a_server_would_refuse_is_told_here(tmp_path, capsys, spoil, say):
@@ -166,11 +166,13 @@ def test_what_a_server_would_refuse_is_told_here(tmp_path, capsys, spoil, say):
 def test_unknown_boxes_and_seconds_are_told(tmp_path, capsys, server, words):
     names, good, form = make(tmp_path, server), result(), {"got10k": "got10k", "trackingnet": "otb"}[server]
     unknown = good.boxes_xywh * [[1], [np.nan], [1]]
-    results.write(tmp_path / "results", names[1], form, Result(unknown, good.times_s, good.scores))
+    results.write(tmp_path / "results", names[1], form, SequenceResult(unknown, good.times_s, good.scores))
     refused(tmp_path, capsys, server, *words, say=("line 2: [nan, nan, nan, nan] is no box",))
     for seconds in (np.nan, -1.0):
         times = np.array([1, seconds, 1])
-        results.write(tmp_path / "results", names[1], form, Result(result(seed=1).boxes_xywh, times, good.scores))
+        results.write(
+            tmp_path / "results", names[1], form, SequenceResult(result(seed=1).boxes_xywh, times, good.scores)
+        )
         if server == "got10k":  # the other server's archive has no times
             refused(tmp_path, capsys, server, *words, say=("_time.txt: expected seconds of at least 0, found",))
 
@@ -180,7 +182,7 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     refused(tmp_path, capsys, "got10", say=("unknown server 'got10'", "'got10k'"))
     refused(tmp_path, capsys, "got10k", "--runs", "4", say=("1 to 3",))
     with pytest.MonkeyPatch.context() as whole:
-        whole.setattr(Protocol, "sequences", 180)
+        whole.setattr(Benchmark, "sequences", 180)
         refused(tmp_path, capsys, "got10k", say=("has 2 sequences", "expects 180"))
     refused(tmp_path, capsys, "got10k", "--output", str(tmp_path / "x.tar"), say=(".zip",))
     (tmp_path / f"results/{names[0]}/{names[0]}_001.txt").unlink()

@@ -131,7 +131,7 @@ def test_lasots_toolkit_says_which_frames_are_absent(tmp_path):
     assert first.present.tolist() == first.visible.tolist() == [True, False, False, True]
     assert (first.missing, second.present) == ((), None)
     lasot = protocols.find("lasot")
-    answer = lasot.answer(first, first.boxes_xywh)
+    answer = lasot.prediction(first, first.boxes_xywh)
     for rules in (published.lasot_scores, variants.absent_missed):
         scores = rules([answer]).overall
         assert (scores["norm_precision"], scores["precision"], scores["op50"]) == (0.5, 0.5, 0.5)

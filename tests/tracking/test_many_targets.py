@@ -39,12 +39,12 @@ def alone(tracker, video, frames=20):
 def test_targets_of_different_videos(one, three, videos):
     expected = [alone(one, video) for video in videos]
     for slot, video in enumerate(videos):
-        three.start(slot, video.frames[0], video.boxes_xywh[0])
+        three.init_slot(slot, video.frames[0], video.boxes_xywh[0])
     found = []
     for t in range(1, 20):
         for slot, video in enumerate(videos):
-            three.look(slot, video.frames[t])
-        tracks = three.move()
+            three.crop_search(slot, video.frames[t])
+        tracks = three.predict_slots()
         found.append([tracks[slot].box_xywh for slot in range(3)])
     np.testing.assert_allclose(np.swapaxes(found, 0, 1), expected, rtol=0, atol=1e-3)
     assert np.ptp(expected, axis=1).max() > 1  # something moves
@@ -53,23 +53,23 @@ def test_targets_of_different_videos(one, three, videos):
 def test_a_start_that_fails_leaves_the_other_targets(three, videos, monkeypatch):
     network, video = three.network, videos[0]
     for slot in range(2):
-        three.start(slot, video.frames[0], video.boxes_xywh[0])
+        three.init_slot(slot, video.frames[0], video.boxes_xywh[0])
     for slot in range(2):
-        three.look(slot, video.frames[1])
-    expected = three.move()[0]
+        three.crop_search(slot, video.frames[1])
+    expected = three.predict_slots()[0]
     place = network._place
 
     def fails(*words):
         place(*words)
         raise RuntimeError("RESOURCE_EXHAUSTED")
 
-    three.start(0, video.frames[0], video.boxes_xywh[0])
+    three.init_slot(0, video.frames[0], video.boxes_xywh[0])
     with monkeypatch.context() as patch:
         patch.setattr(network, "_place", fails)
         with pytest.raises(RuntimeError, match="EXHAUSTED"):
-            three.start(2, video.frames[0], video.boxes_xywh[0])
-    three.look(0, video.frames[1])
-    np.testing.assert_array_equal(three.move()[0].box_xywh, expected.box_xywh)
+            three.init_slot(2, video.frames[0], video.boxes_xywh[0])
+    three.crop_search(0, video.frames[1])
+    np.testing.assert_array_equal(three.predict_slots()[0].box_xywh, expected.box_xywh)
 
 
 def test_several_targets_of_one_video(one, three, videos):
@@ -93,11 +93,11 @@ def test_a_slot_that_is_given_anew_or_stays_empty_changes_no_other(one, three, v
         three.init(first.frames[0], first.boxes_xywh[0])
         for t in range(1, 20):
             if t % 5 == 1:
-                three.start(2, second.frames[t], second.boxes_xywh[t])
-            three.look(0, first.frames[t])
+                three.init_slot(2, second.frames[t], second.boxes_xywh[t])
+            three.crop_search(0, first.frames[t])
             if t % 5 > 1:
-                three.look(2, second.frames[t])
-            tracks = three.move()
+                three.crop_search(2, second.frames[t])
+            tracks = three.predict_slots()
             assert tracks.keys() == ({0, 2} if t % 5 > 1 else {0})
             np.testing.assert_allclose(tracks[0].box_xywh, expected[t - 1], rtol=0, atol=1e-3)
     assert [r.getMessage() for r in caplog.records if "ompil" in r.getMessage()] == []
@@ -106,9 +106,9 @@ def test_a_slot_that_is_given_anew_or_stays_empty_changes_no_other(one, three, v
 def test_a_look_before_a_new_start_moves_nothing(three, videos):
     video = videos[0]
     three.init(video.frames[0], video.boxes_xywh[0])
-    three.look(0, video.frames[1])
-    three.start(0, video.frames[2], video.boxes_xywh[2])
-    assert three.move() == {}
+    three.crop_search(0, video.frames[1])
+    three.init_slot(0, video.frames[2], video.boxes_xywh[2])
+    assert three.predict_slots() == {}
 
 
 def test_too_many_boxes(three, small_config, small_weights, videos):
@@ -121,14 +121,14 @@ def test_too_many_boxes(three, small_config, small_weights, videos):
 def test_slots_and_boxes_that_are_none(three, videos):
     frame = videos[0].frames[0]
     three.init(frame, (5, 5, 20, 20))
-    three.start(2, frame, (5, 5, 20, 20))  # a tuple of whole numbers, as a user has them
+    three.init_slot(2, frame, (5, 5, 20, 20))  # a tuple of whole numbers, as a user has them
     for slot in (3, -1):
         with pytest.raises(UserError, match=f"slot {slot} of a tracker of 3: expected 0 to 2"):
-            three.start(slot, frame, (5, 5, 20, 20))
+            three.init_slot(slot, frame, (5, 5, 20, 20))
     with pytest.raises(RuntimeError, match="there is no target in slot 1 yet"):
-        three.look(1, frame)
+        three.crop_search(1, frame)
     with pytest.raises(UserError, match="2 boxes for one slot"):
-        three.start(1, frame, [(5, 5, 20, 20)] * 2)
+        three.init_slot(1, frame, [(5, 5, 20, 20)] * 2)
     for box in ((5, 5, 20), [(1, 2, 3, 4), (1, 2)], np.zeros((1, 1, 4))):
         with pytest.raises(UserError, match="a box has four numbers"):
             three.init(frame, box)

@@ -116,5 +116,5 @@ def test_the_library_and_the_commands_act_alike(stored, in_bfloat16, monkeypatch
     assert Tracker.from_checkpoint(stored, in_bfloat16).config.model.dtype == "bfloat16"
     for words, dtype in (((), "float32"), ((f"--config_override={AS_ASKED}",), "bfloat16")):
         chosen = trackers.choose(flags_of(trackers, *words))
-        assert chosen.tracker.config.model.dtype == chosen.made_by["model"]["dtype"] == dtype
+        assert chosen.tracker.config.model.dtype == chosen.provenance["model"]["dtype"] == dtype
         assert seen_by_visualize(*words).model.dtype == dtype

@@ -1,4 +1,4 @@
-"""The published analysis (pytracking's, which the OSTrack release scores with). Enters: `Answered`s. Leaves: `Scores`.
+"""The published analysis: pytracking's, which the OSTrack release scores with.
 
 Rules that all its benchmarks share, in their order: from frame 1 on a result with a zero side repeats the box before;
 the result is cut to the truth's length, or filled up with zeros; frame 0 becomes the ground truth. A frame's target is
@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 from ostrack_jax.data.annotations import valid
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.metrics import measures
-from ostrack_jax.evaluation.metrics.scores import Answered, Row, Scores, gather
+from ostrack_jax.evaluation.metrics.scores import Row, Scores, SequencePrediction, gather
 
 NUMBERS = ("success_auc", "op50", "op75", "precision", "norm_precision")
 CURVES = ("success", "precision", "norm_precision")
@@ -55,7 +55,7 @@ class Rules:
     pooled: bool = False
 
 
-def published_scores(answers: Iterable[Answered]) -> Scores:
+def published_scores(answers: Iterable[SequencePrediction]) -> Scores:
     """The published analysis: a frame without target is a miss, but a hit of normalised precision (OTB, NFS, ...).
 
     So it also scores LaSOT_ext, whose absent frames come from the set's list.
@@ -66,17 +66,17 @@ def published_scores(answers: Iterable[Answered]) -> Scores:
     return score(answers, Rules())
 
 
-def uav_scores(answers: Iterable[Answered]) -> Scores:
+def uav_scores(answers: Iterable[SequencePrediction]) -> Scores:
     """The published analysis on UAV123: a frame without target is a hit of both precisions, NaN truth is no error."""
     return score(answers, Rules(precision=True, unknown_truth=True))
 
 
-def tc128_scores(answers: Iterable[Answered]) -> Scores:
+def tc128_scores(answers: Iterable[SequencePrediction]) -> Scores:
     """The published analysis on TC-128: NaN truth, at which the analysis itself stops, is a frame without target."""
     return score(answers, Rules(unknown_truth=True))
 
 
-def lasot_scores(answers: Iterable[Answered]) -> Scores:
+def lasot_scores(answers: Iterable[SequencePrediction]) -> Scores:
     """The published analysis on LaSOT: frames absent by its list are misses; a result that ends early is an error.
 
     A frame that the list calls present but whose box has no size remains a hit of normalised precision.
@@ -84,12 +84,12 @@ def lasot_scores(answers: Iterable[Answered]) -> Scores:
     return score(answers, Rules(listed_norm_precision=False, short=False))
 
 
-def excluding_scores(answers: Iterable[Answered]) -> Scores:
+def excluding_scores(answers: Iterable[SequencePrediction]) -> Scores:
     """The published analysis with `exclude_invalid_frames`, which changes the divisor alone: curves can pass 1."""
     return score(answers, Rules(left_out=True))
 
 
-def itb_scores(answers: Iterable[Answered]) -> Scores:
+def itb_scores(answers: Iterable[SequencePrediction]) -> Scores:
     """The published analysis with mIoU, its `avg_overlap_all`: the mean over sequences of the mean overlap.
 
     Of frames with a target, the first included. That the paper's mIoU on ITB is this number is likely, not confirmed.
@@ -97,13 +97,13 @@ def itb_scores(answers: Iterable[Answered]) -> Scores:
     return score(answers, Rules(miou=True))
 
 
-def score(answers: Iterable[Answered], rules: Rules) -> Scores:
+def score(answers: Iterable[SequencePrediction], rules: Rules) -> Scores:
     """The scores by any rules; the named functions here and in `variants` are this with theirs."""
     rows = {answer.name: _row(answer, rules) for answer in answers}
     return gather(rows, (*NUMBERS, "miou") if rules.miou else NUMBERS, CURVES)
 
 
-def prepare(answer: Answered, rules: Rules) -> Float[np.ndarray, "t 4"]:
+def prepare(answer: SequencePrediction, rules: Rules) -> Float[np.ndarray, "t 4"]:
     """The result as it is compared: one box a frame of the truth, as the head of this file says.
 
     Raises:
@@ -144,7 +144,7 @@ def overlap(result_xywh: Float[np.ndarray, "t 4"], truth_xywh: Float[np.ndarray,
     return intersection / (result_xywh[:, 2:].prod(axis=1) + truth_xywh[:, 2:].prod(axis=1) - intersection)
 
 
-def _row(answer: Answered, rules: Rules) -> Row:
+def _row(answer: SequencePrediction, rules: Rules) -> Row:
     truth, result = answer.truth_xywh, prepare(answer, rules)
     there = valid(truth)
     norm_precision = np.full(len(truth), rules.norm_precision)

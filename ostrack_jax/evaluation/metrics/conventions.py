@@ -9,9 +9,9 @@ from ostrack_jax.errors import unknown
 from ostrack_jax.evaluation.metrics import analysis as published
 from ostrack_jax.evaluation.metrics import got10k as toolkits
 from ostrack_jax.evaluation.metrics import variants
-from ostrack_jax.evaluation.metrics.scores import Answered, Scores
+from ostrack_jax.evaluation.metrics.scores import Scores, SequencePrediction
 
-Convention = Callable[[list[Answered]], Scores]
+Convention = Callable[[list[SequencePrediction]], Scores]
 
 CONVENTIONS: dict[str, Convention] = {
     "published": published.published_scores,

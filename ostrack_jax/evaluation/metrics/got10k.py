@@ -1,7 +1,7 @@
-"""The GOT-10k toolkit's conventions (package `got10k` 0.1.3). Enters: `Answered`s of a run. Leaves: `Scores`.
+"""The GOT-10k toolkit's conventions (package `got10k` 0.1.3).
 
-Both count the frames that `Answered.counted` allows; they differ in the first frame, in clipping, and in what the
-mean is over.
+Both count the frames that `SequencePrediction.counted` allows; they differ in the first frame, in clipping, and in
+what the mean is over.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.metrics import measures
-from ostrack_jax.evaluation.metrics.scores import Answered, Row, Scores, gather
+from ostrack_jax.evaluation.metrics.scores import Row, Scores, SequencePrediction, gather
 
 
-def got10k_scores(answers: Iterable[Answered]) -> Scores:
+def got10k_scores(answers: Iterable[SequencePrediction]) -> Scores:
     """AO, SR0.5 and SR0.75 as `ExperimentGOT10k.report`: covered frames from the second on, pooled over all sequences.
 
     Both boxes are clipped to the frame; success is an overlap strictly above the threshold; pooling means that long
@@ -45,13 +45,13 @@ def got10k_scores(answers: Iterable[Answered]) -> Scores:
     return gather(rows, ("ao", "sr50", "sr75"), ("success_pooled",))
 
 
-def otb_scores(answers: Iterable[Answered]) -> Scores:
+def otb_scores(answers: Iterable[SequencePrediction]) -> Scores:
     """Success AUC and precision as `ExperimentOTB.report`: nothing clipped, the mean over sequences.
 
-    All frames of the OTB benchmarks count, of others those that `Answered.counted` allows; the first, where it counts,
-    with the box it started with. Where no other counts (a truth of the first box alone), nothing does. AUC is the mean
-    of the success curve at 21 thresholds (strictly above), precision the share with a centre error of at most 20
-    pixels.
+    All frames of the OTB benchmarks count, of others those that `SequencePrediction.counted` allows; the first, where
+    it counts, with the box it started with. Where no other counts (a truth of the first box alone), nothing does. AUC
+    is the mean of the success curve at 21 thresholds (strictly above), precision the share with a centre error of at
+    most 20 pixels.
 
     Raises:
       UserError: a result of another length than the truth (the toolkit stops there too).
@@ -70,7 +70,7 @@ def otb_scores(answers: Iterable[Answered]) -> Scores:
     return gather(rows, ("success_auc", "precision"), ("success", "precision"))
 
 
-def _check_length(answer: Answered) -> None:
+def _check_length(answer: SequencePrediction) -> None:
     found, wanted = len(answer.result_xywh), len(answer.truth_xywh)
     if found != wanted:
         raise UserError(f"sequence {answer.name}: {found} boxes in the result, expected {wanted}, one a frame")

@@ -1,7 +1,7 @@
-"""What a score is. Enters: answered and true boxes, or numbers of single sequences. Leaves: `Answered`, `Scores`.
+"""What a score is: `SequencePrediction`s in, `Scores` out.
 
-A convention is a function from all `Answered` of a run to `Scores`. Each says whose rules it follows: `toolkits` has
-those of the GOT-10k toolkit, `published` those of the analysis published with OSTrack, `variants` asks what if;
+A convention is a function from all `SequencePrediction`s of a run to `Scores`. Each says whose rules it follows:
+`got10k` has those of the GOT-10k toolkit, `analysis` those of the one published with OSTrack, `variants` asks what if;
 `conventions` lists them all by name. The measures themselves, frame by frame, are in `measures`.
 """
 
@@ -67,7 +67,7 @@ CURVES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Answered:
+class SequencePrediction:
     """One sequence with the answers to it: all that a score needs.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What if: the same results by rules that other papers use. Enters: `Answered`s of a run. Leaves: `Scores`.
+"""What if: the same results by rules that other papers use. Enters: `SequencePrediction`s of a run. Leaves: `Scores`.
 
 Six conventions of this project's own, the published analysis but for two choices that change a benchmark's numbers:
 what a frame without target counts for all three curves and the mean overlap (a miss, whose overlap is 0; a hit, whose
@@ -11,35 +11,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ostrack_jax.evaluation.metrics.analysis import Rules, score
-from ostrack_jax.evaluation.metrics.scores import Answered, Scores
+from ostrack_jax.evaluation.metrics.scores import Scores, SequencePrediction
 
 
-def absent_missed(answers: Iterable[Answered]) -> Scores:
+def absent_missed(answers: Iterable[SequencePrediction]) -> Scores:
     """What if frames without target were misses everywhere; mean over sequences."""
     return score(answers, _rules(False))
 
 
-def absent_hit(answers: Iterable[Answered]) -> Scores:
+def absent_hit(answers: Iterable[SequencePrediction]) -> Scores:
     """What if frames without target were hits everywhere; mean over sequences."""
     return score(answers, _rules(True))
 
 
-def absent_left_out(answers: Iterable[Answered]) -> Scores:
+def absent_left_out(answers: Iterable[SequencePrediction]) -> Scores:
     """What if frames without target did not count; mean over sequences."""
     return score(answers, _rules(False, left_out=True))
 
 
-def absent_missed_pooled(answers: Iterable[Answered]) -> Scores:
+def absent_missed_pooled(answers: Iterable[SequencePrediction]) -> Scores:
     """What if frames without target were misses everywhere; all frames in one pool."""
     return score(answers, _rules(False, pooled=True))
 
 
-def absent_hit_pooled(answers: Iterable[Answered]) -> Scores:
+def absent_hit_pooled(answers: Iterable[SequencePrediction]) -> Scores:
     """What if frames without target were hits everywhere; all frames in one pool."""
     return score(answers, _rules(True, pooled=True))
 
 
-def absent_left_out_pooled(answers: Iterable[Answered]) -> Scores:
+def absent_left_out_pooled(answers: Iterable[SequencePrediction]) -> Scores:
     """What if frames without target did not count; all frames in one pool."""
     return score(answers, _rules(False, left_out=True, pooled=True))
 

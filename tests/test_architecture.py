@@ -50,7 +50,7 @@ ARROWS: dict[str, set[str]] = {
 # Modules that do not follow them yet.
 PENDING = {
     *("convert/augreg.py", "convert/backbone.py", "convert/deit.py", "convert/dinov2.py", "convert/mae.py"),
-    *("convert/ostrack.py", "ostrack_jax/config.py", "ostrack_jax/limits.py"),
+    "convert/ostrack.py",
     *("ostrack_jax/evaluation/comparisons.py", "ostrack_jax/evaluation/evaluations.py"),
     *("ostrack_jax/evaluation/makers.py", "ostrack_jax/evaluation/page.py"),
     *("ostrack_jax/integrations/vot_tracker.py", "ostrack_jax/visualization/curves.py"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,8 @@ import pytest
 from flax import nnx
 
 from ostrack_jax import config as configs
+from ostrack_jax.config import TemplateRows
 from ostrack_jax.errors import UserError
-from ostrack_jax.limits import TEMPLATE_ROWS
 from ostrack_jax.models.attention import attend, attention_rows
 from ostrack_jax.models.block import Block, depth_factors
 from ostrack_jax.models.head import decode
@@ -76,7 +77,7 @@ def test_template_tokens_give_what_the_crop_gives(small_config, small_weights):
     np.testing.assert_allclose(whole, once, atol=1e-6)
 
 
-@pytest.mark.parametrize("rows", TEMPLATE_ROWS)
+@pytest.mark.parametrize("rows", get_args(TemplateRows))
 def test_every_choice_of_rows(rows, small_config, small_weights):
     config = dataclasses.replace(small_config.model, template_rows=rows)
     box = jnp.array([[0.25, 0.25, 0.5, 0.5], [0.4, 0.1, 0.2, 0.8]])

@@ -171,8 +171,8 @@ class Config:
     track: TrackConfig = field(default_factory=TrackConfig)
 
 
-def default(name: str, **data: DataConfig) -> ConfigDict:
-    """Return a mutable `Config` with the published defaults, for a config file to change."""
+def default(name: str, **data: DataConfig) -> Any:
+    """Return a `ConfigDict` with the published defaults, for a config file to change."""
     return ConfigDict(to_dict(Config(name=name, data=data)))
 
 
@@ -214,8 +214,8 @@ def freeze(values: Mapping[str, Any]) -> Config:
     return config
 
 
-def read(name_or_path: str) -> ConfigDict:
-    """Return a config as its file gives it, unchecked and mutable: also for another config file to start from."""
+def read(name_or_path: str) -> Any:
+    """Return the `ConfigDict` of a config file, unchecked and mutable: also for another config file to start from."""
     path = Path(name_or_path)
     if path.suffix != ".py" and not path.is_file():  # a directory may have a config's name
         path = directory() / f"{name_or_path}.py"

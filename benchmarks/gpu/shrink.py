@@ -17,6 +17,7 @@ import numpy as np
 def shrink_image(source: Path, target: Path, long_side: int, quality: int) -> np.ndarray:
     """Write a smaller JPEG; the factors of its width and height."""
     image = cv2.imread(str(source))
+    assert image is not None, source
     height, width = image.shape[:2]
     factor = min(1.0, long_side / max(height, width))
     size = (round(width * factor), round(height * factor))

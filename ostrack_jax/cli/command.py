@@ -1,4 +1,4 @@
-"""The mechanism of every command. Enters: a command module and the words after its name. Leaves: a status.
+"""The mechanism of every command: flags, help, positional arguments, one line for a mistake, the exit status.
 
 A command module has
 
@@ -9,24 +9,28 @@ A command module has
   be left out, ``"[NAME...]"`` for any number, ``paths.Place("NAME")`` for a file or directory that is read. Without
   it, a positional argument is an error.
 
-Every flag that names a file or directory is declared by `paths.define_path`.
+A module of several commands has a docstring and ``COMMANDS: dict[str, str]``, name -> what it does; each is a module
+``PREFIX_NAME``. Every flag that names a file or directory is declared by `paths.define_path`.
 
 What a person can mend ends in one line on stderr and status 2; a signal that asked to stop in 128 and its number, as a
-shell counts; anything else keeps its traceback.
+shell counts; anything else keeps its traceback. (ml_collections' `config_flags` reads the process's own command line,
+refuses ``--config.KEY`` without ``--config``, adds no data set and reports mistakes as tracebacks: not used.)
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import importlib
 import inspect
 import logging
 import os
 import re
+import signal
 import sys
 import textwrap
+import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
 
@@ -43,61 +47,47 @@ _REQUIRED = "must have a value other than None"
 _OVERRIDES = "config_override"
 
 
-@runtime_checkable
-class Command(Protocol):
-    """What a command module offers, see above."""
-
-    __doc__: str | None
-
-    def define(self, flags: absl_flags.FlagValues) -> None:
-        """Declare the command's flags."""
-        ...
-
-    def main(self, flags: absl_flags.FlagValues, arguments: list[str]) -> int | None:
-        """Do the work; the exit status, None for 0."""
-        ...
-
-
-def run(command: Command, argv: Sequence[str], program: str) -> int:
-    """Run ``command`` with the words ``argv`` (without the program's own name); the exit status.
+def run(command: Any, argv: Sequence[str], program: str) -> int:
+    """Run a command module with the words ``argv`` (without the program's own name) and return the exit status.
 
     ``program`` is what the user typed before them (``ostrack train``); it opens usage and error lines.
     """
-    streams.escape_what_is_lacking()
     logging.basicConfig(format="%(message)s")  # what the package logs is for whoever reads the terminal
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
-        flags = absl_flags.FlagValues()
-        flags.set_gnu_getopt(True)  # flags may follow positional arguments
-        command.define(flags)
-        if _asks_help(argv):
-            print(_help(command, flags, program), flush=True)
-            return 0
-        arguments = _parse(command, flags, argv, program)
-        with streams.outliving() if paths.writes_files(flags) else contextlib.nullcontext():
-            return command.main(flags, arguments) or 0
-    except (UserError, absl_flags.Error, OSError) as e:
-        return 0 if isinstance(e, BrokenPipeError) and _reader_left() else fail(program, e)
-    except Stopped as e:
-        print(f"{program}: {e}", file=sys.stderr, flush=True)
-        if e.abandoned:
-            sys.stdout.flush()
-            os._exit(128 + e.signal)
-        return 128 + e.signal
-    except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
-        return 130
+        with streams.guarded():
+            return _run(command, argv, program)
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def dispatch(commands: Any, argv: Sequence[str], program: str, prefix: str = "ostrack_jax.cli.") -> int:
+    """Run the command of a module of ``COMMANDS`` that the first word names; return the exit status."""
+    try:
+        name = choose(commands.COMMANDS, commands.__doc__, argv, program)
+    except UserError as e:
+        return fail(program, e)
+    if name is None:
+        return 0
+    module, rest, program = load(prefix + name), argv[1:], f"{program} {name}"
+    if hasattr(module, "COMMANDS"):
+        return dispatch(module, rest, program, f"{prefix}{name}_")
+    return run(module, rest, program) if hasattr(module, "define") else module.main(rest)
 
 
 def choose(commands: Mapping[str, str], doc: str, argv: Sequence[str], program: str) -> str | None:
-    """The first word of ``argv``, one of ``commands`` (name -> what it does); None where it asked for help.
+    """Return the first word of ``argv``, one of ``commands`` (name -> what it does); None where it asked for help.
 
     Raises:
       UserError: no word, or one that is no command (names the nearest).
     """
-    width = max(map(len, commands)) + 2
-    listing = "\n".join(f"  {name:<{width}}{line}" for name, line in commands.items())
     if argv and argv[0] in _HELP:
-        with streams.outliving():
+        width = max(map(len, commands)) + 2
+        listing = "\n".join(f"  {name:<{width}}{line}" for name, line in commands.items())
+        with streams.guarded():
             print(f"usage: {program} COMMAND [flags]\n\n{inspect.cleandoc(doc)}\n\ncommands:\n{listing}\n")
             print(f"`{program} COMMAND --help` shows a command's flags and an example.")
         return None
@@ -108,20 +98,20 @@ def choose(commands: Mapping[str, str], doc: str, argv: Sequence[str], program: 
     return argv[0]
 
 
-def load(module: str) -> Command:
+def load(module: str) -> Any:
     """Import a command module by its full name."""
-    return importlib.import_module(module)  # type: ignore[return-value]  # a module fits the protocol by its functions
+    return importlib.import_module(module)
 
 
 def fail(program: str, error: Exception) -> int:
-    """Print ``error`` as the one line a person is meant to read; the exit status 2."""
+    """Print ``error`` as the one line a person is meant to read; return the exit status 2."""
+    text = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
-        place = f"{error.filename}: " if error.filename else ""
-        text = f"{place}{error.strerror}"
-    else:
-        text = str(error) or type(error).__name__
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = ("; " if isinstance(error, absl_flags.Error) else " ").join(text.splitlines())  # names may hold line breaks
     text = re.sub(rf"flag --(\w+)=None: Flag --\1 {_REQUIRED}\.", r"--\1 is required", text)
+    if os.strerror(errno.EMFILE) in text:
+        text += " (`ulimit -n` shows the limit, `ulimit -n 4096` raises it)"
     print(f"{program}: error: {text}", file=sys.stderr)
     return 2
 
@@ -135,14 +125,14 @@ def define_config(flags: absl_flags.FlagValues, required: bool = True) -> None:
 
 
 def define_config_for(flags: absl_flags.FlagValues) -> None:
-    """The same where weights bring a config of their own, see `config_for`."""
+    """Declare the same where weights bring a config of their own, see `config_for`."""
     define_config(flags, required=False)
     flags["config"].help = "a named config or the path of one, in place of the checkpoint's own; its model must fit"
     flags[_OVERRIDES].help = "changes one setting of it, e.g. --config.model.dtype=bfloat16"
 
 
 def read_config(flags: absl_flags.FlagValues) -> Config:
-    """The checked config that ``--config`` and its overrides ask for.
+    """Return the checked config that ``--config`` and its overrides ask for.
 
     Raises:
       UserError: none given, no such config, an unknown key, a value of the wrong type.
@@ -155,7 +145,7 @@ def read_config(flags: absl_flags.FlagValues) -> Config:
 
 
 def config_for(flags: absl_flags.FlagValues, stored: Config) -> Config:
-    """The checked config that ``--config`` asks for, else ``stored``, that of the weights; either with its overrides.
+    """Return the config that ``--config`` asks for, else ``stored``, that of the weights; either with its overrides.
 
     Raises:
       UserError: as `read_config`.
@@ -166,22 +156,54 @@ def config_for(flags: absl_flags.FlagValues, stored: Config) -> Config:
 
 
 def overrides(flags: absl_flags.FlagValues) -> list[str]:
-    """What was given as ``--config.KEY=VALUE``, each as ``KEY=VALUE``."""
+    """Return what was given as ``--config.KEY=VALUE``, each as ``KEY=VALUE``."""
     return list(flags[_OVERRIDES].value or [])
 
 
-def _parse(command: Command, flags: absl_flags.FlagValues, argv: Sequence[str], program: str) -> list[str]:
-    """Fill ``flags`` from ``argv``; the positional arguments, as many as the command takes."""
+def _run(command: Any, argv: Sequence[str], program: str) -> int:
     try:
-        _, *arguments = flags([program, *_overrides_as_flags(argv, flags)])
+        flags = absl_flags.FlagValues()
+        flags.set_gnu_getopt(True)  # flags may follow positional arguments
+        command.define(flags)
+        if set(_HELP).intersection(argv[: list(argv).index("--")] if "--" in argv else argv):
+            print(_help(command, flags, program))
+            return 0
+        arguments = _parse(command, flags, argv, program)
+        if not paths.writes_files(flags):
+            streams.end_with_the_reader()
+        return command.main(flags, arguments) or 0
+    except streams.ReaderLeft:
+        return 0
+    except (UserError, absl_flags.Error, OSError) as e:
+        return fail(program, e)
+    except Stopped as e:
+        print(f"{program}: {e}", file=sys.stderr, flush=True)
+        if e.abandoned:
+            sys.stdout.flush()
+            os._exit(128 + e.signal)
+        return 128 + e.signal
+    except KeyboardInterrupt as e:
+        terminated = signal.SIGTERM in e.args
+        print(f"{program}: {'terminated' if terminated else 'interrupted'}", file=sys.stderr)
+        return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
+
+
+def _interrupt(number: int, _: object) -> None:
+    """End as Ctrl-C does."""
+    raise KeyboardInterrupt(number)
+
+
+def _parse(command: Any, flags: absl_flags.FlagValues, argv: Sequence[str], program: str) -> list[str]:
+    """Fill ``flags`` from ``argv``; return the positional arguments, as many as the command takes."""
+    try:
+        _, *arguments = flags([program, *(_overrides_as_flags(argv) if _OVERRIDES in flags else argv)])
     except absl_flags.UnrecognizedFlagError as e:
         file = next((word for word in argv if word.startswith("-") and os.path.lexists(word)), None)
         raise e if file is None else UserError(f"{file} is a file here: give it as ./{file}") from e
-    except ValueError as e:  # absl's way to say that a boolean flag was given a value
+    except ValueError as e:  # what absl raises for a boolean flag that was given a value
         raise UserError(str(e)) from e
     names: tuple[str, ...] = getattr(command, "ARGUMENTS", ())
-    needed = [name for name in names if not name.startswith("[")]
-    if len(arguments) < len(needed):
+    if len(arguments) < sum(not name.startswith("[") for name in names):
         raise UserError(f"expected {' '.join(names)} (see {program} --help)")
     if len(arguments) > len(names) and not any(name.endswith("...]") for name in names):
         takes = f"takes {' '.join(names)}" if names else "takes flags only"
@@ -189,68 +211,36 @@ def _parse(command: Command, flags: absl_flags.FlagValues, argv: Sequence[str], 
     return paths.check(flags, names, arguments)
 
 
-def _overrides_as_flags(argv: Sequence[str], flags: absl_flags.FlagValues) -> list[str]:
-    """``argv`` with ``--config.a.b=value`` and ``--config.a.b value`` as values of one ordinary flag."""
-    if _OVERRIDES not in flags:
-        return list(argv)
+def _overrides_as_flags(argv: Sequence[str]) -> list[str]:
+    """Return ``argv`` with ``--config.a.b=value`` and ``--config.a.b value`` as values of one ordinary flag."""
     out: list[str] = []
     words = iter(argv)
     for word in words:
         if word == "--":
             return [*out, word, *words]
         key = re.fullmatch(r"--?config\.(.*)", word, re.DOTALL)
-        if key is None:
-            out.append(word)
-            continue
-        override = key[1]
-        if "=" not in override:
-            value = next(words, None)
-            if value is None or value.startswith("--"):
+        if key and "=" not in word:
+            value = next(words, "--")
+            if value.startswith("--"):
                 raise UserError(f"{word}: expected {word}=VALUE")
-            override = f"{override}={value}"
-        out.append(f"--{_OVERRIDES}={override}")
+            word = f"{word}={value}"
+        out.append(re.sub(r"--?config\.", f"--{_OVERRIDES}=", word, count=1) if key else word)
     return out
 
 
-def _reader_left() -> bool:
-    """Whether nobody reads stdout any more (``ostrack ... | head``); then what is left to write goes nowhere."""
-    try:
-        print(flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
-
-
-def _asks_help(argv: Sequence[str]) -> bool:
-    before = argv[: argv.index("--")] if "--" in argv else argv
-    return any(word in _HELP for word in before)
-
-
-def _help(command: Command, flags: absl_flags.FlagValues, program: str) -> str:
-    """The page of ``--help``: usage, docstring, every flag with its meaning and default."""
-    usage = " ".join(["usage:", program, *getattr(command, "ARGUMENTS", ()), "[flags]"])
-    return "\n".join([usage, "", inspect.cleandoc(command.__doc__ or ""), "", "flags:", *_flag_lines(flags)])
-
-
-def _flag_lines(flags: absl_flags.FlagValues) -> list[str]:
-    lines: list[str] = []
+def _help(command: Any, flags: absl_flags.FlagValues, program: str) -> str:
+    """Return the page of ``--help``: usage, docstring, every flag with its meaning and default."""
+    lines = [" ".join(["usage:", program, *getattr(command, "ARGUMENTS", ()), "[flags]"]), ""]
+    lines += [inspect.cleandoc(command.__doc__ or ""), "", "flags:"]
     for name in flags:
         flag = flags[name]
         if name != flag.name:  # a short alias
             continue
-        spelled = f"--[no]{name}" if flag.boolean else f"--{name}=VALUE"
-        if name == _OVERRIDES:
-            spelled = "--config.KEY=VALUE"
+        spelled = "config.KEY=VALUE" if name == _OVERRIDES else f"[no]{name}" if flag.boolean else f"{name}=VALUE"
         text = " ".join((flag.help or "").split())
         if any(_REQUIRED in str(validator.message) for validator in flag.validators):
             text += " (required)"
         elif flag.default not in (None, "", []):
             text += f" (default: {(flag.default_as_str or '').strip(chr(39))})"
-        lines += textwrap.wrap(
-            text,
-            _WIDTH,
-            initial_indent=f"  {spelled:<26}" if len(spelled) < 26 else f"  {spelled}  ",
-            subsequent_indent=" " * 28,
-        )
-    return lines
+        lines += textwrap.wrap(f"  --{spelled:<22}  {text}", _WIDTH, subsequent_indent=" " * 28)
+    return "\n".join(lines)

@@ -12,6 +12,7 @@ from absl import flags as absl_flags
 from ostrack_jax.errors import UserError
 from ostrack_jax.io import local_path
 
+Flags = absl_flags.FlagValues
 Writes = Literal["", "file", "directory", "either"]
 
 
@@ -21,8 +22,6 @@ class Place(str):
 
 class PathParser(absl_flags.ArgumentParser[Path]):
     """The parser of every flag that names a place; ``writes``: what the command makes there, empty where it reads."""
-
-    syntactic_help = "a path"
 
     def __init__(self, writes: Writes = "") -> None:
         self.writes: Writes = writes
@@ -40,43 +39,38 @@ class PathParser(absl_flags.ArgumentParser[Path]):
 
 
 def define_path(
-    name: str,
-    default: str | None,
-    text: str,
-    flags: absl_flags.FlagValues,
-    *,
-    writes: Writes = "",
-    required: bool = False,
+    name: str, default: str | None, text: str, flags: Flags, *, writes: Writes = "", required: bool = False
 ) -> None:
     """Declare a flag whose value is the `Path` of a file or directory on this machine, or None.
 
-    ``writes`` says what the command makes there. `check` then refuses what cannot be written before any work is done.
+    ``writes`` is what the command makes there. `check` then refuses what cannot be written before any work is done.
     """
     absl_flags.DEFINE(PathParser(writes), name, default, text, flag_values=flags, required=required)
 
 
-def define_paths(name: str, text: str, flags: absl_flags.FlagValues) -> None:
+def define_paths(name: str, text: str, flags: Flags) -> None:
     """Declare a flag that may be repeated, a list of `Path`; see `define_path`."""
     absl_flags.DEFINE_multi(PathParser(), absl_flags.ArgumentSerializer(), name, [], text, flag_values=flags)
 
 
-def check(flags: absl_flags.FlagValues, names: Sequence[str], arguments: Sequence[str]) -> list[str]:
-    """The positional ``arguments``, those whose name is a `Place` as checked paths; outputs can be written.
+def check(flags: Flags, names: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """Return the ``arguments``, those whose name is a `Place` as checked paths; check that outputs can be made.
 
     Raises:
       UserError: an argument is no path of this machine; an output is of the wrong kind, lies where nothing can be
         written, or is also an input.
     """
-    found, inputs = list(arguments), list(_given(flags, writes=False))
+    found, inputs = list(arguments), [path for _, path, writes in _given(flags) if not writes]
     for i, word in enumerate(found):
         if isinstance(names[min(i, len(names) - 1)], Place):
             path = local_path(word)
             found[i] = word if path == Path(word) else os.fspath(path)  # as it was typed, where nothing was expanded
-            inputs.append(("", path, ""))
-    for name, path, writes in _given(flags, writes=True):
-        _check_output(f"--{name} {path}", path, writes)
-        for _, source, _ in inputs:
-            refuse_same(name, path, source)
+            inputs.append(path)
+    for name, path, writes in _given(flags):
+        if writes:
+            _check_output(f"--{name} {path}", path, writes)
+            for source in inputs:
+                refuse_same(name, path, source)
     return found
 
 
@@ -86,16 +80,16 @@ def refuse_same(name: str, output: Path, source: Path) -> None:
         raise UserError(f"--{name} {output} would overwrite the input {source}: give another name")
 
 
-def writes_files(flags: absl_flags.FlagValues) -> bool:
-    """Whether a place to write to was given."""
-    return any(_given(flags, writes=True))
+def writes_files(flags: Flags) -> bool:
+    """Return whether a place to write to was given."""
+    return any(writes for _, _, writes in _given(flags))
 
 
-def _given(flags: absl_flags.FlagValues, writes: bool) -> Iterator[tuple[str, Path, Writes]]:
-    """Name, path and kind of each place that is written, or read."""
+def _given(flags: Flags) -> Iterator[tuple[str, Path, Writes]]:
+    """Yield each given place: the flag's name, the path, what is written there."""
     for name in flags:
         parser, value = flags[name].parser, flags[name].value
-        if isinstance(parser, PathParser) and value is not None and bool(parser.writes) == writes:
+        if isinstance(parser, PathParser) and value is not None:
             for path in value if isinstance(value, list) else [value]:
                 yield name, path, parser.writes
 

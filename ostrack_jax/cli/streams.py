@@ -2,54 +2,61 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 
-class _Outliving(io.FileIO):
-    """A stream of bytes whose reader may leave: what is written from then on goes nowhere."""
+class ReaderLeft(BaseException):
+    """Nobody reads what the command prints (``ostrack ... | head``), and it does nothing but print."""
+
+
+class _Guarded(io.FileIO):
+    """A byte stream whose reader may leave: what is written from then on goes nowhere, or ends the command."""
+
+    outlives = True
 
     def write(self, data: Any) -> int:
         try:
             return super().write(data) or 0
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            if not self.outlives:
+                raise ReaderLeft from None
             return len(data)
 
 
-def escape_what_is_lacking() -> None:
-    """From now on, a character that a stream's encoding lacks is written as its escape, ``\\xe9``."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # else of a notebook or a test
-            stream.reconfigure(errors="backslashreplace")
-
-
-@contextmanager
-def outliving() -> Iterator[None]:
-    """Within it, a reader that leaves (``ostrack ... | head``) ends nothing: files are still written."""
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """Within it, a reader that leaves is no error, and a character that an encoding lacks is written as an escape."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (_outliving(stream) for stream in before)
+    sys.stdout, sys.stderr = map(_guarded, before)
     try:
         yield
     finally:
         ours = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = before
         for stream in ours:
+            with contextlib.suppress(ReaderLeft):
+                stream.flush()
+
+
+def end_with_the_reader() -> None:
+    """Within `guarded`, raise `ReaderLeft` from now on where nobody reads standard output any more."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if isinstance(raw, _Guarded):
+        raw.outlives = False
+
+
+def _guarded(stream: Any) -> Any:
+    if isinstance(stream, io.TextIOWrapper):  # not of a notebook
+        stream.reconfigure(errors="backslashreplace")
+        if isinstance(getattr(stream.buffer, "raw", stream.buffer), io.FileIO) and not stream.isatty():
             stream.flush()
-
-
-def _outliving(stream: Any) -> Any:
-    if not isinstance(stream, io.TextIOWrapper) or stream.isatty():
-        return stream
-    try:
-        number = stream.fileno()
-    except io.UnsupportedOperation:  # in memory
-        return stream
-    stream.flush()
-    raw = io.BufferedWriter(_Outliving(number, "w", closefd=False))
-    lines = stream.line_buffering or stream.write_through  # the latter by PYTHONUNBUFFERED
-    return io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=lines)
+            lines = stream.line_buffering or stream.write_through  # the latter by PYTHONUNBUFFERED
+            raw = io.BufferedWriter(_Guarded(stream.fileno(), "w", closefd=False))
+            return io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=lines)
+    return stream

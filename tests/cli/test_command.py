@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import types
@@ -124,7 +125,10 @@ def raises(error):
         (UserError("no folder x"), "no folder x"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/runs/a"), "/runs/a: No space left on device"),
         (PermissionError(errno.EACCES, os.strerror(errno.EACCES), "b"), "b: Permission denied"),
-        (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "Too many open files"),
+        (
+            OSError(errno.EMFILE, os.strerror(errno.EMFILE)),
+            "Too many open files (`ulimit -n` shows the limit, `ulimit -n 4096` raises it)",
+        ),
         (OSError("cannot read"), "cannot read"),
     ],
 )
@@ -138,11 +142,18 @@ def test_an_interrupt_is_status_130(call):
     assert (done.status, done.err) == (130, "counter: interrupted\n")
 
 
-def test_a_reader_that_left_is_no_error(tmp_path):
+def test_sigterm_ends_like_an_interrupt(call):
+    done = call("--output=x", main=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert (done.status, done.err) == (143, "counter: terminated\n")
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize("words", [["doctor", "--help"], ["--version"]])
+def test_a_reader_that_left_is_no_error(words):
     """`ostrack ... --help | head -0`."""
     ours, theirs = os.pipe()
     os.close(ours)
-    words = [sys.executable, "-m", "ostrack_jax.cli.main", "doctor", "--help"]
+    words = [sys.executable, "-m", "ostrack_jax.cli.main", *words]
     done = subprocess.run(words, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False)
     os.close(theirs)
     assert (done.returncode, done.stderr) == (0, "")

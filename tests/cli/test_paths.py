@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import command, convert
-from ostrack_jax.cli.main import COMMANDS, GROUPS, main
+from ostrack_jax.cli.main import COMMANDS, main
 from ostrack_jax.cli.paths import PathParser, Place
 
 # Flags and arguments of text that name no place. A new flag is declared by `define_path`, or listed here.
@@ -43,14 +42,14 @@ def every_command():
     """Words -> module, of each that does something."""
     found = {}
     for name in COMMANDS:
-        if name not in GROUPS:
-            found[name] = f"ostrack_jax.cli.{name}"
-        elif name == "convert":
+        if name == "convert":
             convert._find_package()
             found |= {f"convert {release}": f"ostrack_jax.convert.{release}" for release in convert.RELEASES}
         else:
-            group = importlib.import_module(f"ostrack_jax.cli.{name}")
-            found |= {f"{name} {inner}": f"ostrack_jax.cli.{name}_{inner}" for inner in group.COMMANDS}
+            inner = getattr(command.load(f"ostrack_jax.cli.{name}"), "COMMANDS", {})
+            found |= {f"{name} {each}": f"ostrack_jax.cli.{name}_{each}" for each in inner}
+            if not inner:
+                found[name] = f"ostrack_jax.cli.{name}"
     return {words: command.load(module) for words, module in found.items()}
 
 

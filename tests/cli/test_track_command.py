@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import av
 import cv2
@@ -163,12 +165,14 @@ def test_what_was_tracked_before_it_ended_stays(track, pictures, tmp_path, monke
     assert (table(tmp_path / "new/out.part.txt")[:, :4] == [20, 30, 30, 30]).all()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out.part.txt"]
 
-    def interrupted(self, frame):
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr("ostrack_jax.tracking.baselines.StillTracker.update", interrupted)
-    track(pictures, output=tmp_path / "new/other.mp4", tracker=("--tracker", "still"))
-    assert table(tmp_path / "new/other.part.txt").shape == (5,)
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_what_was_tracked(track, pictures, tmp_path, monkeypatch, number, status):
+    output = tmp_path / "new/out.mp4"
+    monkeypatch.setattr("ostrack_jax.tracking.baselines.StillTracker.update", lambda *_: os.kill(os.getpid(), number))
+    assert track(pictures, output=output, tracker=("--tracker", "still"))[0] == status
+    assert table(tmp_path / "new/out.part.txt").shape == (5,)
+    assert [path.name for path in output.parent.iterdir()] == ["out.part.txt"]
 
 
 def test_what_it_writes_is_scored_and_read_back(track, pictures, tmp_path, monkeypatch, capsys):

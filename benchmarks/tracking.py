@@ -45,7 +45,6 @@ from ostrack_jax.data.generated.synthetic import open_synthetic
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.evaluation import benchmarks, results, runner
-from ostrack_jax.evaluation.passes import Passes
 from ostrack_jax.models.attention import chosen
 from ostrack_jax.models.weights import initial_weights
 from ostrack_jax.tracking.tracker import Tracker
@@ -186,11 +185,11 @@ def _network(tracker: Tracker, steps: int) -> Callable[[], object]:
 
 def _update(tracker: Tracker, sequences: list[Sequence]) -> Callable[[], object]:
     def update() -> None:
-        with Passes(tracker) as passes:
+        with runner.Slots(tracker) as slots:
             for i, sequence in enumerate(sequences):
-                passes.begin(i, sequence)
-            while len(passes):
-                passes.step()
+                slots.begin(i, sequence)
+            while slots.passes:
+                slots.step()
 
     return update
 

@@ -108,20 +108,20 @@ def score(
     other_rules: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Track what is not yet tracked, and write the report; see `report.build` for its keys."""
-    from ostrack_jax.evaluation import processes, report, runner
+    from ostrack_jax.evaluation import locks, report, runner
 
     about = {
         "command": shlex.join(sys.argv),
         "config": chosen.config,
         "compile_seconds": chosen.compile_seconds,
     }
-    processes.read_all(output)  # a record that is none is told before the work
+    locks.read_records(output)  # a record that is none is told before the work
     outcomes = runner.evaluate(chosen.tracker, protocol, sequences, output, chosen.provenance, about=about)
     told = report.build(
         protocol,
         outcomes,
         chosen.provenance,
-        processes=processes.read_all(output),
+        processes=locks.read_records(output),
         other_rules=other_rules,
         **about,
     )

@@ -35,13 +35,13 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Pack, check, say what is in it."""
-    from ostrack_jax.evaluation import processes, submit
+    from ostrack_jax.evaluation import locks, submit
 
     server = arguments[0]
     benchmark = submit.find(server)
     runs = submit.RUNS[server] if flags.runs is None else flags.runs
     wanted = submit.Wanted(benchmark, runs, flags.whole_pixels)
-    records = processes.read_all(Path(arguments[1]))
+    records = locks.read_records(Path(arguments[1]))
     sequences = benchmark.open(flags.data_dir)
     frames = submit.pack(wanted, Path(arguments[1]), sequences, flags.output)
     each = f", {runs} runs each" if runs > 1 else ""

@@ -6,7 +6,7 @@ Threads decode, since OpenCV and FFmpeg work beside Python. At most `ahead` fram
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ostrack_jax.data.frames import Image, OpenFrames, StoredFrames, close_frames
@@ -15,7 +15,7 @@ from ostrack_jax.data.sequence import Frames
 AHEAD = 2
 
 
-def read_ahead(frames: Frames, workers: int = 1, ahead: int = AHEAD) -> Iterator[Image]:
+def read_ahead(frames: Frames, workers: int = 1, ahead: int = AHEAD) -> Generator[Image, None, None]:
     """Every frame in order; the first ones are begun at once. Close it (or use it up) to end its threads; it closes a
     video's file.
 
@@ -45,7 +45,7 @@ def read_ahead(frames: Frames, workers: int = 1, ahead: int = AHEAD) -> Iterator
 
 def _in_order(
     frames: Frames, pool: ThreadPoolExecutor, waiting: deque[Future[Image]], begin_next: Callable[[], None]
-) -> Iterator[Image]:
+) -> Generator[Image, None, None]:
     try:
         while waiting:
             frame = waiting.popleft().result()

@@ -197,7 +197,7 @@ def _text_files(folder: Path) -> Iterator[Path]:
     for place, inner, names in os.walk(folder):
         if len(Path(place).relative_to(folder).parts) >= _DEEPEST:
             inner.clear()
-        inner[:] = sorted(name for name in inner if not name.startswith("."))  # such as `.claims`
+        inner[:] = sorted(name for name in inner if not name.startswith("."))  # such as `.locks`
         for name in sorted(names):
             if name.lower().endswith(".txt") and not name.startswith("."):
                 count += 1

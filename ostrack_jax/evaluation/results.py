@@ -1,6 +1,6 @@
-"""What a tracker predicted for one sequence, on disk.
+"""Result files: what a tracker predicted for one sequence.
 
-Two layouts, the boxes as x,y,w,h with 4 decimals a line, times and scores (one a line) beside them:
+Two layouts; boxes are x,y,w,h with 4 decimals a line, times and scores one number a line in files next to them:
 got10k: NAME/NAME_001.txt, NAME/NAME_time.txt, NAME/NAME_score.txt; otb: NAME.txt, NAME_time.txt, NAME_score.txt.
 """
 
@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from ostrack_jax.data.annotations import read_boxes, read_numbers
 from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.io import write_text
 
@@ -27,8 +26,8 @@ class SequenceResult:
 
     Attributes:
       boxes_xywh: left, top, width, height in pixels; row 0 is the ground truth the tracker started with.
-      times_s: seconds for each frame in `init` (row 0) or `update`, without reading the picture.
-      scores: the tracker's confidence in 0..1; NaN where it states none (always so in row 0).
+      times_s: seconds for each frame in `init` (row 0) or `update`, without reading the image.
+      scores: the tracker's confidence in 0..1; NaN where it gives none (always so in row 0).
     """
 
     boxes_xywh: Float[np.ndarray, "t 4"]
@@ -38,77 +37,79 @@ class SequenceResult:
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """Where one sequence's result lies."""
+    """Paths of one sequence's result."""
 
     boxes: Path
     times: Path
     scores: Path
 
 
-def files(folder: Path, name: str, form: str) -> ResultFiles:
-    """The files of sequence ``name`` in ``folder``.
+def files(directory: Path, name: str, form: str) -> ResultFiles:
+    """Return the paths of the result of sequence ``name`` in ``directory``.
 
     Raises:
-      UserError: an unknown form, or a name that is no plain file name.
+      UserError: an unknown form, or a name that cannot be a file name.
     """
     if form not in FORMS:
         raise unknown("form of result files", form, FORMS)
     if name in ("", ".", "..") or re.search(r"[/\\\0]", name):
-        raise UserError(f"sequence {name!r}: expected a name that a result file can carry, without / and \\")
-    inner = folder / name if form == "got10k" else folder
+        raise UserError(f"sequence {name!r}: expected a name that a result file can have, without / and \\")
+    inner = directory / name if form == "got10k" else directory
     boxes = inner / (f"{name}_001.txt" if form == "got10k" else f"{name}.txt")
     return ResultFiles(boxes, inner / f"{name}_time.txt", inner / f"{name}_score.txt")
 
 
 def check_names(names: Iterable[str], form: str) -> None:
-    """A `UserError` where two sequences would write one file (`a` with its times, and `a_time`)."""
+    """Raise a `UserError` where two sequences would write one file (`a` with its times, and `a_time`)."""
     owner: dict[str, str] = {}
     for name in names:
         for path in vars(files(Path(), name, form)).values():
-            key = str(path).casefold()  # some file systems know no case
+            key = str(path).casefold()  # some file systems ignore case
             if owner.setdefault(key, name) != name:
                 raise UserError(f"sequences {owner[key]!r} and {name!r} would share the result file {path}")
 
 
-def write(folder: Path, name: str, form: str, result: SequenceResult) -> None:
-    """Write one result; the boxes come last, so that where they are, all is."""
-    paths = files(folder, name, form)
-    write_text(paths.times, lines(result.times_s[:, None], "%.8f"))
-    write_text(paths.scores, lines(result.scores[:, None], "%.6f"))
-    write_text(paths.boxes, lines(result.boxes_xywh, "%.4f"))
+def write(directory: Path, name: str, form: str, result: SequenceResult) -> None:
+    """Write one result; the boxes come last, so where they exist the result is complete."""
+    paths = files(directory, name, form)
+    write_text(paths.times, as_text(result.times_s[:, None], "%.8f"))
+    write_text(paths.scores, as_text(result.scores[:, None], "%.6f"))
+    write_text(paths.boxes, as_text(result.boxes_xywh, "%.4f"))
 
 
-def read(folder: Path, name: str, form: str) -> SequenceResult:
+def read(directory: Path, name: str, form: str) -> SequenceResult:
     """Read one result.
 
     Raises:
-      UserError: a file is missing, holds no numbers, or has another length than the others.
+      UserError: a file is missing, holds anything but numbers, or differs in length from the others.
     """
-    paths = files(folder, name, form)
-    boxes = read_boxes(paths.boxes)
-    times = read_numbers(paths.times, 1, "seconds")[:, 0]
-    scores = read_numbers(paths.scores, 1, "a score")[:, 0]
+    paths = files(directory, name, form)
+    tables = []
+    for path, columns in ((paths.boxes, 4), (paths.times, 1), (paths.scores, 1)):
+        try:
+            rows = [[float(value) for value in line.split(",")] for line in path.read_text("utf-8").splitlines()]
+            tables.append(np.array(rows, np.float64).reshape(len(rows), columns))
+        except OSError as e:
+            raise UserError(f"cannot read {path}: {e.strerror}") from e
+        except ValueError as e:
+            raise UserError(f"{path}: expected {columns} numbers a line: {e}") from e
+    boxes, times, scores = tables
     if not len(boxes) == len(times) == len(scores):
-        raise UserError(
-            f"{paths.boxes} has {len(boxes)} boxes, but {len(times)} times and {len(scores)} scores lie beside it"
-        )
-    return SequenceResult(boxes, times, scores)
+        raise UserError(f"{paths.boxes} has {len(boxes)} boxes, but there are {len(times)} times, {len(scores)} scores")
+    return SequenceResult(boxes, times[:, 0], scores[:, 0])
 
 
-def read_whole(
-    folder: Path, name: str, form: str, first_xywh: Float[np.ndarray, " 4"], frames: int
-) -> SequenceResult | None:
-    """The result of an earlier run if it is whole: readable, ``frames`` long, and started on the box ``first_xywh``."""
-    if not files(folder, name, form).boxes.is_file():
-        return None
+def read_complete(directory: Path, name: str, form: str, truth_xywh: Float[np.ndarray, "t 4"]) -> SequenceResult | None:
+    """Read an earlier result if it is complete: readable, as long as the truth, and started on its first box."""
     try:
-        result = read(folder, name, form)
+        result = read(directory, name, form)
     except UserError:
-        return None  # cut short or foreign: run again
-    whole = len(result.boxes_xywh) == frames and np.isfinite(result.boxes_xywh).all()
-    return result if whole and np.abs(result.boxes_xywh[0] - first_xywh).max() < 1e-3 else None
+        return None  # missing, truncated or foreign: track again
+    boxes = result.boxes_xywh
+    complete = len(boxes) == len(truth_xywh) > 0 and np.isfinite(boxes).all()
+    return result if complete and np.abs(boxes[0] - truth_xywh[0]).max() < 1e-3 else None
 
 
-def lines(table: Float[np.ndarray, "t columns"], number: str) -> str:
-    """A table as text: ``number`` says how each is written, commas between."""
+def as_text(table: Float[np.ndarray, "t columns"], number: str) -> str:
+    """Format a table, each number as ``number`` says, commas between."""
     return "".join(",".join(number % value for value in row) + "\n" for row in table)

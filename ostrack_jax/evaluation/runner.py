@@ -1,8 +1,8 @@
-"""One-pass evaluation. Enters: a tracker, sequences, a folder. Leaves: result files, and an `Outcome` per sequence.
+"""One-pass evaluation: track each sequence from its first true box to its end, write the result, score it.
 
-The tracker starts on frame 0 with the ground truth and is never started again. Results are written as each sequence
-ends; a sequence whose result is there and whole is skipped; one that fails is told apart and does not stop the others.
-Any number of processes may work on one folder: each sequence is done by one of them, and all end when all is done.
+A sequence whose result exists and is complete is skipped; one that fails is reported and does not stop the others.
+Any number of processes may work on one directory: each sequence is tracked by one of them, and all end when all are
+done (see `locks`).
 """
 
 from __future__ import annotations
@@ -10,30 +10,39 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ostrack_jax import io
+from ostrack_jax.data.ahead import read_ahead
+from ostrack_jax.data.frames import Image
 from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results
 from ostrack_jax.evaluation.benchmarks import Benchmark
-from ostrack_jax.evaluation.claims import Claims
+from ostrack_jax.evaluation.locks import Locks
 from ostrack_jax.evaluation.metrics.scores import SequencePrediction
-from ostrack_jax.evaluation.passes import FAILURES, Ended, Passes, first_box, reason_of
-from ostrack_jax.evaluation.processes import ProcessRecord
-from ostrack_jax.evaluation.progress import Meter
 from ostrack_jax.evaluation.results import SequenceResult
-from ostrack_jax.io import unfinished
-from ostrack_jax.tracking.track import ManyTracker, OneTarget, TrackerLike
+from ostrack_jax.tracking.track import OneSlot, SlotTracker, TrackerLike
 
 RUN_FILE = "run.json"
-# seconds between looks at what other processes have given back: with nothing else to do, and beside own work
+# What a sequence can fail by: unreadable images, boxes no tracker can start on, no memory on the device (a
+# RuntimeError) or on the host. Other errors are mistakes of the program and stop it.
+FAILURES = (UserError, cv2.error, ValueError, OSError, RuntimeError, MemoryError)
+_DECODERS = 4  # threads for one sequence of images, where there are cores for them
+# seconds between looks at what other processes have finished: with nothing else to do, and next to own work
 _IDLE_POLL, _BUSY_POLL = 0.5, 5.0
+_LINE_EVERY = 60.0  # seconds between lines of progress where there is no terminal, as in the log of a batch system
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +51,7 @@ class Outcome:
 
     Attributes:
       name: of the sequence.
-      state: done (tracked now, by this process or one beside it) | skipped (its result was there) | failed.
+      state: done (tracked now, by this process or another) | skipped (its result existed) | failed.
       reason: why it failed, one line; else empty.
       result: as its files have it; None where it failed, like ``prediction``, which is what a score needs of it.
     """
@@ -55,175 +64,302 @@ class Outcome:
 
 
 def evaluate(
-    tracker: TrackerLike | ManyTracker,
-    protocol: Benchmark,
+    tracker: TrackerLike | SlotTracker,
+    benchmark: Benchmark,
     sequences: LazySequences,
-    folder: Path,
-    made_by: Mapping[str, Any],
+    directory: Path,
+    provenance: Mapping[str, Any],
     console: Console | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> list[Outcome]:
-    """Track every sequence that has no whole result in ``folder`` yet, and that no other process is at.
+    """Track every sequence that has no complete result in ``directory`` yet, and that no other process tracks.
 
     Args:
-      tracker: started anew on each sequence. Where it has several slots (`Tracker` with ``targets``), so many sequences
-        are tracked at once.
-      protocol: says the form of the result files and which frames count.
+      tracker: started on each sequence. Where it has several slots (`Tracker` with ``targets``), as many sequences are
+        tracked at once.
+      benchmark: gives the form of the result files and which frames count.
       sequences: of the benchmark, all or some.
-      folder: of the results; made if it is not there.
-      made_by: what the answers follow from (tracker, weights' hash, config), as JSON can hold it. Kept as `run.json`:
-        results that something else made are not mixed with these.
+      directory: of the results; created if missing.
+      provenance: what the results follow from (tracker, weights' hash, config), as JSON can hold it. Kept as
+        `run.json`: results of another tracker are not mixed with these.
       console: for the progress bar; None: the terminal's standard error.
-      about: what else is to be kept of this process (command, config), see `processes`.
+      about: what else is to be kept of this process (command, config), see `locks`.
 
     Returns:
       the outcome of every sequence, in their order, whichever process tracked it.
 
     Raises:
-      UserError: ``folder`` holds results that something else made, or names that cannot be files.
+      UserError: ``directory`` holds results of another tracker, or a sequence's name cannot be a file name.
     """
-    results.check_names(sequences.names, protocol.form)
-    check_maker(folder, protocol, sequences, made_by)
-    slots = tracker if isinstance(tracker, ManyTracker) else OneTarget(tracker)
-    meter = Meter(len(sequences), console or Console(stderr=True))
-    with meter.progress, Claims(folder) as claims, Passes(slots, meter.frame) as passes:
-        about = {"targets": slots.targets, "made_by": dict(made_by), **(about or {})}
-        record = ProcessRecord(folder, claims.process, about)
-        return _Run(protocol, sequences, folder, claims, passes, record, meter).to_the_end()
+    names = sequences.names
+    results.check_names(names, benchmark.form)
+    check_run_file(directory, benchmark, names, provenance)
+    slot_tracker = tracker if isinstance(tracker, SlotTracker) else OneSlot(tracker)
+    about = {"targets": slot_tracker.targets, "made_by": dict(provenance), **(about or {})}
+    meter = _Meter(len(names), console or Console(stderr=True))
+    outcomes: dict[int, Outcome] = {}
+
+    def settle(i: int, state: str) -> bool:
+        """Keep the outcome of sequence ``i`` where there is one: a complete result, or a failure of this run."""
+        try:
+            outcome = _find_outcome(benchmark, sequences[i], directory, state)
+        except FAILURES as e:
+            outcome = Outcome(names[i], "failed", one_line(e))
+        if outcome is not None:
+            locks.clear(names[i])
+        elif (reason := locks.failure(names[i])) is not None:
+            outcome = Outcome(names[i], "failed", reason)
+        if outcome is not None:
+            outcomes[i] = outcome
+        return outcome is not None
+
+    def begin(i: int) -> bool:
+        """Lock sequence ``i`` and give it a slot; False where it is to be looked at again."""
+        if slots.full:
+            return False
+        if settle(i, "done"):
+            return True
+        if not locks.take(names[i]):
+            return False
+        if not settle(i, "done"):  # it may have been finished and released in between
+            try:
+                slots.begin(i, sequences[i])
+                locks.note(names[i], "started")
+            except FAILURES as e:
+                fail(i, one_line(e))
+        return True
+
+    def fail(i: int, reason: str) -> None:
+        locks.note(names[i], "failed", reason)
+        outcomes[i] = Outcome(names[i], "failed", reason)
+
+    def finish(one: Pass) -> None:
+        """Write and score the result of a pass."""
+        try:
+            results.write(directory, one.sequence.name, benchmark.form, one.result)
+            outcome = _find_outcome(benchmark, one.sequence, directory, "done")
+        except FAILURES as e:
+            return fail(one.key, one_line(e))
+        if outcome is None:
+            return fail(one.key, "its result was written, but is not there")
+        locks.note(outcome.name, "done")
+        outcomes[one.key] = outcome
+
+    with meter.bar, Locks(directory, about) as locks, Slots(slot_tracker) as slots:
+        left = [i for i in range(len(names)) if not settle(i, "skipped")]
+        if slot_tracker.targets > 1:  # long ones first: at the end few slots are left empty
+            left.sort(key=lambda i: -len(sequences[i]))
+        next_poll = 0.0
+        while left or slots.passes:
+            if time.monotonic() >= next_poll:
+                left = [i for i in left if not begin(i)]
+                next_poll = time.monotonic() + _BUSY_POLL
+            ended = slots.step()
+            for one in ended:
+                if one.reason:
+                    fail(one.key, one.reason)
+                else:
+                    finish(one)
+            if left and not slots.passes and not ended:
+                time.sleep(_IDLE_POLL)  # the others are at work on the rest
+            if ended or not slots.passes:
+                next_poll = 0.0
+            meter.update(len(outcomes), [names[one.key] for one in slots.passes.values()], slots.frames, slots.seconds)
+    return [outcomes[i] for i in range(len(names))]
 
 
-def check_maker(folder: Path, protocol: Benchmark, sequences: LazySequences, made_by: Mapping[str, Any]) -> None:
-    """Write `run.json`, or find there that the results in ``folder`` were made by the same."""
-    wanted = json.loads(json.dumps({"benchmark": protocol.name, **made_by}))  # as it will be read: lists, no tuples
-    path = folder / RUN_FILE
+def _find_outcome(benchmark: Benchmark, sequence: Sequence, directory: Path, state: str) -> Outcome | None:
+    """Read and score the result of a sequence; None where there is no complete one."""
+    # what is scored is what is on disk
+    result = results.read_complete(directory, sequence.name, benchmark.form, sequence.boxes_xywh)
+    if result is None:
+        return None
+    prediction = benchmark.prediction(sequence, result.boxes_xywh)
+    benchmark.score([prediction])  # where the rules refuse the sequence, it fails alone, not the whole report
+    return Outcome(sequence.name, state, "", result, prediction)
+
+
+def check_run_file(directory: Path, benchmark: Benchmark, names: Iterable[str], provenance: Mapping[str, Any]) -> None:
+    """Write `run.json`, or check that the results in ``directory`` are of the same benchmark and tracker."""
+    wanted = json.loads(json.dumps({"benchmark": benchmark.name, **provenance}))  # as it will be read: lists, no tuples
+    path = directory / RUN_FILE
     if not path.is_file():
-        if any(results.files(folder, name, protocol.form).boxes.exists() for name in sequences.names):
-            raise UserError(f"{folder} holds results, but no {RUN_FILE} says what made them: give another --output")
-        _write_once(path, json.dumps(wanted, indent=2) + "\n")
+        if any(results.files(directory, name, benchmark.form).boxes.exists() for name in names):
+            raise UserError(f"{directory} holds results, but no {RUN_FILE} says whose: give another --output")
+        temporary = io.unfinished(path)
+        io.write_text(temporary, json.dumps(wanted, indent=2) + "\n")
+        try:
+            os.link(temporary, path)
+        except FileExistsError:  # another process was quicker: its file stays
+            temporary.unlink()
+        except OSError:  # a disk without links: the last of two that begin at once stays
+            os.replace(temporary, path)
+        else:
+            temporary.unlink()
     try:
         found = io.read_json(path)
     except UserError as e:
         raise UserError(f"{e}: give another --output, or remove this one") from e
-    if found != wanted:
-        keys = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+    changed = [
+        f"{key} {str(found.get(key, 'none'))[:40]} there, {str(wanted.get(key, 'none'))[:40]} here"
+        for key in sorted({*found, *wanted})
+        if found.get(key) != wanted.get(key)
+    ]
+    if changed:
         raise UserError(
-            f"{folder} holds results of another run ({', '.join(_differs(k, found, wanted) for k in keys)}): "
+            f"{directory} holds results of another run ({', '.join(changed)}): "
             "give another --output, or remove this one"
         )
 
 
-def _write_once(path: Path, text: str) -> None:
-    """Write a file whole, unless another process was quicker: then that one's stays."""
-    temporary = unfinished(path)
-    io.write_text(temporary, text)
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass
-    except OSError:  # a disk without links: the last of two that begin in one moment stays
-        io.write_text(path, text)
-    finally:
-        temporary.unlink(missing_ok=True)
+@dataclass(eq=False)
+class Pass:
+    """One sequence in a slot, tracked up to frame ``t``.
+
+    Attributes:
+      key: the caller's, of the sequence.
+      result: filled frame by frame.
+      frames: those that are left.
+      reason: why it failed, one line; else empty.
+    """
+
+    key: int
+    sequence: Sequence
+    result: SequenceResult
+    frames: Generator[Image, None, None]
+    t: int = 0
+    reason: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """This process's part in an evaluation."""
+class Slots:
+    """Passes over up to ``tracker.targets`` sequences at once, each one frame further a step.
 
-    protocol: Benchmark
-    sequences: LazySequences
-    folder: Path
-    claims: Claims
-    passes: Passes
-    record: ProcessRecord
-    meter: Meter
+    Threads decode the frames to come, and crop the search regions of a step side by side; then the network predicts
+    all of them together.
 
-    def to_the_end(self) -> list[Outcome]:
-        """Every sequence's outcome, in the order of the set."""
-        outcomes: dict[int, Outcome] = {}
-        for i in range(len(self.sequences)):
-            self._settle(outcomes, i, "skipped")
-        left = [i for i in range(len(self.sequences)) if i not in outcomes]
-        if self.passes.slots > 1:  # long ones first: at the end few slots are left empty
-            left.sort(key=lambda i: -len(self.sequences[i]))
-        due = 0.0
-        while left or len(self.passes):
-            if time.monotonic() >= due:
-                left, due = self._fill(left, outcomes), time.monotonic() + _BUSY_POLL
-            ended = self.passes.step()
-            for each in ended:
-                self._end(each, outcomes)
-            if left and not len(self.passes) and not ended:
-                self.meter.says("waiting for other processes")
-                time.sleep(_IDLE_POLL)
-            due = due if len(self.passes) and not ended else 0.0
-        names = [self.sequences.names[i] for i, outcome in outcomes.items() if outcome.state != "failed"]
-        self.claims.clear(names)
-        return [outcomes[i] for i in range(len(self.sequences))]
+    Attributes:
+      passes: those that are not ended, by slot.
+      frames: tracked so far, first frames not counted; ``seconds`` that took.
+    """
 
-    def _fill(self, indices: list[int], outcomes: dict[int, Outcome]) -> list[int]:
-        """Begin sequences that are free until every slot is taken; those that are still to be done, by whomever."""
-        left = []
-        for place, i in enumerate(indices):
-            if self.passes.full:
-                return [*left, *indices[place:]]
-            if self._settle(outcomes, i, "done"):
-                continue
-            if not self.claims.take(self.sequences.names[i]):
-                left.append(i)
-            elif not self._settle(outcomes, i, "done"):  # it may have been finished and given back in between
-                self._begin(i, outcomes)
-        return left
+    def __init__(self, tracker: SlotTracker) -> None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.passes: dict[int, Pass] = {}
+        self.frames, self.seconds = 0, 0.0
+        self._tracker = tracker
+        self._decoders = min(_DECODERS, max(1, cores // tracker.targets))
+        self._pool = ThreadPoolExecutor(min(tracker.targets, cores), thread_name_prefix="crop")
 
-    def _begin(self, i: int, outcomes: dict[int, Outcome]) -> None:
-        name = self.sequences.names[i]
+    def __enter__(self) -> Slots:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Where Ctrl-C left threads at their frames: a generator that runs in another thread cannot be closed.
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for one in self.passes.values():
+            one.frames.close()
+
+    @property
+    def full(self) -> bool:
+        """Whether every slot is taken."""
+        return len(self.passes) == self._tracker.targets
+
+    def begin(self, key: int, sequence: Sequence) -> None:
+        """Give a sequence a free slot.
+
+        Raises:
+          UserError: frame 0 has no true box to start with.
+        """
+        length = len(sequence)
+        if not length:
+            raise UserError(f"sequence {sequence.name} has no frames")
+        first = sequence.boxes_xywh[0]
+        if not (np.isfinite(first).all() and (first[2:] > 0).all()):
+            raise UserError(f"sequence {sequence.name}: frame 0 has no box to start with, found {first.tolist()}")
+        result = SequenceResult(np.tile(first, (length, 1)), np.zeros(length), np.full(length, np.nan))
+        slot = next(slot for slot in range(self._tracker.targets) if slot not in self.passes)
+        self.passes[slot] = Pass(key, sequence, result, read_ahead(sequence.frames, self._decoders))
+
+    def step(self) -> list[Pass]:
+        """Track one frame of every sequence; return the passes that ended with it, whose slots are free again.
+
+        A frame's time is that of its own crop and its share of the network's: the step's over the targets in it.
+        Waiting for an image is not timed.
+        """
+        new = {slot: one for slot, one in self.passes.items() if one.t == 0}
+        going = {slot: one for slot, one in self.passes.items() if one.t > 0}
+        for item in new.items():
+            self._take_frame(item)
+        list((self._pool.map if len(going) > 1 else map)(self._take_frame, going.items()))
+        self._predict({slot: one for slot, one in going.items() if not one.reason})
+        for one in self.passes.values():
+            one.t += 1
+        ended = {slot: one for slot, one in self.passes.items() if one.reason or one.t == len(one.result.times_s)}
+        for slot, one in ended.items():
+            del self.passes[slot]
+            one.frames.close()
+        return list(ended.values())
+
+    def _take_frame(self, item: tuple[int, Pass]) -> None:
+        """Start on the first frame of a pass, or crop the search region of a later one."""
+        slot, one = item
         try:
-            self.passes.begin(i, self.sequences[i])
+            frame = next(one.frames)
+            began = time.perf_counter()
+            if one.t == 0:
+                self._tracker.init_slot(slot, frame, one.result.boxes_xywh[0])
+            else:
+                self._tracker.crop_search(slot, frame)
+            one.result.times_s[one.t] = time.perf_counter() - began
         except FAILURES as e:
-            self._end(Ended(i, None, reason_of(e)), outcomes)
-            return
-        self.record.note(name, "started")
-        self.meter.says(name if len(self.passes) == 1 else f"{len(self.passes)} at once")
+            one.reason = one_line(e)
 
-    def _end(self, ended: Ended, outcomes: dict[int, Outcome]) -> None:
-        """Write what came of a pass."""
-        i, name, reason = ended.index, self.sequences.names[ended.index], ended.reason
-        if ended.result is not None:
-            try:
-                results.write(self.folder, name, self.protocol.form, ended.result)
-            except OSError as e:
-                reason = reason_of(e)
-        self.record.note(name, "failed" if reason else "done")
-        if not reason and self._settle(outcomes, i, "done"):
+    def _predict(self, cropped: dict[int, Pass]) -> None:
+        """Take the tracker's boxes and scores for the frames that were cropped."""
+        if not cropped:
             return
-        reason = reason or "RuntimeError: its result was written, but is not there"
-        self.claims.fail(name, reason)
-        outcomes[i] = Outcome(name, "failed", reason)
-        self.meter.ended()
-
-    def _settle(self, outcomes: dict[int, Outcome], i: int, state: str) -> bool:
-        """Whether nothing is left to do for sequence ``i``: then its outcome is noted, ``state`` where it is good."""
+        began = time.perf_counter()
         try:
-            outcome = self._outcome(i, state)
-        except FAILURES as e:
-            outcome = Outcome(self.sequences.names[i], "failed", reason_of(e))
-        if outcome is not None:
-            outcomes[i] = outcome
-            self.meter.ended()
-        return outcome is not None
-
-    def _outcome(self, i: int, state: str) -> Outcome | None:
-        name, sequence = self.sequences.names[i], self.sequences[i]
-        # what is scored is what is on disk
-        result = results.read_whole(self.folder, name, self.protocol.form, first_box(sequence), len(sequence))
-        if result is None:
-            reason = self.claims.failure(name)
-            return None if reason is None else Outcome(name, "failed", reason)
-        prediction = self.protocol.prediction(sequence, result.boxes_xywh)
-        self.protocol.score([prediction])  # where the rules refuse the sequence, it fails alone, not the whole report
-        return Outcome(name, state, "", result, prediction)
+            tracks = self._tracker.predict_slots()
+        except FAILURES as e:  # no sequence is to blame alone
+            for one in cropped.values():
+                one.reason = one_line(e)
+            return
+        share = (time.perf_counter() - began) / len(cropped)
+        for slot, one in cropped.items():
+            result, t = one.result, one.t
+            result.boxes_xywh[t], result.scores[t] = tracks[slot].box_xywh, tracks[slot].score
+            result.times_s[t] += share
+            self.frames, self.seconds = self.frames + 1, self.seconds + float(result.times_s[t])
+            if not np.isfinite(result.boxes_xywh[t]).all():
+                one.reason = f"ValueError: frame {t}: the tracker answered the box {result.boxes_xywh[t].tolist()}"
 
 
-def _differs(key: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    a, b = (str(run.get(key, "none"))[:40] for run in (found, wanted))
-    return f"{key} {a} there, {b} here" if a != b else f"another {key}"
+class _Meter:
+    """The progress of a run: a bar, or a line a minute where there is no terminal."""
+
+    def __init__(self, sequences: int, console: Console) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, TextColumn("{task.fields[rate]}"), console=console)
+        self._task = self.bar.add_task("sequences", total=sequences, rate="")
+        self._sequences, self._next_line = sequences, time.monotonic() + _LINE_EVERY
+
+    def update(self, done: int, at_work: list[str], frames: int, seconds: float) -> None:
+        """Show how many sequences are done, which are tracked, and the tracker's own speed."""
+        what = (
+            f"{len(at_work)} at once"
+            if len(at_work) > 1
+            else "".join(at_work) or ("waiting for others" if done < self._sequences else "sequences")
+        )
+        rate = f"{frames / seconds:.1f} frames/s" if seconds > 0 else ""
+        self.bar.update(self._task, completed=done, description=escape(what), rate=rate)
+        if not self.bar.console.is_terminal and time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + _LINE_EVERY
+            line = f"{done} of {self._sequences} sequences{rate and ', '}{rate}: {escape(what)}"
+            self.bar.console.print(line, soft_wrap=True)
+
+
+def one_line(error: Exception) -> str:
+    """Return a failure in one line; what a person can mend without the program's name for it."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

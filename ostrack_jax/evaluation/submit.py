@@ -172,10 +172,10 @@ def _entries(name: str, wanted: Wanted) -> dict[str, str]:
 
 def _text(what: str, result: SequenceResult, wanted: Wanted) -> str:
     if what == "times":  # a column for each run, as the GOT-10k toolkit records them
-        return results.lines(np.repeat(result.times_s[:, None], wanted.runs, axis=1), "%.8f")
+        return results.as_text(np.repeat(result.times_s[:, None], wanted.runs, axis=1), "%.8f")
     if wanted.whole_pixels:
-        return results.lines(np.trunc(result.boxes_xywh) + 0.0, "%.0f")  # no -0
-    return results.lines(result.boxes_xywh, "%.4f")
+        return results.as_text(np.trunc(result.boxes_xywh) + 0.0, "%.0f")  # no -0
+    return results.as_text(result.boxes_xywh, "%.4f")
 
 
 def _table(data: bytes, where: str) -> Float[np.ndarray, "t columns"]:

@@ -36,7 +36,7 @@ class TrackerLike(Protocol):
 
 
 @runtime_checkable
-class ManyTracker(Protocol):
+class SlotTracker(Protocol):
     """Targets in numbered slots, each in a video of its own, that are moved together.
 
     Attributes:
@@ -58,8 +58,8 @@ class ManyTracker(Protocol):
         ...
 
 
-class OneTarget:
-    """A tracker of one target as a `ManyTracker` with a single slot."""
+class OneSlot:
+    """A tracker of one target behind the interface of a `SlotTracker`."""
 
     targets = 1
 
@@ -68,7 +68,7 @@ class OneTarget:
         self._frame: UInt8[np.ndarray, "h w 3"] | None = None
 
     def init_slot(self, slot: int, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
-        """`init` of the tracker."""
+        """Start the tracker."""
         self._tracker.init(frame, box_xywh)
 
     def crop_search(self, slot: int, frame: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -76,6 +76,6 @@ class OneTarget:
         self._frame = frame
 
     def predict_slots(self) -> dict[int, Track]:
-        """`update` of the tracker."""
-        frame, self._frame = self._frame, None
-        return {} if frame is None else {0: self._tracker.update(frame)}
+        """Give the tracker the frame."""
+        assert self._frame is not None
+        return {0: self._tracker.update(self._frame)}

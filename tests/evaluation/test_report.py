@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from ostrack_jax import environment
-from ostrack_jax.evaluation import benchmarks, processes, report, runner
+from ostrack_jax.evaluation import benchmarks, locks, report, runner
 from ostrack_jax.evaluation.results import SequenceResult
 
 KEYS = [
@@ -33,7 +33,7 @@ def told(tmp_path, oracle, sequence, listed):
     quiet, about = Console(file=io.StringIO()), {"config": {"name": "x"}, "command": "ostrack eval"}
     runner.evaluate(oracle(), protocol, listed(sequence("one", 6, 1)), tmp_path, made_by, quiet, {"command": "before"})
     outcomes = runner.evaluate(oracle(), protocol, sequences, tmp_path, made_by, quiet, about)
-    records = processes.read_all(tmp_path)
+    records = locks.read_records(tmp_path)
     return report.build(protocol, outcomes, made_by, compile_seconds=2.5, processes=records, **about)
 
 

@@ -68,8 +68,7 @@ def test_the_boxes_are_written_last(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         results.write(tmp_path, "a", "otb", result())
     assert sorted(written) == ["a_score.txt", "a_time.txt"]
-    first = result().boxes_xywh[0]
-    assert results.read_whole(tmp_path, "a", "otb", first, 5) is None
+    assert results.read_complete(tmp_path, "a", "otb", result().boxes_xywh) is None
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -131,35 +130,35 @@ def test_sequences_that_would_share_a_file_are_told(tmp_path):
 @pytest.mark.parametrize("form", results.FORMS)
 def test_only_a_whole_result_of_this_sequence_counts(tmp_path, form):
     written = result()
-    first = written.boxes_xywh[0]
+    truth = written.boxes_xywh
 
-    def whole(first=first, frames=5):
-        return results.read_whole(tmp_path, "a", form, first, frames) is not None
+    def complete(truth=truth):
+        return results.read_complete(tmp_path, "a", form, truth) is not None
 
-    assert not whole()
+    assert not complete()
     results.write(tmp_path, "a", form, written)
-    assert whole()
-    assert not whole(frames=6)
-    assert not whole(first=first + 0.01)
+    assert complete()
+    assert not complete(np.concatenate([truth, truth[:1]]))
+    assert not complete(truth + 0.01)
     paths = results.files(tmp_path, "a", form)
     for path in (paths.boxes, paths.times, paths.scores):
         text = path.read_text()
         for broken in (text[: len(text) // 2], "", "x\n" * 5, text.replace("1", "\0")):
             path.write_text(broken)
-            assert not whole(), (path.name, broken)
+            assert not complete(), (path.name, broken)
         path.unlink()
-        assert not whole()
+        assert not complete()
         path.write_text(text)
-        assert whole()
+        assert complete()
     paths.boxes.write_text("\n".join(["nan,nan,nan,nan"] * 5))
-    assert not whole()
+    assert not complete()
 
 
 def test_reading_a_broken_result_names_the_file(tmp_path):
     results.write(tmp_path, "a", "otb", result())
     (tmp_path / "a_time.txt").write_text("0.1\n")
-    with pytest.raises(UserError, match=r"a\.txt has 5 boxes, but 1 times and 5 scores"):
+    with pytest.raises(UserError, match=r"a\.txt has 5 boxes, but there are 1 times, 5 scores"):
         results.read(tmp_path, "a", "otb")
     (tmp_path / "a.txt").write_text("1,2,3\n" * 5)
-    with pytest.raises(UserError, match=r"a\.txt line 1"):
+    with pytest.raises(UserError, match=r"a\.txt: expected 4 numbers a line"):
         results.read(tmp_path, "a", "otb")

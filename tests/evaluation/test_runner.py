@@ -199,7 +199,7 @@ def test_results_of_different_makers_are_never_mixed(tmp_path, evaluate, oracle,
     with pytest.raises(UserError, match="is not valid JSON"):
         evaluate(oracle(), one, made_by=made_by)
     run.unlink()
-    with pytest.raises(UserError, match=r"no run\.json says"):
+    with pytest.raises(UserError, match=r"no run\.json says whose"):
         evaluate(oracle(), one, made_by=made_by)
 
 
@@ -209,7 +209,7 @@ def test_of_different_makers_that_begin_at_once_one_gets_the_folder(tmp_path, se
     def begin(name):
         barrier.wait()
         try:
-            runner.check_maker(tmp_path, benchmarks.find("otb"), listed(sequence("one", 3)), {"tracker": name})
+            runner.check_run_file(tmp_path, benchmarks.find("otb"), ["one"], {"tracker": name})
             got.append(name)
         except UserError as e:
             assert "results of another run" in str(e)  # noqa: PT017 - some of the threads
@@ -275,7 +275,7 @@ def test_an_interrupt_ends_it_though_threads_wait_for_pictures(tmp_path, evaluat
         timer.join()
     finally:
         signal.signal(signal.SIGINT, before)
-    assert list((tmp_path / "out/.claims").iterdir()) == []
+    assert list((tmp_path / "out/.locks").iterdir()) == []
 
 
 def test_no_video_stays_open(tmp_path, evaluate, oracles, sequence, listed):
@@ -336,3 +336,16 @@ def test_a_step_that_fails_fails_all_that_are_in_it(evaluate, oracles, sequence,
     found = evaluate(OutOfMemory(), listed(*(sequence(name, 6) for name in "abcd")))
     assert states(found) == {"a": "failed", "b": "failed", "c": "failed", "d": "done"}
     assert {outcome.reason for outcome in found[:3]} == {"RuntimeError: RESOURCE_EXHAUSTED"}
+
+
+def test_without_a_terminal_a_line_reports_progress_now_and_then(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("ostrack_jax.evaluation.runner.time.monotonic", lambda: now)
+    out = io.StringIO()
+    meter = runner._Meter(9, Console(file=out))
+    meter.update(0, ["a [b]"], 1, 0.1)
+    assert not out.getvalue()
+    now = 61.0
+    meter.update(1, ["a [b]"], 1, 0.1)
+    meter.update(1, ["a [b]", "c"], 2, 0.2)
+    assert out.getvalue() == "1 of 9 sequences, 10.0 frames/s: a [b]\n"

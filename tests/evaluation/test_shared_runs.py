@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
 import subprocess
@@ -15,16 +14,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import benchmarks, processes, results, runner
+from ostrack_jax.evaluation import benchmarks, locks, results, runner
 
 NAMES = [f"s{i}" for i in range(8)]
 FRAMES = 12
 PROGRAM = """
 import io, sys, time
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from conftest import Oracle, lazy, make_sequence
+from tests.evaluation.conftest import Oracle, lazy, make_sequence
 from rich.console import Console
 from ostrack_jax.evaluation import benchmarks, runner
 
@@ -52,7 +49,7 @@ def start(tmp_path):
     program.write_text(PROGRAM)
 
     def call():
-        words = [sys.executable, str(program), str(tmp_path / "out"), str(Path(__file__).parent)]
+        words = [sys.executable, str(program), str(tmp_path / "out")]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
         started.append(
             subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -67,7 +64,7 @@ def start(tmp_path):
 
 def begun(folder):
     """Names that some process has noted as started and no more, by process."""
-    return {r["process"]: [n for n, s in r["sequences"].items() if s == "started"] for r in processes.read_all(folder)}
+    return {r["process"]: [n for n, s in r["sequences"].items() if s == "started"] for r in locks.read_records(folder)}
 
 
 def go(*started):
@@ -104,7 +101,7 @@ def test_a_killed_process_loses_nothing_and_nothing_is_done_twice(tmp_path, star
         assert words[6] == "s6:failed"
         assert not any(word.endswith("failed") for word in words if not word.startswith("s6"))
 
-    records = processes.read_all(out)
+    records = locks.read_records(out)
     assert len(records) == 3
     states = [(name, state) for record in records for name, state in record["sequences"].items()]
     for name in NAMES:
@@ -120,7 +117,7 @@ def test_a_killed_process_loses_nothing_and_nothing_is_done_twice(tmp_path, star
     told = again.communicate(timeout=60)[0].split()
     assert again.returncode == 1
     assert told == [f"{name}:{'failed' if name == 's6' else 'skipped'}" for name in NAMES]
-    assert [record["sequences"] for record in processes.read_all(out)[3:]] == [{"s6": "failed"}]
+    assert [record["sequences"] for record in locks.read_records(out)[3:]] == [{"s6": "failed"}]
 
 
 def test_a_process_tells_what_it_is_before_it_has_finished_anything(tmp_path, oracle, sequence, listed):
@@ -139,18 +136,10 @@ def test_a_process_tells_what_it_is_before_it_has_finished_anything(tmp_path, or
             Console(file=io.StringIO()),
             about,
         )
-    (record,) = processes.read_all(tmp_path)
+    (record,) = locks.read_records(tmp_path)
     assert record["sequences"] == {"one": "started"}
     assert record["made_by"]["weights_sha256"] == "ab"
     assert (record["command"], record["config"], record["targets"]) == ("ostrack eval", {"name": "x"}, 1)
     assert record["versions"]["numpy"] == np.__version__
     assert record["hardware"]["cores"] >= 1
     assert {"commit", "host", "started", "process"} <= record.keys()
-
-
-def test_a_record_that_is_none_is_named(tmp_path):
-    (tmp_path / processes.FOLDER).mkdir()
-    for text in ("{", "[]", json.dumps({"started": "now", "sequences": {}}), "[" * 100_000):
-        (tmp_path / processes.FOLDER / "x.json").write_text(text)
-        with pytest.raises(UserError, match=r"x\.json is not what a process writes"):
-            processes.read_all(tmp_path)

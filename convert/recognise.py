@@ -1,6 +1,6 @@
 """Recognise whose network a file holds and of which settings, to name the command or the config that fits.
 
-This comes before every tensor is compared: with a wrong command or a wrong config nearly all would be misfits.
+It comes before every tensor is compared: with a wrong command or a wrong config nearly all would be misfits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from ostrack_jax import config as configs
 from ostrack_jax.config import ModelConfig
-from ostrack_jax.errors import UserError
+from ostrack_jax.errors import UserError, listed
 
 SIZES = ("template_size", "search_size")  # pixels; only position embeddings depend on them
 
@@ -28,7 +28,7 @@ _KINDS = (  # a pattern of names, what has it, the converters that read it; the 
     (r"(^|\.)dist_token$", "a distilled DeiT", ("deit",)),
     (r"(^|\.)patch_embed\.proj\.weight$", "a plain ViT, as MAE's and DeiT's", ("mae", "deit")),
 )
-# Settings by the tensors that a network has for them, see `tables`.
+# Settings by the tensors that a network has for them, see `releases`.
 _OPTIONS = {
     "identity_embeddings": ("template_segment_pos_embed", "temporal_pos_embed_z"),
     "relative_positions": ("blocks.0.attn.relative_position_bias_table",),
@@ -52,18 +52,17 @@ def check_settings(shown: Shown, model: ModelConfig) -> None:
     others = {name: value for name, (value, _) in shown.items() if value != getattr(model, name)}
     if not others:
         return
-    told = ", ".join(
-        f"{name} {value} (by {shown[name][1]}), not {getattr(model, name)}" for name, value in others.items()
-    )
+    found = [f"{name} {value} (by {shown[name][1]}), not {getattr(model, name)}" for name, value in others.items()]
     resize = "; or --resize_positions, to interpolate the position embeddings" if others.keys() <= {*SIZES} else ""
     if "width" in others and "heads" not in shown:  # no tensor's shape shows the heads
         heads = {size["width"]: size["heads"] for size in configs.VIT_SIZES.values()}
         others |= {"heads": heads[others["width"]]} if others["width"] in heads else {}
     flags = " ".join(f"--config.model.{name}={value}" for name, value in others.items())
-    fit = [name for name in configs.names() if _fits(configs.load(name).model, shown)]
-    more = f" and {len(fit) - _NAMED} more" if len(fit) > _NAMED else ""
-    named = f"--config {', '.join(fit[:_NAMED])}{more}; or " if fit else ""
-    raise UserError(f"the tensors do not fit the config: they are of model.{told}; give {named}{flags}{resize}")
+    settings = {name: value for name, (value, _) in shown.items()}
+    fit = [name for name in configs.names() if settings.items() <= vars(configs.load(name).model).items()]
+    named = f"--config {listed(fit, _NAMED)}; or " if fit else ""
+    text = f"they are of model.{', '.join(found)}; give {named}{flags}{resize}"
+    raise UserError(f"the tensors do not fit the config: {text}")
 
 
 def ostrack_settings(tensors: Mapping[str, np.ndarray]) -> Shown:
@@ -116,7 +115,3 @@ def _side(positions: np.ndarray, first: int) -> int:
     count = positions.shape[1] - first if positions.ndim == 3 else 0
     side = math.isqrt(max(count, 0))
     return side if side * side == count else 0
-
-
-def _fits(model: ModelConfig, shown: Shown) -> bool:
-    return all(getattr(model, name) == value for name, (value, _) in shown.items())

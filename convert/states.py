@@ -6,13 +6,12 @@ its names. Neither belongs to the network.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from ostrack_jax.errors import UserError
+from ostrack_jax.errors import UserError, listed
 
-from .names import brief
+from .pickles import brief
 
 USUAL = ("net", "model", "state_dict")  # taken before other keys: of the OSTrack release, of MAE and DeiT, of others
 _WRAPPERS = ("module", "_orig_mod")  # put into names by torch's data parallel and compiled modules
@@ -24,7 +23,7 @@ Value = TypeVar("Value")
 
 
 def find(content: object, key: str, kind: type) -> dict[str, Any]:
-    """The dict of tensors that a checkpoint's ``content`` holds.
+    """Find the dict of tensors that a checkpoint's ``content`` holds.
 
     Args:
       content: what the file holds; its containers may hold themselves.
@@ -37,26 +36,27 @@ def find(content: object, key: str, kind: type) -> dict[str, Any]:
     """
     found: Any = _at(content, key) if key else _ABSENT
     if found is _ABSENT:
-        states, prefix = _states(content, kind), key
+        states = _states(content, kind)
         chosen = _choose(states)
-        if chosen is None:
-            raise _nothing(content, prefix)
-        key, found = chosen, states[chosen]
-        if prefix:
+        found = {} if chosen is None else states[chosen]
+        if key:
             short = {_bare(name): value for name, value in found.items() if isinstance(name, str)}
-            found = {name[len(prefix) + 1 :]: value for name, value in short.items() if name.startswith(f"{prefix}.")}
-            if not found:
-                raise _nothing(content, prefix)
+            found = {name[len(key) + 1 :]: value for name, value in short.items() if name.startswith(f"{key}.")}
+        if chosen is None or (key and not found):
+            holds = content if isinstance(content, dict) else [content]
+            what, there = repr(key) if key else "tensors by name", ", ".join(map(brief, list(holds)[:_LISTED]))
+            raise UserError(f"holds no {what} but {there or 'nothing'} (of a network, save its state_dict())")
+        key = key or chosen
     if not isinstance(found, dict):
         raise UserError(f"{key!r} is {brief(found)}, not a dict of tensors (of a network, save its state_dict())")
     odd = [f"{brief(n)} ({brief(v)})" for n, v in found.items() if not (isinstance(v, kind) and type(n) is str)]
     if odd:
-        raise UserError(f"{key!r} holds {len(odd)} values that are no tensors: {', '.join(odd[:5])}")
+        raise UserError(f"{key!r} holds {len(odd)} values that are no tensors: {listed(odd)}")
     return found
 
 
 def named(tensors: Mapping[str, Value], anchor: str) -> dict[str, Value]:
-    """``tensors`` by the names that the release gives them: without the prefixes of training code.
+    """Give tensors the names that the release gives them: without the prefixes of training code.
 
     Args:
       tensors: by the file's names.
@@ -69,8 +69,8 @@ def named(tensors: Mapping[str, Value], anchor: str) -> dict[str, Value]:
     prefixes = [name.removesuffix(anchor) for name in out if name.endswith(f".{anchor}")]
     if anchor not in out and prefixes:
         if len(prefixes) > 1:
-            listed = ", ".join(brief(prefix[:-1]) for prefix in prefixes[:_LISTED])
-            raise UserError(f"holds several networks: choose one by --key, of {listed}")
+            networks = listed((brief(prefix[:-1]) for prefix in prefixes), _LISTED)
+            raise UserError(f"holds several networks: choose one by --key, of {networks}")
         out = {name.removeprefix(prefixes[0]): value for name, value in out.items()}
     if len(out) < len(tensors):
         raise UserError("a tensor is there twice, with a prefix (module., _orig_mod., ..) and without")
@@ -83,33 +83,37 @@ def _bare(name: str) -> str:
 
 def _at(content: object, key: str) -> object:
     """What lies under a key, or under several joined by dots; `_ABSENT` where nothing does."""
-    at = content
-    for part in [key] if isinstance(at, dict) and key in at else key.split("."):
-        if not isinstance(at, dict) or part not in at:
+    if isinstance(content, dict) and key in content:
+        return content[key]
+    for part in key.split("."):
+        if not isinstance(content, dict) or part not in content:
             return _ABSENT
-        at = at[part]
-    return at
+        content = content[part]
+    return content
 
 
 def _states(content: object, kind: type) -> dict[str, dict[Any, Any]]:
     """Every dict most of whose values are tensors, by the keys that lead there, joined by dots."""
     found: dict[str, dict[Any, Any]] = {}
     seen: set[int] = set()
-    left: deque[tuple[tuple[str, ...], object]] = deque([((), content)])
-    while left:
-        path, at = left.popleft()
-        if not isinstance(at, dict) or id(at) in seen:
-            continue
-        seen.add(id(at))
-        if 2 * sum(isinstance(value, kind) for value in at.values()) > len(at):
-            found[".".join(path)] = at
-        elif len(path) < _DEEPEST:
-            left += [((*path, name), value) for name, value in at.items() if isinstance(name, str)]
+    level = {"": content}
+    for _ in range(_DEEPEST + 1):
+        below: dict[str, Any] = {}
+        for path, at in level.items():
+            if not isinstance(at, dict) or id(at) in seen:
+                continue
+            seen.add(id(at))
+            if 2 * sum(isinstance(value, kind) for value in at.values()) > len(at):
+                found[path] = at
+            else:
+                start = f"{path}." if path else ""
+                below |= {f"{start}{name}": value for name, value in at.items() if isinstance(name, str)}
+        level = below
     return found
 
 
 def _choose(states: Mapping[str, object]) -> str | None:
-    """The keys of the one to take; None where there is none.
+    """Choose the keys of the one to take; None where there is none.
 
     Raises:
       UserError: several, none of which goes before the others.
@@ -119,12 +123,5 @@ def _choose(states: Mapping[str, object]) -> str | None:
         if len(under) == 1:
             return under[0]
     if len(states) > 1:
-        listed = ", ".join(brief(where) for where in list(states)[:_LISTED])
-        raise UserError(f"holds several sets of tensors: choose one by --key, of {listed}")
+        raise UserError(f"holds several sets of tensors: choose one by --key, of {listed(map(brief, states), _LISTED)}")
     return next(iter(states), None)
-
-
-def _nothing(content: object, key: str) -> UserError:
-    holds = ", ".join(map(brief, list(content)[:_LISTED])) if isinstance(content, dict) else brief(content)
-    what = repr(key) if key else "tensors by name"
-    return UserError(f"holds no {what} but {holds or 'nothing'} (of a network, save its state_dict())")

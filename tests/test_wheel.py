@@ -77,5 +77,6 @@ def test_the_named_configs_are_found(call, installed):
 
 @pytest.mark.parametrize("release", ["ostrack", "mae"])
 def test_the_converters_are_found(call, release):
-    for words in (("-m", "ostrack_jax.cli.main", "convert", release), ("-m", f"ostrack_jax.convert.{release}")):
-        assert "Example" in call(*words, "--help")
+    assert "Example" in call("-m", "ostrack_jax.cli.main", "convert", release, "--help")
+    module = {"ostrack": "ostrack", "mae": "backbones"}[release]
+    call("-c", f"from ostrack_jax.convert import {module}")

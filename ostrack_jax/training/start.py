@@ -20,7 +20,7 @@ from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.config import Config, freeze, to_dict
 from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as model_weights
-from ostrack_jax.models.fitting import fitted
+from ostrack_jax.models.interpolate import fitted
 from ostrack_jax.training.events import last_validation
 from ostrack_jax.training.saving import Saving, items_of, with_items
 from ostrack_jax.training.step import State, init_state

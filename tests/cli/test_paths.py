@@ -43,14 +43,13 @@ def every_command():
     found = {}
     for name in COMMANDS:
         if name == "convert":
-            convert._find_package()
-            found |= {f"convert {release}": f"ostrack_jax.convert.{release}" for release in convert.RELEASES}
+            found |= {f"convert {release}": converter for release, converter in convert.CONVERTERS.items()}
         else:
             inner = getattr(command.load(f"ostrack_jax.cli.{name}"), "COMMANDS", {})
-            found |= {f"{name} {each}": f"ostrack_jax.cli.{name}_{each}" for each in inner}
+            found |= {f"{name} {each}": command.load(f"ostrack_jax.cli.{name}_{each}") for each in inner}
             if not inner:
-                found[name] = f"ostrack_jax.cli.{name}"
-    return {words: command.load(module) for words, module in found.items()}
+                found[name] = command.load(f"ostrack_jax.cli.{name}")
+    return found
 
 
 EVERY = every_command()

@@ -1,5 +1,6 @@
-"""Checkpoint files of both forms, honest, foreign, damaged and hostile; and a fuzz of both."""
+"""Files of every form, honest, foreign, damaged and hostile; and a fuzz of torch's two."""
 
+import io
 import json
 import struct
 import tracemalloc
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from convert.files import read_tensors
+from convert.files import ALLOWANCE, read_tensors
 from ostrack_jax.errors import UserError
 from tests.convert.torch_files import Raw, encode, name, pickled, tensor, write_legacy, write_zip
 
@@ -106,7 +107,7 @@ def test_safetensors_of_other_numbers(tmp_path, dtype):
 
 FOREIGN = {
     "empty": (b"", "is empty"),
-    "JPEG": (b"\xff\xd8\xff\xe0\x00\x10JFIF", "JPEG"),
+    "JPEG": (b"\xff\xd8\xff\xe0\x00\x10JFIF", "JPEG image"),
     "page": (b"\n<!DOCTYPE html><html>Quota exceeded", "web page"),
     "text": (b"weights of the tracker", "no checkpoint"),
     "safetensors": (struct.pack("<Q", 9) + b'{"a": {}}', "damaged or cut off"),
@@ -236,14 +237,6 @@ def honest(tmp_path) -> Path:
     return write_zip(tmp_path / "x.pth", {"net": {"a": np.arange(1 << 20, dtype=np.float32)}})
 
 
-@pytest.mark.parametrize("escape", ["../../evil", "/etc/evil", "archive/../../evil", "..\\evil", "C:\\evil", "C:evil"])
-def test_members_that_lead_out_of_the_archive(honest, escape):
-    with zipfile.ZipFile(honest, "a") as archive:
-        archive.writestr(escape, b"evil")
-    with pytest.raises(UserError, match="leads out of the archive"):
-        read_tensors(honest, "net")
-
-
 def test_a_decompression_bomb_is_not_unpacked(tmp_path):
     path = tmp_path / "x.pth"
     identity = ("storage", FLOATS, "0", "cpu", 32 << 20)
@@ -254,7 +247,7 @@ def test_a_decompression_bomb_is_not_unpacked(tmp_path):
     assert path.stat().st_size < 1 << 20
     tracemalloc.start()
     try:
-        with pytest.raises(UserError, match="compressed"):
+        with pytest.raises(UserError, match="larger than the file"):
             read_tensors(path, "net")
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
@@ -275,14 +268,6 @@ def test_members_that_lie_over_each_other(tmp_path):
         read_tensors(path, "net")
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_two_members_of_one_name(honest):
-    with zipfile.ZipFile(honest, "a") as archive:
-        archive.writestr("archive/data.pkl", pickled({}))
-    with pytest.raises(UserError, match="two members"):
-        read_tensors(honest, "net")
-
-
 def test_a_flipped_bit_is_noticed(honest):
     data = bytearray(honest.read_bytes())
     data[len(data) // 2] ^= 1
@@ -297,9 +282,6 @@ def test_archives_that_are_no_checkpoints(honest, tmp_path):
     script = write_zip(tmp_path / "script.pt", {"net": {}}, **{"constants.pkl": b""})
     with pytest.raises(UserError, match="TorchScript"):
         read_tensors(script, "net")
-    long = write_zip(tmp_path / "long.pt", {}, pickle=bytes(9 << 20))
-    with pytest.raises(UserError, match="longer than"):
-        read_tensors(long, "net")
 
 
 def test_big_endian_files(tmp_path):
@@ -362,7 +344,7 @@ changes = st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=5), st.integers
 
 @pytest.mark.parametrize("form", WRITERS)
 @given(changes=changes)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_damage_ends_in_one_error_or_in_arrays(tmp_path, seeds, form, changes):
     data = bytearray(seeds[form])
     for place, new, replaced in changes:
@@ -377,3 +359,76 @@ def test_any_damage_ends_in_one_error_or_in_arrays(tmp_path, seeds, form, change
         message = str(e)
     assert message.isprintable()
     assert sum(value.nbytes for value in out.values()) <= len(data)
+
+
+ARRAYS = {
+    "a/b": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "half": np.ones(3, np.float16),
+    "scalar": np.array(7),
+    "empty": np.zeros((0, 4), np.float32),
+}
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_files_that_numpy_writes(tmp_path, save):
+    save(tmp_path / "x.npz", **ARRAYS)
+    found = read_tensors(tmp_path / "x.npz")
+    assert found.keys() == ARRAYS.keys()
+    assert_same({key: found[key] for key in ARRAYS}, ARRAYS)
+
+
+def npy(shape: object, descr: str = "<f4", data: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
+    """An array's member with any header, honest or not."""
+    header = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode()
+    return b"\x93NUMPY" + version + len(header).to_bytes(2, "little") + header + data
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"a.npy": npy((2**40,))}, "damaged or cut off"),
+        ({"a.npy": npy((3,), data=b"\0" * 8)}, "damaged or cut off"),
+        ({"a.npy": npy((-1, -2), data=b"\0" * 8)}, "damaged or cut off"),
+        ({"a.npy": npy((1,), descr="|O", data=b"\0" * 8)}, "damaged or cut off.*allow_pickle"),
+        ({"a.npy": npy((1,), descr="|V4", data=b"\0" * 4)}, "'a' is not an array of numbers"),
+        ({"a.npy": npy((1,), data=b"\0" * 4, version=b"\x09\x00")}, "damaged"),
+        ({"a.npy": npy("three", data=b"\0" * 4)}, "damaged"),
+        ({"a.npy": b"something else"}, "not an array"),
+        ({"archive/data.pkl": b"\x80\x02."}, "'archive/data.pkl' is not an array"),
+        ({"../a.py": b""}, "is not an array"),
+    ],
+)
+def test_npz_files_that_it_does_not_write(tmp_path, members, message):
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
+    with pytest.raises(UserError, match=message) as caught:
+        read_tensors(path)
+    assert str(path) in str(caught.value)
+
+
+def test_npz_files_of_arrays_far_larger_than_the_file(tmp_path):
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as member:
+        member.write(npy((ALLOWANCE // 2,)))
+        for _ in range(ALLOWANCE * 2 >> 20):
+            member.write(bytes(1 << 20))
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(UserError, match=r"refused: .* more than weights can be packed"):
+        read_tensors(path)
+
+
+def test_damaged_npz_files(tmp_path):
+    buffer = io.BytesIO()
+    np.savez(buffer, **ARRAYS)
+    path = tmp_path / "cut.npz"
+    path.write_bytes(buffer.getvalue()[:-30])
+    with pytest.raises(UserError, match="cut off"):
+        read_tensors(path)
+    damaged = bytearray(buffer.getvalue())  # its directory is complete, an array within is not
+    damaged[150] ^= 255
+    path.write_bytes(bytes(damaged))
+    with pytest.raises(UserError, match="damaged"):
+        read_tensors(path)

@@ -14,8 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from convert.dinov2 import from_release
-from convert.npz import read_arrays
+from convert.backbones import convert
 from ostrack_jax import config as configs
 from ostrack_jax.models.weights import model_of
 
@@ -43,7 +42,7 @@ def test_tokens_of_a_real_picture(shared_data):
     expected = session.run([LAST], {"input_image": seen.astype(np.float32).transpose(2, 0, 1)[None]})[0]
 
     config = configs.load("vits14_252_dinov2_ce_32x4_ep300", ["model.pretraining_size=224"])
-    weights, _ = from_release(read_arrays(weights_file), config, 0)
+    weights, _ = convert("dinov2", weights_file, config, 0)
     found = np.asarray(jax.jit(model_of(config.model, weights).backbone.plain)(image[None]))
     assert found.shape == expected.shape == (1, 257, 384)
     error = np.abs(found - expected).max() / np.abs(expected).max()

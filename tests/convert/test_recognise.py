@@ -1,17 +1,18 @@
 """A wrong command or a wrong config is told in one line that names the right one."""
 
+import functools
 import re
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-import convert.ostrack
-from convert import augreg, deit, dinov2, mae
+from convert.backbones import LEFT_OUT
+from convert.backbones import from_release as backbone
 from convert.ostrack import from_release
 from ostrack_jax import config as configs
 from ostrack_jax.checkpoint.files import load_weights
-from ostrack_jax.cli import command
+from ostrack_jax.cli.main import main
 from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as of_models
 from ostrack_jax.models.interpolate import resize_positions
@@ -26,7 +27,7 @@ FLAGS += ["--config.model.template_size=32", "--config.model.search_size=64"]
 
 
 def run(*words: object) -> int:
-    return command.run(convert.ostrack, list(map(str, words)), "convert.ostrack")
+    return main(["convert", "ostrack", *map(str, words)])
 
 
 def hollow(shapes, kind=np.float32):
@@ -52,21 +53,20 @@ FILES = {
 }
 READERS = {
     "ostrack": lambda tensors: from_release(tensors, SMALL),
-    **{module.__name__.rpartition(".")[2]: module.from_release for module in (mae, deit, augreg, dinov2)},
+    **{name: functools.partial(backbone, name, config=SMALL, seed=0) for name in LEFT_OUT},
 }
 
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("kind", FILES)
 def test_a_file_for_another_command(monkeypatch, kind, reader):
-    read = READERS[reader] if reader == "ostrack" else lambda tensors: READERS[reader](tensors, SMALL, 0)
     if kind == reader:
         monkeypatch.setattr(of_models, "initial_weights", quick_weights)
         if kind != "dinov2":  # which needs another config
-            read(FILES[kind]())
+            READERS[reader](FILES[kind]())
         return
     with pytest.raises(UserError, match=f"; expected `ostrack convert {kind}`$"):
-        read(FILES[kind]())
+        READERS[reader](FILES[kind]())
 
 
 def test_a_backbone_of_two_commands_and_of_none():
@@ -74,7 +74,7 @@ def test_a_backbone_of_two_commands_and_of_none():
         from_release(mae_tensors(SMALL, 16), SMALL)
     names = ("vit.embeddings.cls_token", "vit.encoder.layer.0.attention.attention.query.weight")
     with pytest.raises(UserError, match=r"names of another library, .*; expected the file that its authors published"):
-        mae.from_release(dict.fromkeys(names, np.ones(3)), SMALL, 0)
+        backbone("mae", dict.fromkeys(names, np.ones(3)), SMALL, 0)
 
 
 B384 = "vitb_384_mae_ce_32x4_ep300"
@@ -105,9 +105,9 @@ def test_a_vit_l_for_a_config_of_vit_b():
     fitted = configs.change(config, re.findall(r"--config\.(\S+)", right))
     assert (fitted.model.width, fitted.model.depth, fitted.model.heads) == tuple(configs.VIT_SIZES["large"].values())
     with pytest.raises(UserError, match=r"width 384 .* not 768; give --config vits14_252_dinov2_ce_32x4_ep300, vits_"):
-        dinov2.from_release(hollow(standin.mae_shapes("small", 14)) | {"blocks.0.ls1.gamma": 0}, config, 0)
+        backbone("dinov2", hollow(standin.mae_shapes("small", 14)) | {"blocks.0.ls1.gamma": 0}, config, 0)
     with pytest.raises(UserError, match=r"width=192 --config\.model\.heads=3 --config\.model\.depth=2$"):
-        augreg.from_release(augreg_tensors(192, 2, 3), config, 0)
+        backbone("augreg", augreg_tensors(192, 2, 3), config, 0)
 
 
 def drop_track():

@@ -4,11 +4,12 @@ import re
 
 import pytest
 
-from convert.names import Inert
+from convert.pickles import Inert
 from convert.states import find, named
 from ostrack_jax.errors import UserError
 
 NET, OTHER = {"a.weight": 1, "b.weight": 2}, {"a.weight": 3, "b.weight": 4}
+Net = type("Net", (Inert,), {"full": "lib.Net"})
 OPTIMIZER = {"state": {0: {"step": 1, "exp_avg": 2}}, "param_groups": [{"lr": 0.1}]}
 
 
@@ -17,7 +18,7 @@ OPTIMIZER = {"state": {0: {"step": 1, "exp_avg": 2}}, "param_groups": [{"lr": 0.
     [
         NET,
         {"net": NET, "epoch": 300.0, "optimizer": OPTIMIZER},
-        {"model": NET, "model_ema": OTHER, "args": Inert("argparse.Namespace")},
+        {"model": NET, "model_ema": OTHER, "args": Inert()},
         {"state_dict": NET, "state_dict_ema": OTHER},
         {"teacher": OTHER, "net": NET, "model": OTHER},
         {"weights": NET, "meta": {"time": "now"}, "optimizer": OPTIMIZER},
@@ -62,8 +63,8 @@ def test_a_key_chooses(content, key):
         ({"model": {"online": NET, "target": OTHER}}, "", "of 'model.online', 'model.target'"),
         ({"model": NET, "epoch": 1.0}, "net", "holds no 'net' but 'model', 'epoch'"),
         ({"model": NET, "epoch": 1.0}, "model.net", "holds no 'model.net' but 'model', 'epoch'"),
-        ({"net": Inert("lib.Net"), "epoch": 1.0}, "", "holds no tensors by name but 'net', 'epoch' (of a net"),
-        ({"net": Inert("lib.Net")}, "net", "'net' is lib.Net, not a dict of tensors (of a network, save its"),
+        ({"net": Net(), "epoch": 1.0}, "", "holds no tensors by name but 'net', 'epoch' (of a net"),
+        ({"net": Net()}, "net", "'net' is lib.Net, not a dict of tensors (of a network, save its"),
         ({"net": {**NET, "c": "text"}}, "", "'net' holds 1 values that are no tensors: 'c'"),
         ({"net": {1: 1}}, "", "'net' holds 1 values that are no tensors"),
         ({}, "", "holds no tensors by name but nothing"),

@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from convert import tables
+from convert import releases
 from convert.ostrack import from_release, to_release
 from ostrack_jax import config as configs
 from ostrack_jax.errors import UserError
@@ -22,16 +22,16 @@ def tensors():
 
 
 def test_the_table_has_the_242_published_names_in_their_order():
-    published = tables.ostrack(configs.load("vitb_256_mae_ce_32x4_ep300").model)
+    published = releases.ostrack(configs.load("vitb_256_mae_ce_32x4_ep300").model)
     assert list(published) == list(standin.shapes())
     assert len(published) == 242
-    assert set(tables.vit(12)) == set(standin.mae_shapes())
+    assert set(releases.vit(12)) == set(standin.mae_shapes())
 
 
 @pytest.mark.parametrize("name", ["vitb_256_mae_ce_32x4_ep300", "vitb_384_mae_32x4_ep300", "tiny"])
 def test_the_places_are_those_of_the_network(name):
     model = configs.load(name).model
-    places = [place for place, _ in tables.ostrack(model).values()]
+    places = [place for place, _ in releases.ostrack(model).values()]
     assert sorted(places) == sorted(weight_shapes(model))
 
 

@@ -1,24 +1,20 @@
-"""`convert.ostrack` from end to end: published file to weights and back, its words and its errors."""
+"""`ostrack convert ostrack` from end to end: published file to weights and back, its messages and errors."""
 
-import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import convert.ostrack
 from convert.files import read_tensors
+from convert.ostrack import to_release
 from ostrack_jax import config as configs
 from ostrack_jax.checkpoint.files import load_weights
-from ostrack_jax.cli import command
-from ostrack_jax.cli.main import main as ostrack
+from ostrack_jax.cli.main import main
 from tests import standin
 from tests.convert.torch_files import Raw, name, release_tensors, small_config, write_legacy, write_zip
 
-CHECKOUT = Path(__file__).parents[2]
 SMALL = small_config()
 CONFIG = ["--config", "tiny", *(f"--config.model.{k}={getattr(SMALL.model, k)}" for k in ("width", "depth", "heads"))]
 CONFIG += [f"--config.model.{k}={getattr(SMALL.model, k)}" for k in ("head_channels", "patch", "template_size")]
@@ -26,7 +22,7 @@ CONFIG += ["--config.model.search_size=64", "--config.model.eliminate_at=1", "--
 
 
 def run(*words: object) -> int:
-    return command.run(convert.ostrack, list(map(str, words)), "convert.ostrack")
+    return main(["convert", "ostrack", *map(str, words)])
 
 
 def assert_same(out, expected):
@@ -45,7 +41,7 @@ def test_a_file_to_weights(tmp_path, write, form, capsys):
     assert f"{len(tensors)} tensors" in capsys.readouterr().out
     config, weights = load_weights(output)
     assert config.model == SMALL.model
-    assert_same(convert.ostrack.to_release(weights, config), tensors)
+    assert_same(to_release(weights, config), tensors)
 
 
 @pytest.mark.parametrize("form", ["weights", "weights.safetensors"])
@@ -97,20 +93,10 @@ def test_mistakes_end_in_one_line(tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.pth", "file", "in.pth"]
 
 
-def test_ostrack_convert_is_the_same_command(tmp_path):
+def test_reading_needs_no_torch(tmp_path, monkeypatch):
     source = write_zip(tmp_path / "in.pth", {"net": release_tensors(SMALL)})
-    assert ostrack(["convert", "ostrack", str(source), *CONFIG, "--output", str(tmp_path / "w")]) == 0
-    assert load_weights(tmp_path / "w")[0].model == SMALL.model
-
-
-def test_reading_needs_no_torch(tmp_path):
-    source = write_zip(tmp_path / "in.pth", {"net": release_tensors(SMALL)})
-    program = (
-        "import runpy, sys; sys.modules['torch'] = None; sys.argv = ['convert.ostrack', *sys.argv[1:]]\n"
-        "runpy.run_module('convert.ostrack', run_name='__main__', alter_sys=True)"
-    )
-    words = [sys.executable, "-c", program, str(source), *CONFIG, "--output", str(tmp_path / "w")]
-    subprocess.run(words, cwd=CHECKOUT, check=True, timeout=120)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert run(source, *CONFIG, "--output", tmp_path / "w") == 0
     assert (tmp_path / "w").is_dir()
 
 

@@ -1,17 +1,14 @@
-"""What a benchmark is. Enters: its name. Leaves: where its sequences come from, which frames count, how to score.
-
-A protocol joins a reader, a part of the data, a form of result files and the conventions of its scores.
-"""
+"""Benchmarks by name: where the sequences come from, which frames count, how results are written and scored."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from ostrack_jax.config import DataConfig
 from ostrack_jax.data.frames import close_frames
@@ -25,25 +22,8 @@ from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.data.readers.vot import YEARS
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError, unknown
-from ostrack_jax.evaluation.metrics import analysis as published
-from ostrack_jax.evaluation.metrics import got10k as toolkits
-from ostrack_jax.evaluation.metrics import scores as metrics
-from ostrack_jax.evaluation.metrics.scores import Scores, SequencePrediction
-
-
-def covered(sequence: Sequence) -> Bool[np.ndarray, " t"]:
-    """GOT-10k's rule: frames in which some of the target is seen (cover above 0)."""
-    return sequence.visible if sequence.cover is None else sequence.cover > 0
-
-
-def every(sequence: Sequence) -> Bool[np.ndarray, " t"]:
-    """OTB's rule: all frames."""
-    return np.ones(len(sequence), bool)
-
-
-def visible(sequence: Sequence) -> Bool[np.ndarray, " t"]:
-    """Frames whose target is present and annotated."""
-    return sequence.visible
+from ostrack_jax.evaluation.metrics import analysis, got10k
+from ostrack_jax.evaluation.metrics.scores import Scores, SequencePrediction, combine
 
 
 @dataclass(frozen=True)
@@ -54,38 +34,40 @@ class Benchmark:
       name: as a user gives it.
       reader: of `ostrack_jax.data.readers.registry`; ``part`` of its data.
       form: of the result files, see `results`.
-      counted: which frames of a sequence may count.
+      counted: frames of a sequence that may count: all | visible (the target is present and annotated) | covered
+        (GOT-10k: some of the target is seen).
       conventions: functions of `conventions`, each giving some scores; none where the truth is not public.
       options: of the reader, where the benchmark fixes some.
       split: of the reader, where the benchmark is a published list.
-      server: that scores where the ground truth is not public, as `submission` names it; else empty.
+      server: that scores where the ground truth is not public, as `submit` names it; else empty.
     """
 
     name: str
     reader: str
     part: str
     form: str
-    counted: Callable[[Sequence], Bool[np.ndarray, " t"]]
+    counted: Literal["all", "visible", "covered"]
     conventions: tuple[Callable[[list[SequencePrediction]], Scores], ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     split: str = "all"
     server: str = ""
 
     def data(self, data_dir: Path | None = None, options: Mapping[str, Any] | None = None) -> DataConfig:
-        """What `open_dataset` opens; see `open`."""
+        """Return what `open_dataset` opens; see `open`."""
         where = str(data_dir) if data_dir is not None else ""
         merged = {**self.options, **(options or {})}
         return DataConfig(reader=self.reader, dir=where, part=self.part, split=self.split, options=merged)
 
     def open(self, data_dir: Path | None = None, options: Mapping[str, Any] | None = None) -> LazySequences:
-        """The benchmark's sequences.
+        """Open the benchmark's sequences.
 
         Args:
-          data_dir: their folder; None: looked up as `data.paths` says.
+          data_dir: their directory; None: looked up as `data.paths` says.
           options: of the reader, over the benchmark's own (synthetic: seed, sequences, frames, width, height).
 
         Raises:
-          UserError: a missing or foreign folder, a packed set (which keeps no lists of absent frames), a wrong option.
+          UserError: a missing or foreign directory, a packed set (which keeps no lists of absent frames), a wrong
+            option.
         """
         data = self.data(data_dir, options)
         named = named_directory(self.reader, data.dir)
@@ -98,7 +80,7 @@ class Benchmark:
 
     @property
     def sequences(self) -> int | None:
-        """How many sequences the whole benchmark has; None where any number is right, as in one of one's own."""
+        """How many sequences the complete benchmark has; None where any number is right, as in one of one's own."""
         return official(self.reader, self.part) if self.name in BENCHMARKS and self.name != "otb" else None
 
     @property
@@ -107,12 +89,12 @@ class Benchmark:
         return listed(self.reader, self.part) if self.sequences is not None else {}
 
     def without_sizes(self) -> Benchmark:
-        """The same without the rules that need the frame's size, which ground truth without images does not give.
+        """Leave out the rules that need the frame's size, which ground truth without images does not give.
 
         Raises:
           UserError: no rule would be left.
         """
-        rules = tuple(convention for convention in self.conventions if convention is not toolkits.got10k_scores)
+        rules = tuple(convention for convention in self.conventions if convention is not got10k.got10k_scores)
         if self.conventions and not rules:
             raise UserError(
                 f"{self.name} is scored by GOT-10k's rules, which clip boxes to the frame: expected --data_dir with "
@@ -127,66 +109,68 @@ class Benchmark:
         return text.format(self.server) if self.server else ""
 
     def prediction(self, sequence: Sequence, result_xywh: Float[np.ndarray, "r 4"]) -> SequencePrediction:
-        """What a score needs of ``sequence`` with these boxes; a picture is read where nothing else says its size."""
+        """Join a sequence and the boxes predicted for it; reads a frame where nothing else gives its size."""
         size = sequence.size_wh
         if size is None and not isinstance(sequence.frames, NoImages):
             height, width = sequence.frames[0].shape[:2]
             size = (width, height)
             close_frames(sequence.frames)
-        present = sequence.present
-        if present is None and sequence.cover is not None:
-            present = sequence.cover > 0
+        covered = None if sequence.cover is None else sequence.cover > 0
+        counted = sequence.visible
+        if self.counted == "all":
+            counted = np.ones_like(counted)
+        elif self.counted == "covered" and covered is not None:
+            counted = covered
         return SequencePrediction(
             sequence.name,
             result_xywh,
             sequence.boxes_xywh,
-            self.counted(sequence),
+            counted,
             size,
-            present,
+            covered if sequence.present is None else sequence.present,
             sequence.category,
             sequence.attributes,
             sequence.missing,
             sequence.flaws,
         )
 
-    def score(self, answers: list[SequencePrediction]) -> Scores:
-        """The numbers of all conventions."""
-        return metrics.combine(*(convention(answers) for convention in self.conventions))
+    def score(self, predictions: list[SequencePrediction]) -> Scores:
+        """Score by all conventions."""
+        return combine(*(convention(predictions) for convention in self.conventions))
 
 
-_MADE_UP = {"seed": 0, "sequences": 20, "frames": 60, "width": 240, "height": 180}
-_BOTH = (toolkits.got10k_scores, toolkits.otb_scores)
-_PUBLISHED = (published.published_scores,)
-_UAV = (published.uav_scores,)
+_TOOLKIT = (got10k.got10k_scores, got10k.otb_scores)
+_PUBLISHED, _UAV = (analysis.published_scores,), (analysis.uav_scores,)
+_SYNTHETIC = {"seed": 0, "sequences": 20, "frames": 60, "width": 240, "height": 180}
 BENCHMARKS = {
-    protocol.name: protocol
-    for protocol in (
-        Benchmark("dtb70", "dtb70", "test", "otb", every, _PUBLISHED),
-        Benchmark("folder", "folder", "test", "otb", visible, _BOTH),
-        Benchmark("got10k_test", "got10k", "test", "got10k", covered, (), server="got10k"),
-        Benchmark("got10k_val", "got10k", "val", "got10k", covered, (toolkits.got10k_scores,)),
-        Benchmark("itb", "itb", "test", "otb", every, (published.itb_scores,)),
-        Benchmark("lasot", "lasot", "test", "otb", every, (published.lasot_scores,)),
-        Benchmark("lasot_ext", "lasot_ext", "test", "otb", every, _PUBLISHED),
-        Benchmark("nfs240", "nfs", "240", "otb", every, _PUBLISHED),
-        Benchmark("nfs30", "nfs", "30", "otb", every, _PUBLISHED),
-        Benchmark("otb", "otb", "test", "otb", every, (toolkits.otb_scores,)),
-        Benchmark("otb100", "otb", "test", "otb", every, _PUBLISHED, split="otb100"),
-        Benchmark("synthetic", "synthetic", "test", "otb", visible, _BOTH, _MADE_UP),
-        Benchmark("tc128", "tc128", "test", "otb", every, (published.tc128_scores,)),
-        Benchmark("tnl2k", "tnl2k", "test", "otb", every, _PUBLISHED),
-        Benchmark("trackingnet", "trackingnet", "test", "otb", every, (), server="trackingnet"),
-        Benchmark("uav123", "uav", "uav123", "otb", every, _UAV),
-        Benchmark("uav123_10fps", "uav", "uav123_10fps", "otb", every, _UAV),
-        Benchmark("uav20l", "uav", "uav20l", "otb", every, _UAV),
-        Benchmark("uavdt", "uavdt", "test", "otb", every, _PUBLISHED),
-        *(Benchmark(f"vot{year}", "vot", year, "otb", visible, _BOTH) for year in YEARS),
+    benchmark.name: benchmark
+    for benchmark in (
+        Benchmark("dtb70", "dtb70", "test", "otb", "all", _PUBLISHED),
+        Benchmark("folder", "folder", "test", "otb", "visible", _TOOLKIT),
+        Benchmark("got10k_test", "got10k", "test", "got10k", "covered", (), server="got10k"),
+        Benchmark("got10k_val", "got10k", "val", "got10k", "covered", (got10k.got10k_scores,)),
+        Benchmark("itb", "itb", "test", "otb", "all", (analysis.itb_scores,)),
+        Benchmark("lasot", "lasot", "test", "otb", "all", (analysis.lasot_scores,)),
+        Benchmark("lasot_ext", "lasot_ext", "test", "otb", "all", _PUBLISHED),
+        Benchmark("nfs240", "nfs", "240", "otb", "all", _PUBLISHED),
+        Benchmark("nfs30", "nfs", "30", "otb", "all", _PUBLISHED),
+        Benchmark("otb", "otb", "test", "otb", "all", (got10k.otb_scores,)),
+        Benchmark("otb100", "otb", "test", "otb", "all", _PUBLISHED, split="otb100"),
+        Benchmark("synthetic", "synthetic", "test", "otb", "visible", _TOOLKIT, _SYNTHETIC),
+        Benchmark("tc128", "tc128", "test", "otb", "all", (analysis.tc128_scores,)),
+        Benchmark("tnl2k", "tnl2k", "test", "otb", "all", _PUBLISHED),
+        Benchmark("trackingnet", "trackingnet", "test", "otb", "all", (), server="trackingnet"),
+        Benchmark("uav123", "uav", "uav123", "otb", "all", _UAV),
+        Benchmark("uav123_10fps", "uav", "uav123_10fps", "otb", "all", _UAV),
+        Benchmark("uav20l", "uav", "uav20l", "otb", "all", _UAV),
+        Benchmark("uavdt", "uavdt", "test", "otb", "all", _PUBLISHED),
+        *(Benchmark(f"vot{year}", "vot", year, "otb", "visible", _TOOLKIT) for year in YEARS),
     )
 }
 
 
 def find(name: str) -> Benchmark:
-    """The protocol of a benchmark; a `UserError` names the nearest for an unknown one."""
+    """Return the benchmark of this name; a `UserError` suggests the nearest for an unknown one."""
     if name not in BENCHMARKS:
         raise unknown("benchmark", name, BENCHMARKS)
     return BENCHMARKS[name]

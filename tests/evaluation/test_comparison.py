@@ -52,7 +52,7 @@ def told(folders, monkeypatch):
     monkeypatch.setattr(intervals, "LEAST_SEQUENCES", 3)
     trackers = [open_results(str(folders / name)) for name in ("poor", "good")]
     sequences = attributes.by_table(open_boxes_only(folders / "truth"), "otb")
-    rules = ("published", "got10k", "absent_left_out_pooled")
+    rules = ("published", "got10k", "absent_left_out")
     return comparison.compare(protocols.find("otb100"), sequences, trackers, rules, "ostrack compare")
 
 
@@ -129,7 +129,7 @@ def test_other_rules_show_the_same_results(told):
     rules = told["conventions"]
     assert rules["published"]["trackers"]["good"]["scores"] == told["trackers"]["good"]["scores"]
     assert "whose size is not known" in rules["got10k"]["trackers"]["good"]["refused"]
-    assert "miou" in rules["absent_left_out_pooled"]["trackers"]["poor"]["scores"]
+    assert "miou" in rules["absent_left_out"]["trackers"]["poor"]["scores"]
 
 
 def test_it_is_shown_in_percent(told):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from ostrack_jax.evaluation.metrics import intervals
-from ostrack_jax.evaluation.metrics.scores import Row, gather
+from ostrack_jax.evaluation.metrics.scores import SequenceScores, gather
 
 
 def scores(values, weights=None):
     rows = {
-        f"s{i}": Row({"ao": float(value)}, {}, float(weight))
+        f"s{i}": SequenceScores({"ao": float(value)}, {}, float(weight))
         for i, (value, weight) in enumerate(
             zip(values, weights if weights is not None else [1] * len(values), strict=True)
         )

@@ -7,7 +7,7 @@ import pytest
 
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.metrics import analysis as published
-from ostrack_jax.evaluation.metrics import conventions, variants
+from ostrack_jax.evaluation.metrics import conventions
 from ostrack_jax.evaluation.metrics.scores import CURVES, MEANING, SequencePrediction
 
 CASES = {
@@ -106,49 +106,28 @@ def test_the_release_and_its_what_ifs_for_absent_frames():
     assert precisions(published.uav_scores) == [0.8, 0.8, 0.5]
     assert precisions(published.lasot_scores) == [0.5, 0.5, 0.5]
     assert precisions(published.excluding_scores) == [0.7143, 1.1429, 0.7143]
-    assert precisions(variants.absent_missed) == [0.5, 0.5, 0.5]
-    assert precisions(variants.absent_hit) == [0.8, 0.8, 0.8]
-    assert precisions(variants.absent_left_out) == [0.7143, 0.7143, 0.7143]
+    assert precisions(published.absent_missed) == [0.5, 0.5, 0.5]
+    assert precisions(published.absent_left_out) == [0.7143, 0.7143, 0.7143]
 
 
 def test_mean_overlap_obeys_the_same_rule_for_absent_frames():
-    """The same ten frames, whose overlap is 1 or 0; and four frames of which two are wrong and none is absent."""
+    """The same ten frames, whose overlap is 1 or 0; the mean is of all or of those with a target."""
     present = np.ones(10, bool)
     present[2:5] = False
-    ten, four = moving(present=present), moving(4, "four")
+    ten = moving(present=present)
 
     def mious(*conventions):
         return [round(convention([ten]).overall["miou"], 4) for convention in conventions]
 
-    assert mious(variants.absent_missed, variants.absent_hit, variants.absent_left_out) == [0.5, 0.8, 0.7143]
-    assert mious(published.itb_scores) == [0.7143]
-    pooled = (variants.absent_missed_pooled, variants.absent_hit_pooled, variants.absent_left_out_pooled)
-    for convention, right, frames in zip(pooled, (5, 8, 5), (10, 10, 7), strict=True):
-        scores = convention([ten, four])
-        assert scores.overall["miou"] == pytest.approx((right + 2) / (frames + 4))
-        assert scores.mean(["a"])["miou"] == pytest.approx(right / frames)
+    assert mious(published.absent_missed, published.absent_left_out, published.itb_scores) == [0.5, 0.7143, 0.7143]
     gone = moving(5, "gone", present=np.zeros(5, bool))
-    assert variants.absent_missed([gone]).overall["miou"] == 0
-    assert variants.absent_hit([gone]).overall["miou"] == 1
-    assert np.isnan(variants.absent_left_out([gone]).overall["miou"])
-
-
-def test_pooled_frames_weigh_long_sequences_more():
-    short = moving(4, "short")
-    present = np.arange(20) >= 10
-    long = moving(20, "long", present=present)
-    mean, pooled = variants.absent_missed([short, long]), variants.absent_missed_pooled([short, long])
-    assert mean.overall["precision"] == pytest.approx((2 / 4 + 8 / 20) / 2)
-    assert pooled.overall["precision"] == pytest.approx((2 + 8) / 24)
-    assert variants.absent_left_out_pooled([short, long]).overall["precision"] == pytest.approx((2 + 8) / 14)
-    assert variants.absent_hit_pooled([short, long]).overall["precision"] == pytest.approx((2 + 18) / 24)
-    np.testing.assert_allclose(pooled.curves["precision"], 10 / 24)
-    assert pooled.mean(["long"])["precision"] == pytest.approx(8 / 20)
+    assert published.absent_missed([gone]).overall["miou"] == 0
+    assert np.isnan(published.absent_left_out([gone]).overall["miou"])
 
 
 def test_a_sequence_without_target_has_no_number_and_no_weight():
     nothing = moving(5, "nothing", present=np.zeros(5, bool))
-    scores = variants.absent_left_out([nothing, moving()])
+    scores = published.absent_left_out([nothing, moving()])
     assert np.isnan(scores.sequences["nothing"]["precision"])
     assert scores.overall["precision"] == pytest.approx(0.8)
     assert np.isnan(scores.mean(["nothing"])["precision"])
@@ -158,7 +137,7 @@ def test_a_sequence_without_target_has_no_number_and_no_weight():
 def test_every_convention_has_a_name_and_says_what_it_does(golden):
     z = golden("metrics")
     for name, convention in conventions.CONVENTIONS.items():
-        assert conventions.find(name) is convention
+        assert conventions.choose(["all"])[name] is conventions.choose([name])[name] is convention
         assert len(conventions.meaning(name)) > 20
         plain = of(z, "plain")
         scores = convention([SequencePrediction("a", plain.result_xywh, plain.truth_xywh, plain.counted, (320, 240))])
@@ -168,6 +147,6 @@ def test_every_convention_has_a_name_and_says_what_it_does(golden):
             assert len(curve) == len(CURVES[key].thresholds)
             assert CURVES[key].score in scores.overall
     with pytest.raises(UserError, match="unknown convention 'publshed': did you mean 'published'"):
-        conventions.find("publshed")
+        conventions.choose(["publshed"])
     assert list(conventions.choose(["uav", "lasot", "uav"])) == ["uav", "lasot"]
     assert list(conventions.choose(["uav", "all"])) == list(conventions.CONVENTIONS)

@@ -8,7 +8,6 @@ from ostrack_jax.data.lists.published import read_published
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import benchmarks as protocols
 from ostrack_jax.evaluation.metrics import analysis as published
-from ostrack_jax.evaluation.metrics import variants
 from ostrack_jax.evaluation.truth import open_truth
 
 BOX = "1,2,10,8\n"
@@ -132,7 +131,7 @@ def test_lasots_toolkit_says_which_frames_are_absent(tmp_path):
     assert (first.missing, second.present) == ((), None)
     lasot = protocols.find("lasot")
     answer = lasot.prediction(first, first.boxes_xywh)
-    for rules in (published.lasot_scores, variants.absent_missed):
+    for rules in (published.lasot_scores, published.absent_missed):
         scores = rules([answer]).overall
         assert (scores["norm_precision"], scores["precision"], scores["op50"]) == (0.5, 0.5, 0.5)
     (tmp_path / "absent/airplane-1.txt").write_text("0\n1\n")

@@ -6,7 +6,7 @@ not there where the truth has no positive size, or the set's list says so. Share
 above 21 overlaps, precision at most 20 pixels, normalised precision at most 0.2 with the centres' difference divided by
 the truth's width and height; the mean is over sequences.
 
-What a frame without target counts is each function's own affair: see `Rules`.
+What a frame without target counts differs between sets: see `Rules`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 from ostrack_jax.data.annotations import valid
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.metrics import measures
-from ostrack_jax.evaluation.metrics.scores import Row, Scores, SequencePrediction, gather
+from ostrack_jax.evaluation.metrics.scores import Scores, SequencePrediction, SequenceScores, gather
 
 NUMBERS = ("success_auc", "op50", "op75", "precision", "norm_precision")
 CURVES = ("success", "precision", "norm_precision")
@@ -38,9 +38,8 @@ class Rules:
         a curve can pass 1 (the analysis's `exclude_invalid_frames`).
       unknown_truth: NaN in the ground truth is a target that is not there, not an error.
       short: a result that ends early is filled up with zeros; else it is an error.
-      miou: give the mean overlap as well; ``miou_absent``: whether a frame without target counts there with an overlap
-        of 1 or of 0; None: the mean is of the frames whose target is there.
-      pooled: all frames of all sequences are one pool, in place of the mean over sequences.
+      miou: give the mean overlap as well; ``miou_misses``: of all frames, with an overlap of 0 where there is no
+        target; else of those whose target is there.
     """
 
     success: bool = False
@@ -51,8 +50,7 @@ class Rules:
     unknown_truth: bool = False
     short: bool = True
     miou: bool = False
-    miou_absent: bool | None = None
-    pooled: bool = False
+    miou_misses: bool = False
 
 
 def published_scores(answers: Iterable[SequencePrediction]) -> Scores:
@@ -97,8 +95,18 @@ def itb_scores(answers: Iterable[SequencePrediction]) -> Scores:
     return score(answers, Rules(miou=True))
 
 
+def absent_missed(answers: Iterable[SequencePrediction]) -> Scores:
+    """What if frames without target were misses everywhere; not a benchmark's official score."""
+    return score(answers, Rules(norm_precision=False, unknown_truth=True, miou=True, miou_misses=True))
+
+
+def absent_left_out(answers: Iterable[SequencePrediction]) -> Scores:
+    """What if frames without target did not count; not a benchmark's official score."""
+    return score(answers, Rules(norm_precision=False, left_out=True, unknown_truth=True, miou=True))
+
+
 def score(answers: Iterable[SequencePrediction], rules: Rules) -> Scores:
-    """The scores by any rules; the named functions here and in `variants` are this with theirs."""
+    """Score by any rules; the named functions above are this with theirs."""
     rows = {answer.name: _row(answer, rules) for answer in answers}
     return gather(rows, (*NUMBERS, "miou") if rules.miou else NUMBERS, CURVES)
 
@@ -144,7 +152,7 @@ def overlap(result_xywh: Float[np.ndarray, "t 4"], truth_xywh: Float[np.ndarray,
     return intersection / (result_xywh[:, 2:].prod(axis=1) + truth_xywh[:, 2:].prod(axis=1) - intersection)
 
 
-def _row(answer: SequencePrediction, rules: Rules) -> Row:
+def _row(answer: SequencePrediction, rules: Rules) -> SequenceScores:
     truth, result = answer.truth_xywh, prepare(answer, rules)
     there = valid(truth)
     norm_precision = np.full(len(truth), rules.norm_precision)
@@ -170,9 +178,9 @@ def _row(answer: SequencePrediction, rules: Rules) -> Row:
         "norm_precision": float(curves["norm_precision"][measures.NORM_PRECISION_AT]),
     }
     if rules.miou:
-        counted = overlaps if rules.miou_absent is None else np.append(overlaps, np.full(gone, rules.miou_absent))
+        counted = np.append(overlaps, np.zeros(gone)) if rules.miou_misses else overlaps
         numbers["miou"] = float(counted.mean()) if len(counted) else float("nan")
-    return Row(numbers, curves, weight=float(frames) if rules.pooled else 1.0)
+    return SequenceScores(numbers, curves)
 
 
 def _shares(

@@ -12,7 +12,7 @@ import numpy as np
 
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.metrics import measures
-from ostrack_jax.evaluation.metrics.scores import Row, Scores, SequencePrediction, gather
+from ostrack_jax.evaluation.metrics.scores import Scores, SequencePrediction, SequenceScores, gather
 
 
 def got10k_scores(answers: Iterable[SequencePrediction]) -> Scores:
@@ -37,7 +37,7 @@ def got10k_scores(answers: Iterable[SequencePrediction]) -> Scores:
             raise UserError(f"sequence {answer.name}: NaN in a box of the result or of the ground truth")
         sr50, sr75 = measures.success_curve(overlaps, np.array([0.5, 0.75]))
         average = float(overlaps.mean()) if len(overlaps) else float("nan")
-        rows[answer.name] = Row(
+        rows[answer.name] = SequenceScores(
             {"ao": average, "sr50": float(sr50), "sr75": float(sr75)},
             {"success_pooled": measures.success_curve(overlaps, measures.FINE_OVERLAPS)},
             weight=float(len(overlaps)),
@@ -66,7 +66,7 @@ def otb_scores(answers: Iterable[SequencePrediction]) -> Scores:
         success = measures.success_curve(measures.overlap(result, truth))
         precision = measures.precision_curve(measures.centre_error_px(result, truth))
         numbers = {"success_auc": float(success.mean()), "precision": float(precision[measures.PRECISION_AT_PX])}
-        rows[answer.name] = Row(numbers, {"success": success, "precision": precision})
+        rows[answer.name] = SequenceScores(numbers, {"success": success, "precision": precision})
     return gather(rows, ("success_auc", "precision"), ("success", "precision"))
 
 

@@ -1,22 +1,22 @@
-"""What a score is: `SequencePrediction`s in, `Scores` out.
+"""What a score is made of: a `SequencePrediction` for each sequence; and what it is: `Scores`.
 
-A convention is a function from all `SequencePrediction`s of a run to `Scores`. Each says whose rules it follows:
-`got10k` has those of the GOT-10k toolkit, `analysis` those of the one published with OSTrack, `variants` asks what if;
-`conventions` lists them all by name. The measures themselves, frame by frame, are in `measures`.
+A convention is a function from the predictions of a run to `Scores`. `got10k` has those of the GOT-10k toolkit,
+`analysis` those of the analysis published with OSTrack; `conventions` lists them by name. The measures
+themselves, frame by frame, are in `measures`.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from ostrack_jax.evaluation.metrics.measures import DISTANCES_PX, FINE_OVERLAPS, OVERLAPS, RELATIVE_DISTANCES
 
-# what each number is, by its key in `Scores` and in reports
+# What each number is, by its key in `Scores` and in reports.
 MEANING = {
     "ao": "average overlap",
     "sr50": "success rate at overlap 0.5",
@@ -26,9 +26,9 @@ MEANING = {
     "op75": "success at overlap 0.75",
     "precision": "share of frames with a centre error of at most 20 pixels",
     "norm_precision": "share of frames with a centre error of at most 0.2 of the target's size",
-    "miou": "mean overlap; what a frame without target counts is said by the rules",
+    "miou": "mean overlap; what a frame without target counts depends on the rules",
 }
-# the same at the head of a table, in the order of columns
+# The same at the head of a table, in the order of columns.
 HEADINGS = {
     **{"ao": "AO", "sr50": "SR0.5", "sr75": "SR0.75", "success_auc": "AUC", "op50": "OP50", "op75": "OP75"},
     **{"precision": "P", "norm_precision": "P_norm", "miou": "mIoU"},
@@ -36,7 +36,7 @@ HEADINGS = {
 
 
 def percent(share: float | None, form: str = ".2f") -> str:
-    """A share in 0..1 as tables print it: percent with two decimals, as papers do; 100.0, no wider than any other."""
+    """Format a share as tables print it: percent with two decimals, as papers do; 100.0, no wider than others."""
     if share is None:
         return "-"
     text = f"{100 * share:{form}}"
@@ -48,7 +48,7 @@ class Axis:
     """What a curve runs over.
 
     Attributes:
-      thresholds: one for each of the curve's values.
+      thresholds: one for each value of the curve.
       label: what they are, with the unit.
       score: the key of the number that is taken from the curve, and whose weights the curve's mean has.
     """
@@ -68,7 +68,7 @@ CURVES = {
 
 @dataclass(frozen=True, eq=False)
 class SequencePrediction:
-    """One sequence with the answers to it: all that a score needs.
+    """The predicted and the true boxes of one sequence: all that a score needs.
 
     Attributes:
       name: of the sequence.
@@ -79,7 +79,7 @@ class SequencePrediction:
       size_wh: width and height of the frame in pixels; None where not known.
       present: what the set's own list says of each frame (see `Sequence.present`); None without such a list.
       category: the target's class, empty without; ``attributes``: what is hard about the sequence.
-      missing: label files of the set that the sequence has not (see `Sequence.missing`).
+      missing: label files of the set that the sequence lacks (see `Sequence.missing`).
       flaws: of the sequence, which is scored in spite of them (see `Sequence.flaws`).
     """
 
@@ -96,8 +96,8 @@ class SequencePrediction:
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
-    """What a convention finds of one sequence.
+class SequenceScores:
+    """The scores of one sequence by one convention.
 
     Attributes:
       numbers: shares in 0..1 by their keys of `MEANING`; NaN where no frame counts.
@@ -112,92 +112,82 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Numbers in 0..1 by their keys of `MEANING`; NaN where no frame counts.
+    """The scores of a run.
 
     Attributes:
-      overall: of the run: the weighted mean over its sequences.
-      sequences: of each sequence alone, by name.
-      curves: of the run, by their keys of `CURVES`; ``sequence_curves`` of each sequence alone.
+      keys: of its numbers, in 0..1, see `MEANING`; ``curve_keys`` of its curves, see `CURVES`.
+      sequences: by name, the numbers of each; NaN where no frame counts.
+      sequence_curves: by name, the curves of each.
       weights: what each sequence counts in the mean, by name and key; 0 where its number is NaN.
     """
 
-    overall: dict[str, float]
+    keys: tuple[str, ...]
+    curve_keys: tuple[str, ...]
     sequences: dict[str, dict[str, float]]
-    curves: dict[str, Float[np.ndarray, " _"]]
     sequence_curves: dict[str, dict[str, Float[np.ndarray, " _"]]]
     weights: dict[str, dict[str, float]]
 
+    @functools.cached_property
+    def overall(self) -> dict[str, float]:
+        """The numbers of the run: weighted means over its sequences."""
+        return self.mean(self.sequences)
+
+    @functools.cached_property
+    def curves(self) -> dict[str, Float[np.ndarray, " _"]]:
+        """The curves of the run."""
+        return self.mean_curves(self.sequences)
+
     def mean(self, names: Iterable[str]) -> dict[str, float]:
-        """The numbers over these sequences alone, by the same weights."""
-        some = list(names)
-        return {
-            key: float(
-                self._mean(key, some, np.array([[self.sequences[name][key]] for name in some]).reshape(-1, 1))[0]
-            )
-            for key in self.overall
-        }
+        """Return the numbers over these sequences alone, by the same weights."""
+        names = list(names)
+        columns = {key: np.array([self.sequences[name][key] for name in names]).reshape(-1, 1) for key in self.keys}
+        return {key: float(self._mean(key, names, column)[0]) for key, column in columns.items()}
 
     def mean_curves(self, names: Iterable[str]) -> dict[str, Float[np.ndarray, " _"]]:
-        """The curves over these sequences alone, by the same weights."""
-        some, means = list(names), {}
-        for key in self.curves:
+        """Return the curves over these sequences alone, by the same weights."""
+        names, means = list(names), {}
+        for key in self.curve_keys:
             axis = CURVES[key]
-            several = np.array([self.sequence_curves[name][key] for name in some]).reshape(-1, len(axis.thresholds))
-            means[key] = self._mean(axis.score, some, several)
+            several = np.array([self.sequence_curves[name][key] for name in names]).reshape(-1, len(axis.thresholds))
+            means[key] = self._mean(axis.score, names, several)
         return means
 
     def _mean(self, key: str, names: list[str], values: Float[np.ndarray, "sequences n"]) -> Float[np.ndarray, " n"]:
-        """Over the sequences ``names`` by the weights of the number ``key``; NaN where none counts."""
+        """Average over the sequences ``names`` by the weights of the number ``key``; NaN where none counts."""
         weights = np.array([self.weights[name][key] for name in names])
         known = weights > 0
         return weights[known] @ values[known] / weights.sum() if known.any() else np.full(values.shape[1], np.nan)
 
 
-def gather(rows: Mapping[str, Row], numbers: tuple[str, ...], curves: tuple[str, ...]) -> Scores:
-    """The rows of one convention, by sequence, as `Scores` with these keys (also where there is no row)."""
+def gather(rows: Mapping[str, SequenceScores], keys: tuple[str, ...], curve_keys: tuple[str, ...]) -> Scores:
+    """Collect the scores of all sequences, by name, under these keys (also where there is no sequence)."""
     weights = {
         name: {key: 0.0 if np.isnan(value) else row.weight for key, value in row.numbers.items()}
         for name, row in rows.items()
     }
-    single = Scores(
-        dict.fromkeys(numbers, float("nan")),
-        {name: row.numbers for name, row in rows.items()},
-        dict.fromkeys(curves, np.zeros(0)),
-        {name: row.curves for name, row in rows.items()},
-        weights,
-    )
-    return _with_means(single)
-
-
-def _with_means(single: Scores) -> Scores:
-    """The same with its means over all sequences."""
-    names = list(single.sequences)
-    return replace(single, overall=single.mean(names), curves=single.mean_curves(names))
+    numbers = {name: row.numbers for name, row in rows.items()}
+    return Scores(keys, curve_keys, numbers, {name: row.curves for name, row in rows.items()}, weights)
 
 
 def average(runs: list[Scores]) -> Scores:
-    """The scores of several runs over the same sequences: of each sequence the mean of the runs that have it.
+    """Average several runs over the same sequences: of each sequence the mean of the runs that have it.
 
     With as many runs of each sequence that is also the GOT-10k toolkit's number, which pools the frames of all runs.
     """
     having = {name: [run for run in runs if name in run.sequences] for run in runs for name in run.sequences}
 
-    def mean(what: str) -> dict[str, dict[str, Any]]:
-        rows = {name: [getattr(run, what)[name] for run in some] for name, some in having.items()}
-        return {
-            name: {key: np.mean([row[key] for row in some], axis=0) for key in some[0]} for name, some in rows.items()
-        }
+    def mean(field: str) -> dict[str, dict]:
+        rows = {name: [getattr(run, field)[name] for run in some] for name, some in having.items()}
+        return {name: {key: np.mean([row[key] for row in of], axis=0) for key in of[0]} for name, of in rows.items()}
 
-    single = Scores(runs[0].overall, mean("sequences"), runs[0].curves, mean("sequence_curves"), mean("weights"))
-    return _with_means(single)
+    return Scores(runs[0].keys, runs[0].curve_keys, mean("sequences"), mean("sequence_curves"), mean("weights"))
 
 
 def combine(*several: Scores) -> Scores:
-    """The numbers of several conventions for the same sequences side by side."""
-    merged = Scores({}, {}, {}, {}, {})
+    """Join the numbers of several conventions for the same sequences."""
+    keys = tuple(key for scores in several for key in scores.keys)
+    merged = Scores(keys, tuple(key for scores in several for key in scores.curve_keys), {}, {}, {})
     for scores in several:
-        merged.overall.update(scores.overall)
-        merged.curves.update(scores.curves)
         for name in scores.sequences:
             merged.sequences.setdefault(name, {}).update(scores.sequences[name])
             merged.sequence_curves.setdefault(name, {}).update(scores.sequence_curves[name])

@@ -23,7 +23,7 @@ def test_which_frames_count(sequence):
     )
 
     def counted(name, of=found):
-        return benchmarks.find(name).counted(of).tolist()
+        return benchmarks.find(name).prediction(of, of.boxes_xywh).counted.tolist()
 
     assert counted("got10k_val") == [True, True, False, True]
     assert counted("got10k_val", dataclasses.replace(found, cover=None)) == [True, False, True, True]
@@ -60,10 +60,10 @@ def test_every_benchmark_opens_its_layout(tmp_path, name):
 
 @pytest.mark.parametrize("name", benchmarks.BENCHMARKS)
 def test_a_benchmark_has_scores_or_a_server(name):
-    protocol = benchmarks.find(name)
-    assert bool(protocol.conventions) != bool(protocol.server)
-    assert bool(protocol.not_scored) == bool(protocol.server)
-    assert protocol.server in ("", *submit.RUNS)
+    benchmark = benchmarks.find(name)
+    assert bool(benchmark.conventions) != bool(benchmark.server)
+    assert bool(benchmark.not_scored) == bool(benchmark.server)
+    assert benchmark.server in ("", *submit.RUNS)
 
 
 def test_made_up_sequences_need_no_data_and_are_fixed():

@@ -109,8 +109,7 @@ def _sequences(flags: absl_flags.FlagValues, protocol: Benchmark) -> tuple[LazyS
     if flags.truth is None:
         sequences, note = protocol.open(flags.data_dir, orientation.options(flags, protocol.reader)), ""
     else:
-        truth = open_truth(protocol, flags.truth)
-        sequences, note = truth.sequences, truth.note
+        sequences, note = open_truth(protocol, flags.truth)
     if flags.attributes is not None:
         sequences = attributes.by_files(sequences, flags.attributes, protocol.reader)
     sequences = sequences if flags.sequences is None else sequences.select(dict.fromkeys(flags.sequences))

@@ -40,10 +40,10 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     server = arguments[0]
     benchmark = submit.find(server)
     runs = submit.RUNS[server] if flags.runs is None else flags.runs
-    wanted = submit.Wanted(benchmark, runs, flags.whole_pixels)
+    form = submit.ArchiveForm(benchmark, runs, flags.whole_pixels)
     records = locks.read_records(Path(arguments[1]))
     sequences = benchmark.open(flags.data_dir)
-    frames = submit.pack(wanted, Path(arguments[1]), sequences, flags.output)
+    frames = submit.pack(form, Path(arguments[1]), sequences, flags.output)
     each = f", {runs} runs each" if runs > 1 else ""
     print(f"{flags.output}: {len(sequences)} sequences{each}, {frames} frames; opened again, as {server} wants it")
     if server == "got10k":

@@ -1,23 +1,21 @@
-"""Results as others publish them. Enters: a folder. Leaves: `RawResults`, one tracker's boxes by sequence.
+"""Results as others publish them: a directory of one tracker's boxes by sequence.
 
-Understood are this project's own folders and, parted by commas, tabs or blanks, with names in any case:
+This project's own directories and, separated by commas, tabs or blanks, with names in any case:
 
-- pytracking's: NAME.txt, perhaps in a folder of the set, NAME_time.txt beside it;
+- pytracking's: NAME.txt, perhaps in a directory of the set, NAME_time.txt next to it;
 - OTB's and the LaSOT toolkit's: NAME.txt, times perhaps in times/NAME_time.txt;
 - GOT-10k's: NAME/NAME_001.txt, of several runs also NAME_002.txt and so on, NAME/NAME_time.txt with a column a run.
 
-Several runs of a tracker are also folders TRACKER_000, TRACKER_001 and so on, as pytracking writes them: FOLDER is then
-the one that holds them, or FOLDER/TRACKER without the number.
+Several runs of a tracker are also directories TRACKER_000, TRACKER_001 and so on, as pytracking writes them: given is
+then the one that holds them, or DIRECTORY/TRACKER without the number.
 
-A sequence's own name may end as those of files beside it do (`lap_time`, `video_002`): what such a file is says whether
-there are boxes by the name without that end.
+A sequence's own name may end as those of files next to it do (`lap_time`, `video_002`): such a file is one of times
+where there are boxes by the name without that end.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,17 +23,16 @@ import numpy as np
 from jaxtyping import Float
 
 from ostrack_jax.data.annotations import FARTHEST, read_boxes
-from ostrack_jax.data.frames import list_directory
 from ostrack_jax.data.matching import ByName, part_prefix
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.runner import RUN_FILE
 from ostrack_jax.io import read_json, read_text
 
-# Ends of the names of files that lie beside the boxes and are none.
-BESIDE = re.compile(r"_(times?|scores?|confidences?|conf|all_boxes|all_scores|object_presence_scores)$")
-_RUN_FOLDER = re.compile(r"(.+)_\d{3}")
-_DEEPEST = 3  # folders below the one that was given
-_MOST_FILES = 200_000
+# Ends of the names of files that lie next to the boxes and hold none.
+_NOT_BOXES = re.compile(r"_(times?|scores?|confidences?|conf|all_boxes|all_scores|object_presence_scores)$")
+_DEEPEST = 3  # directories below the one that was given
+
+Named = list[tuple[str, Path]]  # files with the name of their sequence
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +48,9 @@ class Run:
     column: int = 0
 
     def read(self, sequence: str, reader: str = "") -> Float[np.ndarray, "t 4"] | None:
-        """The boxes answered for ``sequence`` (x,y,w,h in pixels), as they are; None where there are none.
+        """Read the boxes predicted for ``sequence`` (x,y,w,h in pixels) as they are; None where there are none.
 
-        ``reader``: of its set, which tells its files from those of others beside them; see `ByName.find`.
+        ``reader``: of its set, which separates its files from those of others next to them; see `ByName.find`.
 
         Raises:
           UserError: two files fit, or the file holds no boxes.
@@ -62,7 +59,7 @@ class Run:
         return None if path is None else read_boxes(path)
 
     def read_times(self, sequence: str, reader: str = "") -> Float[np.ndarray, " t"] | None:
-        """Seconds a frame, those that are positive; None without a file, or without a column of this run.
+        """Read seconds a frame, those that are positive; None without a file, or without a column of this run.
 
         ``reader`` as in `read`. Times of another set than the boxes are none.
 
@@ -105,115 +102,94 @@ class RawResults:
 
 
 def open_results(word: str) -> RawResults:
-    """The results in a folder, given as ``FOLDER`` or ``NAME=FOLDER``; without a name the tracker has the folder's.
+    """Open ``DIRECTORY`` or ``NAME=DIRECTORY``; without a name the tracker has the directory's.
 
     Raises:
-      UserError: no such folder, or no file in it that can be of boxes.
+      UserError: no such directory, or no file in it that can hold boxes.
     """
     name, equals, place = word.partition("=")
     if not equals or Path(word).is_dir():  # which may have a = in its name
         name, place = "", word
-    folder = Path(place)
-    runs = _runs(folder) if place else []
-    if not runs and not folder.is_dir():
-        raise UserError(f"no folder of results {place!r}: expected FOLDER or NAME=FOLDER")
+    directory = Path(place)
+    runs = _find_runs(directory) if place else []
+    if not runs and not directory.is_dir():
+        raise UserError(f"no directory of results {place!r}: expected DIRECTORY or NAME=DIRECTORY")
     if not runs:
-        matlab = any(folder.glob("*.mat"))
-        how = ", not Matlab files, which docs/scores.md shows how to turn into text" if matlab else ""
-        raise UserError(f"no results in {folder}: expected NAME.txt or NAME/NAME_001.txt, x,y,width,height a line{how}")
-    name = (name or folder.resolve().name).encode(errors="backslashreplace").decode()  # drawn in figures
-    return RawResults(name, folder, tuple(runs), _benchmark(folder))
+        matlab = ", not Matlab files, which docs/scores.md shows how to turn into text"
+        how = matlab if any(directory.glob("*.mat")) else ""
+        raise UserError(
+            f"no results in {directory}: expected NAME.txt or NAME/NAME_001.txt, x,y,width,height a line{how}"
+        )
+    try:
+        benchmark = str(read_json(directory / RUN_FILE).get("benchmark", ""))
+    except UserError:
+        benchmark = ""  # of another program
+    name = (name or directory.resolve().name).encode(errors="backslashreplace").decode()  # drawn in figures
+    return RawResults(name, directory, tuple(runs), benchmark)
 
 
-def _runs(folder: Path) -> list[Run]:
-    """The runs in a folder, or in those that are named as it is and numbered; none where there are no boxes."""
-    if not folder.is_dir():
-        places = _numbered(folder.parent).get(folder.name, [])
+def _find_runs(directory: Path) -> list[Run]:
+    """Return the runs in a directory, or in those of its name that are numbered; none where there are no boxes."""
+    if not directory.is_dir():
+        places = _numbered(directory.parent).get(directory.name, [])
     else:
-        inner = {name: places for name, places in _numbered(folder).items() if _same_sequences(places)}
-        if len(inner) > 1:
-            trackers = " or ".join(str(folder / name) for name in inner)
-            raise UserError(f"{folder} holds runs of {len(inner)} trackers: expected {trackers}")
-        places = next(iter(inner.values()), [])
-        if {path.name for path in places} != {entry.name for entry in list_directory(folder)}:
-            places = [folder]
-    return [run for place in places for run in _runs_in(place)]
+        trackers = {name: places for name, places in _numbered(directory).items() if _share_sequences(places)}
+        if len(trackers) > 1:
+            expected = " or ".join(str(directory / name) for name in trackers)
+            raise UserError(f"{directory} holds runs of {len(trackers)} trackers: expected {expected}")
+        places = next(iter(trackers.values()), [])
+        if set(places) != {path for path in directory.iterdir() if not path.name.startswith(".")}:
+            places = [directory]
+    runs = []
+    for place in places:
+        boxes, times = _sort_files(place)
+        by_name = ByName(times)
+        runs += [Run(ByName(boxes[number]), by_name, i) for i, number in enumerate(sorted(boxes)) if boxes[number]]
+    return runs
 
 
-def _numbered(folder: Path) -> dict[str, list[Path]]:
-    """Folders NAME_000, NAME_001, .. in ``folder`` by their name without the number, in order."""
+def _numbered(directory: Path) -> dict[str, list[Path]]:
+    """Return the directories NAME_000, NAME_001, .. in ``directory`` by their name without the number, in order."""
     found: dict[str, list[Path]] = {}
-    for entry in list_directory(folder) if folder.is_dir() else ():
-        if (name := _RUN_FOLDER.fullmatch(entry.name)) and entry.is_dir():
-            found.setdefault(name[1], []).append(folder / entry.name)
+    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+        if (name := re.fullmatch(r"(.+)_\d{3}", path.name)) and path.is_dir():
+            found.setdefault(name[1], []).append(path)
     return found
 
 
-def _same_sequences(places: list[Path]) -> bool:
-    """Whether several folders hold results of the same sequences, as runs do and folders of sequences do not."""
-    runs = [_boxes_and_times(place)[0] for place in places]
-    names = [{name for items in boxes.values() for name, _ in items} for boxes in runs]
+def _share_sequences(places: list[Path]) -> bool:
+    """Whether several directories have results of the same sequences: runs do, directories of sequences do not."""
+    names = [{name for named in _sort_files(place)[0].values() for name, _ in named} for place in places]
     return len(places) > 1 and bool(set.intersection(*names))
 
 
-def _runs_in(folder: Path) -> list[Run]:
-    """One run, or GOT-10k's several."""
-    boxes, times = _boxes_and_times(folder)
-    by_name = ByName(times)
-    return [Run(ByName(items), by_name, column) for column, (_, items) in enumerate(sorted(boxes.items())) if items]
-
-
-def _boxes_and_times(folder: Path) -> tuple[dict[int, list[tuple[str, Path]]], list[tuple[str, Path]]]:
-    """The files of boxes by run, from 1, and those of seconds, each with its sequence's name."""
-    runs: dict[int, list[tuple[str, Path]]] = {1: []}
-    boxes = runs[1]
-    times: list[tuple[str, Path]] = []
-    unclear: list[tuple[str, Path]] = []
-    for path in _text_files(folder):
-        run = _run(path, folder)
-        if run is None:
-            (unclear if BESIDE.search(path.stem) else boxes).append((path.stem, path))
+def _sort_files(directory: Path) -> tuple[dict[int, Named], Named]:
+    """Return the files of boxes by run, from 1, and those of seconds."""
+    boxes: dict[int, Named] = {1: []}
+    times: Named = []
+    unclear: list[Path] = []
+    for path in _text_files(directory):
+        run = re.fullmatch(rf"{re.escape(path.parent.name)}_(\d{{3}})", path.stem)
+        if run and path.parent != directory:
+            boxes.setdefault(int(run[1]), []).append((path.parent.name, path))
+        elif _NOT_BOXES.search(path.stem):
+            unclear.append(path)
         else:
-            runs.setdefault(run, []).append((path.parent.name, path))
-    named = {name.casefold() for items in runs.values() for name, _ in items}
-    for stem, path in sorted(unclear, key=lambda item: len(item[0])):  # `a_time` before `a_time_time`
-        name = BESIDE.sub("", stem)
+            boxes[1].append((path.stem, path))
+    named = {name.casefold() for files in boxes.values() for name, _ in files}
+    for path in sorted(unclear, key=lambda path: len(path.stem)):  # `a_time` before `a_time_time`
+        name = _NOT_BOXES.sub("", path.stem)
         if name.casefold() not in named:
-            named.add(stem.casefold())
-            boxes.append((stem, path))
-        elif re.search(r"_times?$", stem):
+            named.add(path.stem.casefold())
+            boxes[1].append((path.stem, path))
+        elif re.search(r"_times?$", path.stem):
             times.append((name, path))
-    return runs, times
+    return boxes, times
 
 
-def _run(path: Path, folder: Path) -> int | None:
-    """Which run over its sequence NAME/NAME_001.txt is the boxes of; None for a file of another form."""
-    found = re.fullmatch(rf"{re.escape(path.parent.name)}_(\d{{3}})", path.stem)
-    return int(found[1]) if found and path.parent != folder else None
-
-
-def _text_files(folder: Path) -> Iterator[Path]:
-    count = 0
-    for place, inner, names in os.walk(folder):
-        if len(Path(place).relative_to(folder).parts) >= _DEEPEST:
-            inner.clear()
-        inner[:] = sorted(name for name in inner if not name.startswith("."))  # such as `.locks`
-        for name in sorted(names):
-            if name.lower().endswith(".txt") and not name.startswith("."):
-                count += 1
-                if count > _MOST_FILES:
-                    raise UserError(
-                        f"{folder} holds more than {_MOST_FILES} text files: give the folder of one tracker"
-                    )
-                yield Path(place, name)
-
-
-def _benchmark(folder: Path) -> str:
-    """What the results of this project's own folder are of."""
-    if not (folder / RUN_FILE).is_file():
-        return ""
-    try:
-        found = read_json(folder / RUN_FILE).get("benchmark", "")
-    except UserError:
-        return ""  # of another program
-    return found if isinstance(found, str) else ""
+def _text_files(directory: Path) -> list[Path]:
+    """Return the text files in ``directory`` and a few levels below it, hidden ones left out."""
+    levels = ["*/" * depth + "*" for depth in range(_DEEPEST + 1)]
+    files = [path for level in levels for path in directory.glob(level) if path.suffix.lower() == ".txt"]
+    hidden = re.compile(r"(^|/)\.")
+    return sorted(f for f in files if f.is_file() and not hidden.search(f.relative_to(directory).as_posix()))

@@ -366,9 +366,9 @@ def test_published_figures_of_otb100_come_out_of_raw_files(shared_data):
     if not folder.is_dir():
         pytest.skip(f"no raw results at {folder}")
     trackers = [open_results(str(folder / name)) for name in ("ATOM", "SiamBAN")]
-    truth = open_truth(protocols.find("otb100"), folder / "groundtruth")
-    assert truth.note == ""
-    sequences = attributes.by_files(truth.sequences, folder / "attributes", "otb")
+    truth, note = open_truth(protocols.find("otb100"), folder / "groundtruth")
+    assert note == ""
+    sequences = attributes.by_files(truth, folder / "attributes", "otb")
     told = comparison.compare(protocols.find("otb100"), sequences, trackers, ("otb_toolkit",))
     assert len(told["sequences"]) == 100
     assert not told["left_out"]

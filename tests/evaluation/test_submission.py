@@ -14,7 +14,7 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results, submit
 from ostrack_jax.evaluation.benchmarks import Benchmark
 from ostrack_jax.evaluation.results import SequenceResult
-from ostrack_jax.evaluation.submit import Wanted
+from ostrack_jax.evaluation.submit import ArchiveForm
 from ostrack_jax.io import write_text
 from tests import layouts
 
@@ -150,8 +150,14 @@ def refused(tmp_path, capsys, server, *words, say=()):
     [
         (lambda r: SequenceResult(r.boxes_xywh[:2], r.times_s[:2], r.scores[:2]), ("2 lines", "3 frames")),
         (lambda r: SequenceResult(r.boxes_xywh + 1, r.times_s, r.scores), ("begins with", "first box is [1.0, 2.0")),
-        (lambda r: SequenceResult(r.boxes_xywh * [[1], [1], [-1]], r.times_s, r.scores), ("line 3", "no box")),
-        (lambda r: SequenceResult(r.boxes_xywh * [[1], [np.nan], [1]], r.times_s, r.scores), ("line 2", "no box")),
+        (
+            lambda r: SequenceResult(r.boxes_xywh * [[1], [1], [-1]], r.times_s, r.scores),
+            ("line 3", "expected a box"),
+        ),
+        (
+            lambda r: SequenceResult(r.boxes_xywh * [[1], [np.nan], [1]], r.times_s, r.scores),
+            ("line 2", "expected a box"),
+        ),
     ],
 )
 def test_what_a_server_would_refuse_is_told_here(tmp_path, capsys, spoil, say):
@@ -167,7 +173,7 @@ def test_unknown_boxes_and_seconds_are_told(tmp_path, capsys, server, words):
     names, good, form = make(tmp_path, server), result(), {"got10k": "got10k", "trackingnet": "otb"}[server]
     unknown = good.boxes_xywh * [[1], [np.nan], [1]]
     results.write(tmp_path / "results", names[1], form, SequenceResult(unknown, good.times_s, good.scores))
-    refused(tmp_path, capsys, server, *words, say=("line 2: [nan, nan, nan, nan] is no box",))
+    refused(tmp_path, capsys, server, *words, say=("line 2: expected a box x,y,w,h, found [nan, nan, nan, nan]",))
     for seconds in (np.nan, -1.0):
         times = np.array([1, seconds, 1])
         results.write(
@@ -192,44 +198,11 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     assert (tmp_path / "x.zip").read_text() == "mine"
 
 
-@pytest.mark.parametrize("links", [True, False])
-def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path, capsys, monkeypatch, links):
-    make(tmp_path, "trackingnet")
-    check = submit.check
-
-    def meanwhile(*words):
-        (tmp_path / "x.zip").write_text("mine")
-        return check(*words)
-
-    def no_links(*_):
-        raise PermissionError("no links here")
-
-    monkeypatch.setattr(submit, "check", meanwhile)
-    if not links:
-        monkeypatch.setattr(submit.os, "link", no_links)
-    assert run_submit(tmp_path, "trackingnet") == 2
-    assert "nothing is replaced" in capsys.readouterr().err
-    assert (tmp_path / "x.zip").read_text() == "mine"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "results", "x.zip"]
-
-
-def test_a_disk_without_links_has_its_archive(tmp_path, monkeypatch):
-    make(tmp_path, "trackingnet")
-
-    def no_links(*_):
-        raise PermissionError("no links here")
-
-    monkeypatch.setattr(submit.os, "link", no_links)
-    assert run_submit(tmp_path, "trackingnet") == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "results", "x.zip"]
-    assert len(contents(tmp_path / "x.zip")) == 2
-
-
 def test_an_archive_is_compared_with_the_data_set(tmp_path):
     names = make(tmp_path, "trackingnet")
     server = submit.find("trackingnet")
     sequences = server.open(tmp_path / "data")
-    assert submit.pack(Wanted(server), tmp_path / "results", sequences, tmp_path / "x.zip") == 6
+    assert submit.pack(ArchiveForm(server), tmp_path / "results", sequences, tmp_path / "x.zip") == 6
     text = contents(tmp_path / "x.zip")[f"{names[0]}.txt"]
     for files, say in (
         ({f"{names[0]}.txt": text}, f"{names[1]}.txt"),
@@ -240,4 +213,4 @@ def test_an_archive_is_compared_with_the_data_set(tmp_path):
             for name, content in files.items():
                 file.writestr(name, content)
         with pytest.raises(UserError, match=say):
-            submit.check(tmp_path / "y.zip", Wanted(server), sequences)
+            submit.check(tmp_path / "y.zip", ArchiveForm(server), sequences)

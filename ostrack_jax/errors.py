@@ -14,7 +14,14 @@ class UserError(Exception):
 
     The message is one line that says what was found, where, and what would be right. Commands print it
     without a traceback and exit with status 2.
+
+    Attributes:
+      fix: what would mend it, for reports that list findings with their fix; may be empty.
     """
+
+    def __init__(self, message: str = "", fix: str = ""):
+        super().__init__(message)
+        self.fix = fix
 
 
 class UnknownNameError(UserError):

@@ -1,4 +1,4 @@
-"""What is hard about a sequence, told apart from its data. Enters: sequences. Leaves: the same with attributes, class.
+"""The attributes of sequences (fast motion, occlusion, ..) from files or published tables.
 
 OTB, LaSOT and UAV123 publish a file of zeros and ones a sequence, a column an attribute; what the columns mean stands
 in their toolkits' code alone.
@@ -14,10 +14,9 @@ from typing import Any
 from ostrack_jax.data.annotations import read_labels
 from ostrack_jax.data.frames import list_directory
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.lists.published import ATTRIBUTES, Row
-from ostrack_jax.data.lists.tables import rows_of
-from ostrack_jax.data.matching import ByName
+from ostrack_jax.data.lists.published import ATTRIBUTES, read_table
 from ostrack_jax.data.sequence import Sequence
+from ostrack_jax.data.spelling import ByName
 from ostrack_jax.errors import UserError
 
 # Columns of the attribute files, by reader.
@@ -35,15 +34,14 @@ def by_table(sequences: LazySequences, reader: str, part: str = "") -> LazySeque
 
     For sequences that a reader knows by their boxes alone; LaSOT's class is in the sequence's name.
     """
-    rows = ByName([(row.name, row) for row in rows_of(reader, part)])
+    rows = ByName([(row.name, row) for row in read_table(reader, part)])
 
-    def build(sequence: Sequence, key: Row | None) -> Sequence:
-        if key is not None:
-            return dataclasses.replace(sequence, category=key.category, attributes=key.attributes)
-        category = sequence.name.rpartition("-")[0] if reader in ("lasot", "lasot_ext") else sequence.category
-        return dataclasses.replace(sequence, category=category)
+    def change(sequence: Sequence) -> dict[str, Any]:
+        if row := rows.find(sequence.name):
+            return {"category": row.category, "attributes": row.attributes}
+        return {"category": sequence.name.rpartition("-")[0]} if reader in ("lasot", "lasot_ext") else {}
 
-    return _changed(sequences, {name: rows.find(name) for name in sequences.names}, build)
+    return _changed(sequences, change)
 
 
 def by_files(sequences: LazySequences, directory: Path, reader: str) -> LazySequences:
@@ -59,36 +57,36 @@ def by_files(sequences: LazySequences, directory: Path, reader: str) -> LazySequ
         file with other columns.
     """
     if reader not in COLUMNS:
-        raise UserError(
-            f"what the columns of {reader}'s attribute files mean is not known: expected {', '.join(COLUMNS)}"
-        )
+        known = ", ".join(COLUMNS)
+        raise UserError(f"what the columns of {reader}'s attribute files mean is not known: expected {known}")
     columns = COLUMNS[reader]
     entries = [Path(entry.name) for entry in list_directory(directory) if entry.is_file()]
     files = ByName([(path.stem, directory / path) for path in entries if path.suffix.lower() == ".txt"])
-    found = {name: files.find(name, reader) for name in sequences.names}
-    if not any(found.values()):
-        raise UserError(
-            f"no attributes of these sequences in {directory}: expected NAME.txt, {len(columns)} times 0 or 1"
-        )
+    if not any([files.find(name, reader) for name in sequences.names]):  # a list: two that fit one are an error
+        expected = f"expected NAME.txt, {len(columns)} times 0 or 1"
+        raise UserError(f"no attributes of these sequences in {directory}: {expected}")
 
-    def build(sequence: Sequence, key: Path | None) -> Sequence:
-        return sequence if key is None else dataclasses.replace(sequence, attributes=read_flags(key, columns))
+    def change(sequence: Sequence) -> dict[str, Any]:
+        path = files.find(sequence.name, reader)
+        return {"attributes": read_flags(path, columns)} if path else {}
 
-    return _changed(sequences, found, build)
+    return _changed(sequences, change)
 
 
-def _changed(
-    sequences: LazySequences, keys: dict[str, Any], change: Callable[[Sequence, Any], Sequence]
-) -> LazySequences:
-    places = {name: i for i, name in enumerate(sequences.names)}
-    return LazySequences(keys, lambda name, key: change(sequences[places[name]], key))
+def _changed(sequences: LazySequences, change: Callable[[Sequence], dict[str, Any]]) -> LazySequences:
+    keys = {name: place for place, name in enumerate(sequences.names)}
+
+    def build(name: str, place: int) -> Sequence:
+        sequence = sequences[place]
+        return dataclasses.replace(sequence, **change(sequence))
+
+    return LazySequences(keys, build)
 
 
 def read_flags(path: Path, columns: tuple[str, ...]) -> tuple[str, ...]:
-    """What a file of as many zeros and ones as ``columns`` calls hard; a `UserError` where it holds anything else."""
+    """Read the attributes in a file of as many zeros and ones as ``columns``; a `UserError` for anything else."""
     flags = read_labels(path)
     if len(flags) != len(columns) or not set(flags.tolist()) <= {0, 1}:
-        raise UserError(
-            f"{path}: expected {len(columns)} times 0 or 1 ({', '.join(columns)}), found {len(flags)} numbers"
-        )
+        expected = f"expected {len(columns)} times 0 or 1 ({', '.join(columns)})"
+        raise UserError(f"{path}: {expected}, found {len(flags)} numbers")
     return tuple(ATTRIBUTES[column] for column, flag in zip(columns, flags, strict=True) if flag)

@@ -1,6 +1,6 @@
-"""Pictures by index. Enters: files, one video file or arrays. Leaves: RGB frames, read when asked for.
+"""RGB frames by index, decoded when asked for, from image files or arrays (of videos: `video.VideoFrames`).
 
-All are picklable, so that they can travel to loader processes; none keeps more than one picture in memory.
+All are picklable, so that they can travel to loader processes; none keeps more than one image in memory.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import functools
 import operator
 import os
 import re
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Generator, Iterable
 from collections.abc import Sequence as ListOf
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, Protocol, SupportsIndex, cast, get_args, runtime_checkable
 
@@ -20,7 +22,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ostrack_jax.data.levels import Levels, find_levels, sampled, to_bytes
-from ostrack_jax.data.names import compact
 from ostrack_jax.data.sequence import Frames
 from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.io import open_file
@@ -177,14 +178,17 @@ class ImageFrames(EncodedFrames):
           orientation: see `Orientation`.
         """
         super().__init__(orientation)
-        self._paths = compact(os.fspath(path) for path in paths)
+        encoded = [os.fsencode(path) for path in paths]
+        # not commonpath: any bytes they share will do
+        self._start = os.path.commonprefix(encoded) or b""  # noqa: RUF071
+        self._ends = np.array([path[len(self._start) :] for path in encoded], np.bytes_)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._ends)
 
     def name(self, index: SupportsIndex, /) -> str:
         """The path of image ``index``."""
-        return self._paths[within(index, len(self))]
+        return os.fsdecode(self._start + bytes(self._ends[within(index, len(self))]))
 
     def stored(self, index: SupportsIndex, /) -> bytes:
         """The file of image ``index``."""
@@ -218,6 +222,40 @@ def read_frame(frames: Frames, index: int, factor: int = 1) -> tuple[Image, int]
     if factor > 1 and isinstance(frames, ReducibleFrames):
         return frames.reduced(index, factor)
     return frames[index], 1
+
+
+def read_ahead(frames: Frames, workers: int = 1, ahead: int = 2) -> Generator[Image, None, None]:
+    """Yield every frame in order, decoded by threads before it is asked for; the first ones are begun at once.
+
+    Close the iterator (or use it up) to end its threads; a video's file is closed with it.
+
+    Args:
+      frames: of one sequence. Images stored one by one are decoded by several threads; a video, whose frames follow
+        from one another, by one.
+      workers: threads at most.
+      ahead: frames in memory beyond the one yielded last; at least ``workers`` are.
+
+    Raises:
+      UserError: when its turn comes, a frame that cannot be read.
+    """
+    threads = max(workers, 1) if isinstance(frames, StoredFrames) else 1
+    ahead, count = max(ahead, threads), len(frames)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    waiting = deque(pool.submit(frames.__getitem__, index) for index in range(min(ahead, count)))
+
+    def in_order() -> Generator[Image, None, None]:
+        try:
+            for following in range(ahead, ahead + count):
+                frame = waiting.popleft().result()
+                if following < count:
+                    waiting.append(pool.submit(frames.__getitem__, following))
+                yield frame
+        finally:
+            # A file is not closed while a thread decodes from it.
+            pool.shutdown(wait=isinstance(frames, OpenFrames), cancel_futures=True)
+            close_frames(frames)
+
+    return in_order()
 
 
 def read_image(path: Path | str, orientation: Orientation = "shown") -> Image:

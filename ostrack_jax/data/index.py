@@ -1,8 +1,7 @@
-"""Indexes of large sets, made once. Enters: what a set's files say. Leaves: arrays, from the cache where it has them.
+"""Indexes of large sets, made once and kept as `.npz` files in a cache directory.
 
-The cache is a folder of `.npz` files: OSTRACK_CACHE, else `ostrack_jax` in XDG_CACHE_HOME, else `~/.cache/ostrack_jax`.
-Each says by its signature what it was made from: where that has changed, it is made again. A place that cannot be
-written to costs the time of making it again, no more.
+The directory is OSTRACK_CACHE, else `ostrack_jax` in XDG_CACHE_HOME, else `~/.cache/ostrack_jax`. Each file holds the
+signature of what it was made from: where that has changed, it is made again, as it is where nothing can be written.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import secrets
 import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -20,9 +18,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from ostrack_jax.io import local_path
+from ostrack_jax.io import local_path, replacing
 
-_FORM = "1"  # of the indexes: another number makes all of them anew
+_FORM = "1"  # of the indexes: another number makes all of them again
 _THREADS = 8  # that wait for files; only one at a time computes
 
 Arrays = dict[str, np.ndarray]
@@ -33,11 +31,11 @@ _log = logging.getLogger(__name__)
 
 
 def cached(kind: str, source: Path, signature: str, make: Callable[[], Arrays]) -> Arrays:
-    """What ``make`` gives, or gave before.
+    """The arrays that ``make`` returns, or returned before.
 
     Args:
       kind: of index, such as `coco`.
-      source: the file or folder that it is of.
+      source: the file or directory that it is of.
       signature: of all that it is made from, see `sign`.
       make: reads everything.
     """
@@ -45,14 +43,21 @@ def cached(kind: str, source: Path, signature: str, make: Callable[[], Arrays]) 
     path = cache_directory() / f"{kind}-{place}.npz"
     wanted = f"{_FORM} {signature}"
     arrays = _load(path)
-    if arrays is None or str(arrays.pop("signature", "")) != wanted:
-        arrays = make()
-        _save(path, {**arrays, "signature": np.array(wanted)})
+    if str(arrays.pop("signature", "")) == wanted:
+        return arrays
+    arrays = make()
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays, signature=np.array(wanted))  # pyright: ignore[reportArgumentType]
+    except OSError as e:
+        _log.warning(
+            "the index of this data set is made again each time, as %s cannot be written: %s", path, e.strerror
+        )
     return arrays
 
 
 def sign(paths: Iterable[Path]) -> str:
-    """A hash of the names, sizes and times of change of files and folders (a folder changes with the names in it)."""
+    """Hash names, sizes and times of change of files and directories (a directory changes with the names in it)."""
     digest = hashlib.sha256()
     for path in paths:
         stat = path.stat()
@@ -69,7 +74,7 @@ def cache_directory() -> Path:
 
 
 def each(items: list[Item], work: Callable[[Item], Outcome], what: str) -> Iterator[Outcome]:
-    """``work`` done to every item in order, several waiting for their files at a time; a bar on a terminal."""
+    """Apply ``work`` to every item in several threads, results in order; shows a bar on a terminal."""
     from rich.console import Console
     from rich.progress import track
 
@@ -82,26 +87,12 @@ def each(items: list[Item], work: Callable[[Item], Outcome], what: str) -> Itera
         pool.shutdown(cancel_futures=True)
 
 
-def _load(path: Path) -> Arrays | None:
-    """The arrays of a file of the cache; None where there is none, or a broken one."""
+def _load(path: Path) -> Arrays:
+    """The arrays of a file of the cache; none where it is missing or corrupt."""
     try:
         if not zipfile.is_zipfile(path):  # numpy would leave it open
-            return None
+            return {}
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            return dict(file)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        return None
-
-
-def _save(path: Path, arrays: Arrays) -> None:
-    part = path.with_name(f"{path.stem}.{secrets.token_hex(8)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                np.savez(file, **arrays)  # pyright: ignore[reportArgumentType] (none is named as a flag)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as e:
-        _log.warning("the index of this data set is made anew each time, as %s cannot be written: %s", path, e.strerror)
+        return {}

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ostrack_jax.data.lists.published import OFFICIAL, read_published, read_table
 from ostrack_jax.data.packed.reader import is_packed
-from ostrack_jax.data.readers import nfs, otb, uav, uavdt
-from ostrack_jax.data.readers.lasot import places
+from ostrack_jax.data.readers import nfs, otb, uav
+from ostrack_jax.data.readers.lasot import find_sequence
 from ostrack_jax.data.readers.trackingnet import CHUNKS
 from ostrack_jax.data.readers.vot import YEARS
 from ostrack_jax.doctor.finding import Finding
@@ -129,7 +129,7 @@ def _uav(directory: Path) -> bool:
 
 def _uavdt(directory: Path) -> bool:
     names = {row.name for row in read_table("uavdt")}
-    return any(path.name in names for place in uavdt.VIDEOS for path in _folders(directory / place))
+    return any(path.name in names for place in uav.UAVDT_VIDEOS for path in _folders(directory / place))
 
 
 def _tc128(directory: Path) -> bool:
@@ -157,7 +157,7 @@ def _otb(directory: Path) -> bool:
 
 def _dtb70(directory: Path) -> bool:
     """OTB's layout with names that are not OTB's."""
-    names = {row.name for row in read_table("dtb70")} - {row.name for row in read_table("otb100")}
+    names = {row.name for row in read_table("dtb70")} - {row.name for row in read_table("otb")}
     return any((path / "img").is_dir() and path.name in names for path in _folders(directory))
 
 
@@ -174,7 +174,7 @@ LAYOUTS = {
             "lasot",
             "class/class-N/img or class-N/img",
             _lasot,
-            lambda directory, name: tuple(directory / place for place in places(name)),
+            lambda directory, name: tuple(filter(None, [find_sequence(directory, name)])),
         ),
         Layout(
             "trackingnet",
@@ -188,7 +188,7 @@ LAYOUTS = {
         Layout("lasot_ext", "class/class-N/img or class-N/img, of its 15 classes", _lasot_ext),
         Layout("nfs", nfs.SHAPE, _nfs),
         Layout("uav", uav.SHAPE, _uav),
-        Layout("uavdt", uavdt.SHAPE, _uavdt),
+        Layout("uavdt", uav.UAVDT_SHAPE, _uavdt),
         Layout("tnl2k", "NAME/imgs and NAME/groundtruth.txt, or folders of such", _tnl2k),
         Layout("tc128", "NAME/img, NAME/NAME_gt.txt and NAME/NAME_frames.txt", _tc128),
         Layout("itb", "SCENARIO/NAME with pictures and groundtruth.txt", _itb),

@@ -13,8 +13,7 @@ from jaxtyping import Float
 from ostrack_jax.config import DataConfig
 from ostrack_jax.data.frames import close_frames
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.lists.published import official
-from ostrack_jax.data.lists.tables import listed
+from ostrack_jax.data.lists.published import official, published_lengths
 from ostrack_jax.data.packed.reader import is_packed
 from ostrack_jax.data.paths import named_directory
 from ostrack_jax.data.readers.boxes_only import NoImages
@@ -86,7 +85,7 @@ class Benchmark:
     @property
     def names(self) -> dict[str, int | None]:
         """Its sequences as published, see `tables.listed`; empty where there is no list, or any will do."""
-        return listed(self.reader, self.part) if self.sequences is not None else {}
+        return published_lengths(self.reader, self.part) if self.sequences is not None else {}
 
     def without_sizes(self) -> Benchmark:
         """Leave out the rules that need the frame's size, which ground truth without images does not give.

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ostrack_jax.data.annotations import FARTHEST, read_boxes
-from ostrack_jax.data.matching import ByName, part_prefix
+from ostrack_jax.data.spelling import ByName, part_prefix
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.runner import RUN_FILE
 from ostrack_jax.io import read_json, read_text

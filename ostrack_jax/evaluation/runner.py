@@ -23,8 +23,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ostrack_jax import io
-from ostrack_jax.data.ahead import read_ahead
-from ostrack_jax.data.frames import Image
+from ostrack_jax.data.frames import Image, read_ahead
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError

@@ -26,8 +26,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ostrack_jax.config import Config, DataConfig, ModelConfig
-from ostrack_jax.data.ahead import read_ahead
-from ostrack_jax.data.frames import ImageFrames
+from ostrack_jax.data.frames import ImageFrames, read_ahead
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.data.sequence import Frames
 from ostrack_jax.models.attention import chosen

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 from ostrack_jax.config import DataConfig
-from ostrack_jax.data.lists.tables import rows_of
+from ostrack_jax.data.lists.published import read_table
 from ostrack_jax.data.readers.lasot import open_lasot_ext
-from ostrack_jax.data.readers.nested import open_itb, open_tnl2k
 from ostrack_jax.data.readers.nfs import open_nfs
 from ostrack_jax.data.readers.otb import open_dtb70
 from ostrack_jax.data.readers.registry import open_dataset, orientation_of
 from ostrack_jax.data.readers.tc128 import open_tc128
-from ostrack_jax.data.readers.uav import open_uav
-from ostrack_jax.data.readers.uavdt import open_uavdt
+from ostrack_jax.data.readers.tnl2k import open_itb, open_tnl2k
+from ostrack_jax.data.readers.uav import open_uav, open_uavdt
 from ostrack_jax.data.readers.vot import open_vot
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.benchmarks import BENCHMARKS, find
@@ -94,14 +93,14 @@ def test_uav123_cuts_a_video_into_sequences(tmp_path):
 
 
 def test_uav20l_has_the_published_totals():
-    rows = rows_of("uav", "uav20l")
+    rows = read_table("uav", "uav20l")
     assert len(rows) == 20
     assert sum(row.last for row in rows) == 58_670  # the paper's
     assert {row.first for row in rows} == {1}
 
 
 def test_uav123_at_10_frames_a_second_is_every_third_image(tmp_path):
-    rows = {row.name: (row.video, row.first, row.last) for row in rows_of("uav", "uav123_10fps")}
+    rows = {row.name: (row.video, row.first, row.last) for row in read_table("uav", "uav123_10fps")}
     # of its configSeqs.m
     assert rows["bike1"] == ("bike1", 1, 1029)
     assert [rows[f"bird1_{i}"] for i in (1, 2, 3)] == [("bird1", 1, 85), ("bird1", 259, 493), ("bird1", 525, 813)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ostrack_jax.data import attributes
-from ostrack_jax.data.lists.tables import rows_of
+from ostrack_jax.data.lists.published import read_table
 from ostrack_jax.data.readers.boxes_only import open_boxes_only
 from ostrack_jax.errors import UserError
 
@@ -57,7 +57,7 @@ def test_the_published_table_tells_class_and_attributes(otb):
 
 
 def test_each_part_of_uav_has_its_own_sequences(tmp_path):
-    names = sorted(row.name for row in rows_of("uav", "uav20l"))
+    names = sorted(row.name for row in read_table("uav", "uav20l"))
     assert len(names) == 20
     for name in (*names, "car16_1"):
         (tmp_path / f"{name}.txt").write_text("1,2,3,4\n")

@@ -200,7 +200,7 @@ def test_odd_annotations_are_left_out_and_counted(tmp_path, caplog):
     assert [*sequences.names] == ["1", "2"]
     np.testing.assert_array_equal(sequences[1].boxes_xywh, [[1, 2.5, 3, 4]])
     assert [note.partition(".json: ")[2] for note in sequences.notes] == [
-        "8 annotations without a box of four numbers (ids 100, 101, 102, 103, 104, ..) are left out",
+        "8 annotations without a box of four numbers (ids 100, 101, 102, 103, 104 and 3 more) are left out",
         "1 images have the id of one before: no annotation is theirs",
     ]
     config = configs.change(

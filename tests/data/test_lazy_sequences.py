@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pickle
 
 import numpy as np
 import pytest
 
 from ostrack_jax.data.frames import ArrayFrames
-from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.names import NumberNames
+from ostrack_jax.data.lazy import LazySequences, NumberedNames
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 
@@ -62,28 +60,6 @@ def test_all_are_kept_unless_said_otherwise(sequences):
     assert len(built) == 600
 
 
-BOXES = [
-    [[1, 2, 3, 4], [0, 0, 0, 0]],
-    [[1.5, -2, 3, 40000], [0, 0, 0, np.nan]],
-    [[0.1, 1 / 3, 1e300, -1e-9], [32768, 32767, -32768, -32769]],
-]
-
-
-@pytest.mark.parametrize("boxes", BOXES)
-def test_what_is_kept_is_what_was_read(boxes):
-    """Kept in narrower numbers, given back exactly."""
-    true = Sequence("a", ArrayFrames(np.zeros((2, 2, 2, 3), np.uint8)), np.array(boxes, float), np.array([True, False]))
-    covered = dataclasses.replace(true, cover=np.array([8, 1000]), size_wh=(3, 4), flaws=("x",))
-    found = LazySequences({"a": None, "b": None}, lambda name, _: true if name == "a" else covered)
-    for _ in range(2):  # read, then kept
-        np.testing.assert_array_equal(found[0].boxes_xywh, true.boxes_xywh)
-        assert found[0].boxes_xywh.dtype == np.float64
-        np.testing.assert_array_equal(found[0].visible, true.visible)
-        assert found[0].cover is None
-        np.testing.assert_array_equal(found[1].cover, [8, 1000])
-        assert (found[1].size_wh, found[1].flaws, found[1].frames) == ((3, 4), ("x",), true.frames)
-
-
 def test_flaws_are_logged_once_and_of_many_sequences_not_all(caplog):
     def build(name: str, _: object) -> Sequence:
         flaws = ("no cover", "2 boxes too many") if name != "s3" else ()
@@ -104,7 +80,7 @@ def test_flaws_are_logged_once_and_of_many_sequences_not_all(caplog):
 def test_a_set_of_many_is_opened_by_its_arrays():
     """Names and keys stay arrays: nothing is made of any of them."""
     numbers = np.arange(10**5) * 3
-    many = LazySequences.of(NumberNames(numbers), range(10**5), lambda name, key: _build(name, key % 2 + 1))
+    many = LazySequences.of(NumberedNames("{}", numbers), range(10**5), lambda name, key: _build(name, key % 2 + 1))
     assert (len(many), many.names[-1], many[-1].name, len(many[-1])) == (10**5, "299997", "299997", 2)
     assert many[10:20].names[3] == "39"
     assert many.select(["39"])[0].name == "39"

@@ -195,7 +195,7 @@ def test_impossible_wishes_are_told(folder, tmp_path):
     with pytest.raises(UserError, match="no object with an outline"):
         open_pasted(small)
     (small / "annotations" / "instances_train2017.json").write_text("[1")
-    with pytest.raises(UserError, match="expected COCO's instances"):
+    with pytest.raises(UserError, match="does not hold COCO's annotations"):
         open_pasted(small)
 
 

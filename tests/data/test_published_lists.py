@@ -10,7 +10,6 @@ import pytest
 
 from ostrack_jax.data.lists import published
 from ostrack_jax.data.lists.published import LISTS, TABLES, expand, read_published, read_table
-from ostrack_jax.data.lists.tables import rows_of
 from ostrack_jax.errors import UserError
 
 COUNTS = {
@@ -29,7 +28,7 @@ LASOT = {
 }
 
 # sequences, videos and frames, as their papers and the published analysis count them
-TOTALS = [("uav123", 123, 91, 112_578), ("otb100", 100, 98, 59_040), ("nfs", 100, 100, 47_953)]
+TOTALS = [("uav", 123, 91, 112_578), ("otb", 100, 98, 59_040), ("nfs", 100, 100, 47_953)]
 TOTALS += [("dtb70", 70, 70, 15_777), ("uavdt", 50, 50, 37_084)]
 
 
@@ -47,12 +46,12 @@ def test_official_counts_are_those_of_the_lists():
     assert published.official("lasot", "test") == len(read_published("lasot_test"))
     assert published.official("lasot_ext", "test") == len(read_published("lasot_ext"))
     assert published.official("got10k", "train") == len(read_published("got10k_train_full"))
-    for part, table in (("uav123", "uav123"), ("", "otb100"), ("30", "nfs")):
-        assert published.official({"": "otb", "30": "nfs"}.get(part, "uav"), part) == len(read_table(table))
+    for part, table in (("uav123", "uav"), ("", "otb"), ("30", "nfs")):
+        assert published.official(table, part) == len(read_table(table))
     assert published.official("folder", "test") is None
     assert published.official("dtb70", "test") == len(read_table("dtb70"))
     assert published.official("uavdt", "test") == len(read_table("uavdt"))
-    assert published.official("uav", "uav123_10fps") == len(rows_of("uav", "uav123_10fps"))
+    assert published.official("uav", "uav123_10fps") == len(read_table("uav", "uav123_10fps"))
 
 
 def test_lasot_is_parted():
@@ -71,21 +70,21 @@ def test_every_table_has_the_published_totals(name, rows, videos, frames):
 
 def test_some_rows_of_the_tables():
     rows = {name: {row.name: row for row in read_table(name)} for name in TABLES}
-    assert rows["uav123"]["bird1_3"] == published.Row("bird1_3", "bird1", 1573, 2437, "bird")
-    tiger = rows["otb100"]["Tiger1"]
+    assert rows["uav"]["bird1_3"] == published.Row("bird1_3", "bird1", 1573, 2437, "bird")
+    tiger = rows["otb"]["Tiger1"]
     assert (tiger.first, tiger.last, tiger.category, tiger.omit) == (1, 354, "other", 5)
-    assert rows["otb100"]["Jogging-2"].video == "Jogging"
+    assert rows["otb"]["Jogging-2"].video == "Jogging"
     assert rows["nfs"]["car_jumping"].last == 22
     assert rows["nfs"]["Skydiving"].attributes == ("occlusion",)
-    assert rows["otb100"]["Basketball"].attributes[:2] == ("illumination variation", "out-of-plane rotation")
+    assert rows["otb"]["Basketball"].attributes[:2] == ("illumination variation", "out-of-plane rotation")
 
 
 def test_otbs_attributes_have_the_published_totals():
     words = {"illumination variation": 38, "out-of-plane rotation": 63, "scale variation": 64, "occlusion": 49}
     words |= {"deformation": 44, "motion blur": 29, "fast motion": 39, "in-plane rotation": 51, "out of view": 14}
     words |= {"background clutter": 31, "low resolution": 9}
-    assert Counter(word for row in read_table("otb100") for word in row.attributes) == words
-    assert all(row.attributes for row in read_table("otb100"))
+    assert Counter(word for row in read_table("otb") for word in row.attributes) == words
+    assert all(row.attributes for row in read_table("otb"))
 
 
 def test_lasots_extension_has_classes_of_its_own():
@@ -105,13 +104,13 @@ def test_a_damaged_list_is_told(monkeypatch):
     with pytest.raises(UserError, match=r"the list lasot_test of this installation is damaged \([0-9a-f]{12}\)"):
         read_published("lasot_test")
     with pytest.raises(UserError, match=r"the list uav123 of this installation is damaged"):
-        read_table("uav123")
+        read_table("uav")
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("name", "prefix"), [("uav123", "uav_"), ("otb100", ""), ("nfs", "nfs_")])
+@pytest.mark.parametrize(("name", "prefix"), [("uav", "uav_"), ("otb", ""), ("nfs", "nfs_")])
 def test_the_tables_are_the_published_ones(shared_data, name, prefix):
-    path = shared_data.parent / "splits" / f"{name}.csv"
+    path = shared_data.parent / "splits" / f"{TABLES[name]}.csv"
     if not path.is_file():
         pytest.skip(f"no published tables in {path.parent}")
     with path.open() as file:

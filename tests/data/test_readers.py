@@ -65,7 +65,7 @@ def test_a_missing_folder_is_told(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("data = [", "is no TOML"),
+        ("data = [", "is not valid TOML"),
         ("[data]\ngot10k = 3", r'expected got10k = "PATH" under \[data\], found 3'),
         ('data = "x"', r"expected a table \[data\] with .*, found data = 'x'"),
         ('[data]\notb = "x"', "nobody says where the got10k data lies"),

@@ -10,8 +10,7 @@ import pytest
 from ostrack_jax.config import DataConfig
 from ostrack_jax.data.readers import vid
 from ostrack_jax.data.readers.registry import open_dataset
-from ostrack_jax.data.readers.vid import open_vid
-from ostrack_jax.data.readers.vid_xml import read_frame
+from ostrack_jax.data.readers.vid import open_vid, read_targets
 from ostrack_jax.errors import UserError
 from tests import layouts
 
@@ -86,12 +85,7 @@ def test_snippets_of_one_name_are_told(tmp_path):
 def test_boxes_of_one_frame(tmp_path):
     path = tmp_path / "0.xml"
     path.write_text(layouts.vid_xml({"3": (1, 2, 4, 8, 1), "x": B}))
-    frame = read_frame(path)
-    assert frame.size_wh == (32, 24)
-    assert [(target.track, target.box_xywh, target.occluded) for target in frame.targets] == [
-        ("3", (1, 2, 3, 6), True),
-        ("x", (5, 5, 4, 3), False),
-    ]
+    assert read_targets(path) == ((32, 24), [("3", (1, 2, 3, 6), True), ("x", (5, 5, 4, 3), False)])
 
 
 GOOD = layouts.vid_xml({"0": A})
@@ -117,6 +111,6 @@ def test_files_of_another_kind_are_told(tmp_path, text, message):
     path = tmp_path / "0.xml"
     path.write_text(text)
     with pytest.raises(UserError, match=rf"0.xml does not hold a frame of ImageNet VID: .*{message}"):
-        read_frame(path)
+        read_targets(path)
     with pytest.raises(UserError, match="cannot read"):
-        read_frame(tmp_path / "1.xml")
+        read_targets(tmp_path / "1.xml")

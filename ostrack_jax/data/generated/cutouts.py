@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from jaxtyping import Float, Float32, Int
 
 from ostrack_jax.data.generated.truth import polygon_area
 from ostrack_jax.data.index import Arrays, cached, sign
-from ostrack_jax.data.readers.coco_fields import Ids, image_path, images_directory, is_set
+from ostrack_jax.data.readers.coco import Ids, each_object, image_path, images_directory, is_set
 from ostrack_jax.errors import UserError
 
 LEAST_SIDE = 16.0  # pixels of the shorter side: what is smaller shows no detail to follow
@@ -73,23 +72,19 @@ def read_outlines(file: Path, most: int = 100_000) -> Arrays:
     image_ids, categories = Ids(), Ids()
     objects: list[tuple[int, int, Float32[np.ndarray, "k 2"]]] = []
 
-    def take(entry: dict[str, Any]) -> Any:
-        """The parser's hook: note a picture or an object and drop it, leave all else as it is."""
+    def take(entry: dict[str, Any]) -> bool:
         if "segmentation" in entry and "image_id" in entry:
             corners = _largest(entry)
             if corners is not None:
-                category = categories.of(entry.get("category_id") or 0, "category_id")
-                objects.append((image_ids.of(entry["image_id"], "image_id"), category, corners))
-            return None
-        if "file_name" in entry and "id" in entry:
-            names[image_ids.of(entry["id"], "the id of an image")] = image_path(entry["file_name"])
-            return None
-        return entry
+                category = categories.number(entry.get("category_id") or 0, "category_id")
+                objects.append((image_ids.number(entry["image_id"], "image_id"), category, corners))
+        elif "file_name" in entry and "id" in entry:
+            names[image_ids.number(entry["id"], "the id of an image")] = image_path(entry["file_name"])
+        else:
+            return False
+        return True
 
-    try:
-        json.loads(file.read_bytes(), object_hook=take)
-    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as e:
-        raise UserError(f"{file}: expected COCO's instances, with images and annotations: {e}") from e
+    each_object(file, take)
     objects = sorted((found for found in objects if found[0] in names), key=lambda found: found[0])
     if not objects:
         raise UserError(f"{file}: no object with an outline of {LEAST_SIDE:.0f} pixels a side or more")

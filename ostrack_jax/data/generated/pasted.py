@@ -22,8 +22,7 @@ from ostrack_jax.data.generated import motion, shapes
 from ostrack_jax.data.generated.cutouts import Cutouts, read_cutouts
 from ostrack_jax.data.generated.scene import Scene, SceneFrames, Thing, film, place
 from ostrack_jax.data.generated.synthetic import PARTS
-from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.names import NumberedNames
+from ostrack_jax.data.lazy import LazySequences, NumberedNames
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.io import local_path
@@ -103,7 +102,7 @@ def open_pasted(
             raise UserError(f"pasted {name}: expected {least} to {most}, found {value}")
     material = Material(read_cutouts(directory), _picture_folders(local_path(backgrounds)) if backgrounds else ())
     recipe = Recipe((PARTS[part], seed, 0), frames, (width, height), distractors, parts)
-    names = NumberedNames(f"pasted_{part}_", 6, "", range(sequences))
+    names = NumberedNames(f"pasted_{part}_{{:06d}}", range(sequences))
     build = functools.partial(_make_numbered, material, recipe)
     # Few are kept: each holds its pictures, and a mix hardly ever asks for one again.
     return LazySequences.of(names, range(sequences), build, keep=8)

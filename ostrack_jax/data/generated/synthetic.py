@@ -15,8 +15,7 @@ from jaxtyping import Float
 
 from ostrack_jax.data.generated import motion, shapes
 from ostrack_jax.data.generated.scene import Scene, SceneFrames, Thing, film, place
-from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.names import NumberedNames
+from ostrack_jax.data.lazy import LazySequences, NumberedNames
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError, unknown
 
@@ -71,7 +70,7 @@ def open_synthetic(
         if not least <= value <= most:
             raise UserError(f"synthetic {name}: expected {least} to {most}, found {value}")
     recipe = Recipe((PARTS[part], seed, 0), frames, width, height, distractors)
-    names = NumberedNames(f"synthetic_{part}_", 6, "", range(sequences))
+    names = NumberedNames(f"synthetic_{part}_{{:06d}}", range(sequences))
     return LazySequences.of(names, range(sequences), functools.partial(_make_numbered, recipe), keep=512)
 
 

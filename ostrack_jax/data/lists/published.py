@@ -1,22 +1,27 @@
-"""The published lists and tables of sequences. Enters: a name. Leaves: its entries, checked against their SHA-256.
+"""The published lists and tables of sequences, checked against their SHA-256.
 
-`NAME.txt` holds each list as ranges (`0 2-3`; after a class, of its numbers: `airplane 10-12 2`),
-`SHA256SUMS` the hash of what they stand for: one entry a line, each ended by a newline. LaSOT's are so the
-published files byte for byte. GOT-10k's are published in a shuffled order that means nothing; their positions rise
-here, and the hash covers them as they rise. `NAME.csv` is a table, its hash that of the file.
+`NAME.txt` holds a list as ranges (`0 2-3`; after a class, of its numbers: `airplane 10-12 2`). `SHA256SUMS` has the
+hash of its entries, one a line: for LaSOT that of the published file. GOT-10k's lists are published in a shuffled order
+that means nothing; here they are sorted. `NAME.csv` is a table, its hash that of the file; numbers in it are those in
+the images' file names.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 from ostrack_jax.errors import UserError
 
 LISTS = ("got10k_train_full", "got10k_vot_train", "got10k_vot_val", "lasot_ext", "lasot_test", "lasot_train")
-TABLES = ("dtb70", "nfs", "otb100", "uav123", "uavdt")
+TABLES = {"dtb70": "dtb70", "nfs": "nfs", "otb": "otb100", "uav": "uav123", "uavdt": "uavdt"}  # by reader
+# UAV20L's sequences: complete videos of UAV123.
+UAV20L = (
+    *("bike1", "bird1", "car1", "car3", "car6", "car8", "car9", "car16", "group1", "group2", "group3"),
+    *("person2", "person4", "person5", "person7", "person14", "person17", "person19", "person20", "uav1"),
+)
 # What makes a sequence hard, by the short names of OTB (Wu et al. 2015), UAV123 (Mueller et al. 2016), LaSOT.
 ATTRIBUTES = {
     "ARC": "aspect ratio change",
@@ -58,14 +63,14 @@ OFFICIAL: dict[str, dict[str, int]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One sequence of a table: which pictures of which video it is.
+    """One sequence of a table: which images of which video it is.
 
     Attributes:
       name: of the sequence.
-      video: of the folder of its pictures; several sequences may share it.
-      first: number in the file name of its first picture; ``last`` of its last.
+      video: of the directory of its images; several sequences may share it.
+      first: number in the file name of its first image; ``last`` of its last.
       category: the target's class, as the published analysis has it.
-      omit: pictures and boxes at its beginning that the published analysis leaves out.
+      omit: images and boxes at its beginning that the published analysis leaves out.
       attributes: of the values of `ATTRIBUTES`, where the table has them.
     """
 
@@ -89,11 +94,19 @@ def read_published(name: str) -> list[str]:
     return entries
 
 
-def read_table(name: str) -> list[Row]:
-    """The rows of one of `TABLES`, in its order; a `UserError` where it is not what was published."""
-    text = _text(f"{name}.csv")
-    _check(name, text)
-    return [
+def read_table(reader: str, part: str = "") -> list[Row]:
+    """The sequences of a reader's set in the order of its table, or of its ``part``; none without a table.
+
+    UAV20L's are complete videos of UAV123; UAV123@10fps has every third of its images, renumbered (its `configSeqs.m`).
+
+    Raises:
+      UserError: the table is not what was published (a damaged installation).
+    """
+    if reader not in TABLES:
+        return []
+    text = _text(f"{TABLES[reader]}.csv")
+    _check(TABLES[reader], text)
+    rows = [
         Row(
             row["name"],
             row.get("video") or row["name"],
@@ -105,10 +118,31 @@ def read_table(name: str) -> list[Row]:
         )
         for row in csv.DictReader(text.splitlines())
     ]
+    if part == "uav20l":
+        ends = {row.video: row for row in rows}  # the last piece of each
+        return [Row(name, name, 1, ends[name].last, ends[name].category) for name in UAV20L]
+    if part == "uav123_10fps":
+        return [replace(row, first=(row.first - 1) // 3 + 1, last=(row.last - 1) // 3 + 1) for row in rows]
+    return rows
+
+
+def published_lengths(reader: str, part: str) -> dict[str, int | None]:
+    """The names of a published set's sequences, each with its number of frames where a table has it.
+
+    Empty where the package has no list.
+    """
+    if reader == "lasot":
+        return dict.fromkeys(read_published(f"lasot_{part}"))
+    if reader == "lasot_ext":
+        return dict.fromkeys(read_published("lasot_ext"))
+    if (reader, part) == ("got10k", "val"):
+        return dict.fromkeys(f"GOT-10k_Val_{i:06d}" for i in range(1, OFFICIAL["got10k"]["val"] + 1))
+    counted = part != "240"  # NFS's table is of 30 frames a second
+    return {row.name: row.last - row.first + 1 - row.omit if counted else None for row in read_table(reader, part)}
 
 
 def official(reader: str, part: str) -> int | None:
-    """How many sequences the published set has; None where that is not known."""
+    """The number of sequences of the published set; None where that is not known."""
     parts = OFFICIAL.get(reader, {})
     return parts.get(part, parts.get(""))
 

@@ -17,8 +17,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from ostrack_jax.data.frames import ORIENTATIONS, EncodedFrames, Orientation, within
-from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.names import NumberNames
+from ostrack_jax.data.lazy import LazySequences, NumberedNames
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.io import read_text
@@ -62,15 +61,15 @@ def open_packed(directory: Path, part: str = "train", split: str = "all") -> Laz
     index = Index(directory, manifest)
     names = index.names()
     build = functools.partial(_build, index, Shards(directory, manifest), manifest.get("orientation", "stored"))
-    keep = 0 if index["picture"].all() else None
-    every = LazySequences.of(names, range(len(names)), build, keep)
+    keep = {"keep": 0} if index["picture"].all() else {}
+    every = LazySequences.of(names, range(len(names)), build, **keep)
     if split in ("all", manifest["split"]):
         return every
     if split not in manifest["splits"]:
         there = ", ".join([manifest["split"], *manifest["splits"]])
         raise UserError(f"{directory} does not hold the split {split} of {manifest['reader']} whole: it has {there}")
     places = _expand(manifest["splits"][split], len(names))
-    return LazySequences.of([names[i] for i in places], places, build, keep)
+    return LazySequences.of([names[i] for i in places], places, build, **keep)
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -128,7 +127,7 @@ class Index:
             if not name or name in (".", "..") or any(sign in name for sign in "/\\\0"):
                 raise self._broken("name", f"{name[:60]!r} is no name of a sequence")
         if all(name.isascii() and name.isdecimal() and name[0] != "0" and len(name) < 19 for name in names):
-            return NumberNames(np.array(names, np.int64))
+            return NumberedNames("{}", np.array(names, np.int64))
         return names
 
     def records(self, start: int, stop: int) -> ListOf[int]:

@@ -1,7 +1,7 @@
-"""Ground truth without pictures. Enters: a folder of text files. Leaves: sequences whose boxes can be scored against.
+"""Ground truth without images, for scoring.
 
 Understood: `NAME.txt` (UAVDT: `NAME_gt.txt`) side by side, as result files lie, with `absent/NAME.txt` where LaSOT's
-evaluation toolkit has it; or folders, also within folders of their class, with `groundtruth.txt` (and LaSOT's
+evaluation toolkit has it; or directories, also within directories of their class, with `groundtruth.txt` (and LaSOT's
 `full_occlusion.txt`, `out_of_view.txt`) or another of `BOX_FILES`, as annotations come without the images.
 """
 
@@ -15,12 +15,13 @@ import numpy as np
 from ostrack_jax.data.annotations import read_annotation, read_boxes, valid
 from ostrack_jax.data.frames import list_directory
 from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.readers.common import first_that, subdirectories
 from ostrack_jax.data.readers.folder import BOX_FILES
 from ostrack_jax.data.readers.lasot import LABELS
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 
-ABSENT = "absent"  # LaSOT's toolkit: the folder of files with a 1 for each frame without target (`eval_tracker.m`)
+ABSENT = "absent"  # LaSOT's toolkit: files with a 1 for each frame without target (`eval_tracker.m`)
 
 
 class NoImages:
@@ -38,11 +39,7 @@ class NoImages:
 
 
 def open_boxes_only(directory: Path) -> LazySequences:
-    """Every sequence of boxes in ``directory``, by the name its file or its folder has.
-
-    Raises:
-      UserError: there is none.
-    """
+    """Every sequence of boxes in ``directory`` by name; a `UserError` where there is none."""
     return sequences_of(find_files(directory))
 
 
@@ -56,12 +53,10 @@ def find_files(directory: Path) -> dict[str, Path]:
         elif boxes := _boxes_in(path):
             found[path.name] = boxes
         elif entry.is_dir():
-            inner = [path / inside.name for inside in list_directory(path)]
-            found.update({place.name: boxes for place in inner if (boxes := _boxes_in(place))})
+            found.update({place.name: boxes for place in subdirectories(path) if (boxes := _boxes_in(place))})
     if not found:
-        raise UserError(
-            f"no ground truth in {directory}: expected NAME.txt or NAME/{BOX_FILES[0]}, x,y,width,height a line"
-        )
+        expected = f"expected NAME.txt or NAME/{BOX_FILES[0]}, x,y,width,height a line"
+        raise UserError(f"no ground truth in {directory}: {expected}")
     return found
 
 
@@ -71,23 +66,20 @@ def sequences_of(files: Mapping[str, Path]) -> LazySequences:
 
 
 def _boxes_in(directory: Path) -> Path | None:
-    """The file of boxes in a sequence's folder, if there is one."""
-    return next((path for name in BOX_FILES if (path := directory / name).is_file()), None)
+    return first_that(Path.is_file, (directory / name for name in BOX_FILES))
 
 
 def _read(name: str, path: Path) -> Sequence:
     labels = LABELS if path.name in BOX_FILES else (f"{ABSENT}/{path.name}",)
     boxes = read_boxes(path)
     found = read_annotation(path, len(boxes), labels, read=lambda path: boxes)
-    present = np.ones(len(found.boxes_xywh), bool)
-    for label in found.labels.values():
-        present &= label == 0
+    present, visible = found.unflagged(), valid(found.boxes_xywh)
     return Sequence(
         name,
-        NoImages(len(present)),
+        NoImages(len(visible)),
         found.boxes_xywh,
-        present & valid(found.boxes_xywh),
+        visible if present is None else present & visible,
         flaws=found.flaws,
         missing=found.missing if found.labels else (),
-        present=present if found.labels else None,
+        present=present,
     )

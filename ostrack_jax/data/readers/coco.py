@@ -1,4 +1,4 @@
-"""COCO's layout (Lin et al. 2014): its folder, a part and a split to a sequence per annotation.
+"""COCO's layout (Lin et al. 2014), a sequence per annotation.
 
 `annotations/instances_train2017.json`, images in or below `images/train2017` or `train2017`; or another NAME in place
 of `train2017`, as annotation tools export it. Every annotation that is no crowd is a sequence of one image, whatever
@@ -11,7 +11,8 @@ import functools
 import json
 import os
 from array import array
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,16 @@ import numpy as np
 from ostrack_jax.data.annotations import valid
 from ostrack_jax.data.frames import ImageFrames, Orientation, orientation_named
 from ostrack_jax.data.index import Arrays, cached, sign
-from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.names import NumberNames
-from ostrack_jax.data.readers.coco_fields import Ids, box, image_path, images_directory, is_set, whole
+from ostrack_jax.data.lazy import LazySequences, NumberedNames
+from ostrack_jax.data.readers.common import first_that
 from ostrack_jax.data.sequence import Sequence
-from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.errors import UserError, listed, unknown
 
 PARTS = ("train", "val")
 _MOST_BYTES = 2 * 2**30
 _FORM = "2"  # of the index: another number makes it again
+_MOST_ID = 1 << 62  # from here on numbers stand for texts
+_LONGEST = 255  # bytes of a file's name
 
 
 def open_coco(directory: Path, part: str = "train", split: str = "all", orientation: str = "stored") -> LazySequences:
@@ -48,7 +50,7 @@ def open_coco(directory: Path, part: str = "train", split: str = "all", orientat
     split = f"{part}2017" if split == "all" else split
     names = [path.stem.removeprefix("instances_") for path in (directory / "annotations").glob("instances_*.json")]
     if split not in names:
-        there = f"; of other splits there are {', '.join(sorted(names)[:10])}" if names else ""
+        there = f"; of other splits there are {listed(sorted(names), 10)}" if names else ""
         raise UserError(f"no file annotations/instances_{split}.json in {directory}: expected COCO's layout{there}")
     path, images = directory / "annotations" / f"instances_{split}.json", images_directory(directory, split)
     if images is None:
@@ -56,89 +58,100 @@ def open_coco(directory: Path, part: str = "train", split: str = "all", orientat
     index = cached("coco", path, f"{_FORM} {sign([path])}", lambda: read_instances(path))
     build = functools.partial(_build, os.fspath(images), read_as, index)
     notes = tuple(f"{path}: {note}" for note in index["notes"].tolist())
-    return LazySequences.of(NumberNames(index["id"]), range(len(index["id"])), build, keep=0, notes=notes)
+    return LazySequences.of(NumberedNames("{}", index["id"]), range(len(index["id"])), build, keep=0, notes=notes)
+
+
+def images_directory(directory: Path, name: str) -> Path | None:
+    """Where the images of ``annotations/instances_NAME.json`` lie; None where there is no such directory."""
+    places = [directory / "images" / name, directory / name]
+    if not name.endswith(("2014", "2017")):  # not COCO's own parts, which lie side by side
+        places.append(directory / "images")
+    return first_that(Path.is_dir, places)
+
+
+def each_object(path: Path, take: Callable[[dict[str, Any]], bool]) -> None:
+    """Hand every object of a COCO file to ``take`` as the parser ends it, so that few are kept.
+
+    Args:
+      path: of a JSON file.
+      take: returns whether it has noted all it needs, and the object is dropped.
+
+    Raises:
+      UserError: the file is not valid JSON, too large, or ``take`` raises a `ValueError` for a value.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UserError(f"{path} is larger than {_MOST_BYTES >> 30} GiB: expected COCO's annotations")
+        top = json.loads(path.read_bytes(), object_hook=lambda entry: None if take(entry) else entry)
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as e:
+        raise UserError(f"{path} does not hold COCO's annotations: {e}") from e
+    if not isinstance(top, dict):
+        raise UserError(f"{path} does not hold COCO's annotations: expected images and annotations with boxes")
 
 
 def read_instances(path: Path) -> Arrays:
-    """The annotations of one file that are no crowds, as arrays.
+    """Read the annotations of one file that are no crowds.
 
     Returns:
       id: of the annotation; image: row of its image in picture and size; box: left, top, width, height in pixels;
-      picture: paths; size: width and height in pixels, 0 where it is not said; notes: lines on what is odd.
+      picture: paths; size: width and height in pixels, 0 where it is not stated; notes: lines on what is odd.
 
     Raises:
-      UserError: the file is not valid JSON, not COCO's, or too large; no annotation is left.
+      UserError: the file is not COCO's, or no annotation is left.
     """
-    if path.stat().st_size > _MOST_BYTES:
-        raise UserError(f"{path} is larger than {_MOST_BYTES >> 30} GiB: expected COCO's annotations")
-    records = _Records()
-    try:
-        top = json.loads(path.read_bytes(), object_hook=records.take)
-    except (ValueError, TypeError, OverflowError, RecursionError) as e:
-        raise UserError(f"{path} does not hold COCO's annotations: {e}") from e
-    if not isinstance(top, dict) or not records.files or not records.annotations:
-        raise UserError(f"{path} does not hold COCO's annotations: expected images and annotations with boxes")
-    arrays = records.arrays()
-    if not len(arrays["id"]):
-        raise UserError(f"{path}: none of its {records.count} annotations is left; {'; '.join(arrays['notes'])}")
-    return arrays
+    files: list[bytes] = []
+    images, sizes = array("q"), array("q")
+    annotations, boxes = array("q"), array("d")  # id, place in the file and image of each; its box
+    without: list[str] = []  # ids of annotations without a box
+    ids, count, unnamed = Ids(), 0, False
 
-
-class _Records:
-    """Numbers of the objects of a COCO file, taken as the parser ends each, so that none of them is kept."""
-
-    def __init__(self) -> None:
-        self.files: list[bytes] = []
-        self.images, self.sizes = array("q"), array("q")
-        self.annotations, self.boxes = array("q"), array("d")  # id, place in the file and image of each; its box
-        self.count, self.unnamed = 0, False
-        self.without: list[str] = []  # ids of annotations without a box
-        self._ids = Ids()
-
-    def take(self, entry: dict[str, Any]) -> Any:
-        """The parser's hook: note an image or an annotation and drop it, leave other objects as they are."""
+    def take(entry: dict[str, Any]) -> bool:
+        nonlocal count, unnamed
         if "file_name" in entry and "id" in entry:
-            self.files.append(os.fsencode(image_path(entry["file_name"])))
-            self.images.append(self._ids.of(entry["id"], "the id of an image"))
-            self.sizes.extend(whole(entry.get(side)) or 0 for side in ("width", "height"))
-            return None
-        if "image_id" in entry:
-            self.count += 1
-            number, found = whole(entry.get("id")), box(entry.get("bbox"))
+            files.append(os.fsencode(image_path(entry["file_name"])))
+            images.append(ids.number(entry["id"], "the id of an image"))
+            sizes.extend(whole(entry.get(side)) or 0 for side in ("width", "height"))
+        elif "image_id" in entry:
+            count += 1
+            number, found = whole(entry.get("id")), _box(entry.get("bbox"))
             if found is None:
-                self.without.append(repr(entry.get("id"))[:40])
+                without.append(repr(entry.get("id"))[:40])
             elif not is_set(entry.get("iscrowd")):
-                self.unnamed = self.unnamed or number is None
-                self.annotations.extend((number or 0, self.count, self._ids.of(entry["image_id"], "image_id")))
-                self.boxes.extend(found)
-            return None
-        return entry
+                unnamed = unnamed or number is None
+                annotations.extend((number or 0, count, ids.number(entry["image_id"], "image_id")))
+                boxes.extend(found)
+        else:
+            return False
+        return True
 
-    def arrays(self) -> Arrays:
-        """As `read_instances` returns them."""
-        images = np.array(self.images, np.int64)
-        order = np.argsort(images, kind="stable")
-        annotations = np.array(self.annotations, np.int64).reshape(-1, 3)
-        rows = order[np.minimum(np.searchsorted(images, annotations[:, 2], sorter=order), len(order) - 1)]
-        known = images[rows] == annotations[:, 2]
-        ids, places = annotations[known, 0], annotations[known, 1]
-        by_place = self.unnamed or len(np.unique(ids)) < len(ids)
-        twice = len(images) - len(np.unique(images))
-        notes = {
-            f"{len(self.without)} annotations without a box of four numbers (ids {', '.join(self.without[:5])}"
-            f"{', ..' * (len(self.without) > 5)}) are left out": self.without,
-            f"{np.count_nonzero(~known)} annotations of images that it does not list are left out": (~known).any(),
-            f"{twice} images have the id of one before: no annotation is theirs": twice,
-            "annotations are named by their place in the file, from 1: their ids are not distinct numbers": by_place,
-        }
-        return {
-            "id": places if by_place else ids,
-            "image": rows[known].astype(np.int32),
-            "box": np.array(self.boxes).reshape(-1, 4)[known],
-            "picture": np.array(self.files),
-            "size": np.array(self.sizes, np.int64).reshape(-1, 2),
-            "notes": np.array([note for note, true in notes.items() if true], np.str_),
-        }
+    each_object(path, take)
+    if not files or not annotations:
+        raise UserError(f"{path} does not hold COCO's annotations: expected images and annotations with boxes")
+    image_ids = np.array(images, np.int64)
+    order = np.argsort(image_ids, kind="stable")
+    table = np.array(annotations, np.int64).reshape(-1, 3)
+    rows = order[np.minimum(np.searchsorted(image_ids, table[:, 2], sorter=order), len(order) - 1)]
+    known = image_ids[rows] == table[:, 2]
+    own_ids, places = table[known, 0], table[known, 1]
+    by_place = unnamed or len(np.unique(own_ids)) < len(own_ids)
+    twice = len(image_ids) - len(np.unique(image_ids))
+    notes = {
+        f"{len(without)} annotations without a box of four numbers (ids {listed(without)}) are left out": without,
+        f"{np.count_nonzero(~known)} annotations of images that it does not list are left out": (~known).any(),
+        f"{twice} images have the id of one before: no annotation is theirs": twice,
+        "annotations are named by their place in the file, from 1: their ids are not distinct numbers": by_place,
+    }
+    true_notes = [note for note, is_true in notes.items() if is_true]
+    if not known.any():
+        raise UserError(f"{path}: none of its {count} annotations is left; {'; '.join(true_notes)}")
+    return {
+        "id": places if by_place else own_ids,
+        "image": rows[known].astype(np.int32),
+        "box": np.array(boxes).reshape(-1, 4)[known],
+        "picture": np.array(files),
+        "size": np.array(sizes, np.int64).reshape(-1, 2),
+        "notes": np.array(true_notes, np.str_),
+    }
 
 
 def _build(directory: str, orientation: Orientation, index: Arrays, name: str, row: int) -> Sequence:
@@ -148,3 +161,56 @@ def _build(directory: str, orientation: Orientation, index: Arrays, name: str, r
     frames = ImageFrames([os.path.join(directory, os.fsdecode(bytes(index["picture"][image])))], orientation)
     size = (width, height) if width > 0 and height > 0 else None
     return Sequence(name, frames, boxes, valid(boxes), size_wh=size, is_image=True)
+
+
+class Ids:
+    """Ids as numbers: whole numbers are their own, texts (names, hashes, UUIDs) are numbered as they come."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, int] = {}
+
+    def number(self, value: Any, name: str) -> int:
+        """The number of an id; a `ValueError` that has the field's ``name`` for neither a whole number nor a text."""
+        number = whole(value)
+        if number is not None:
+            return number
+        if not isinstance(value, str) and type(value) is not int:
+            raise ValueError(f"{name} is {str(value)[:60]!r}: expected a whole number or a text")
+        return self._texts.setdefault(str(value), _MOST_ID + len(self._texts))
+
+
+def whole(value: object) -> int | None:
+    """A whole number of 63 bits, also where it is written 1.0 or "1"; None for anything else."""
+    if isinstance(value, str) and value.removeprefix("-").isdecimal() and value == str(number := int(value[:20])):
+        value = number
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and -_MOST_ID < value < _MOST_ID else None
+
+
+def is_set(value: object) -> bool:
+    """Whether a flag such as `iscrowd` is set."""
+    return value in (True, 1, "1", "true", "True")
+
+
+def image_path(value: object) -> str:
+    """A `file_name` as a path below the set's images, with `/` between its directories.
+
+    Raises:
+      ValueError: it leads out of there, is an address, or none at all.
+    """
+    name = value if isinstance(value, str) else ""
+    path = PureWindowsPath(name)  # knows both separators, drives and shares
+    if path.anchor or "://" in name or "\0" in name or not path.parts or ".." in path.parts:
+        raise ValueError(f"file_name is {str(value)[:60]!r}: expected a path below the folder of the images")
+    if any(len(part.encode(errors="replace")) > _LONGEST for part in path.parts) or len(name) > 16 * _LONGEST:
+        raise ValueError(f"file_name is {str(value)[:60]!r}..: expected names of at most {_LONGEST} bytes")
+    return path.as_posix()
+
+
+def _box(value: object) -> list[float] | None:
+    """Four numbers, also where they are written as texts; None for anything else, as for an object without a box."""
+    try:
+        return [float(part) for part in value] if isinstance(value, list) and len(value) == 4 else None
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -1,35 +1,52 @@
-"""A directory of one's own. Enters: images or videos and text files of boxes. Leaves: sequences, read lazily.
+"""A directory of one's own: images or videos, and text files of boxes.
 
 Understood, at any depth: a directory with images or one video and a text file of boxes, the images next to it or in a
 directory of their own (`img`); and videos next to text files of the same name. A line `x,y,w,h` per frame, or for the
-first frame alone. What looks like frames and is not read is named in a warning.
+first frame alone.
+
+Nothing is skipped silently: an image next to a video that is no frame (a preview), a file of a format that is not read
+here, a video next to numbered images; each is named in a warning with the reason.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+import os
+import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ostrack_jax.data.annotations import read_boxes, valid
-from ostrack_jax.data.frames import VIDEOS, ImageFrames, Orientation, orientation_named
+from ostrack_jax.data.frames import (
+    UNREAD,
+    VIDEOS,
+    ImageFrames,
+    Orientation,
+    is_image_file,
+    list_directory,
+    list_images,
+    natural,
+    orientation_named,
+)
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.readers.contents import Contents, frame_paths, inner_frames, look
 from ostrack_jax.data.sequence import Frames, Sequence
 from ostrack_jax.data.video import VideoFrames
-from ostrack_jax.errors import UserError
+from ostrack_jax.errors import UserError, listed
 
 # Names a file of boxes has among several text files, the first that is there.
 BOX_FILES = ("groundtruth.txt", "groundtruth_rect.txt", "boxes.txt", "gt.txt")
+# Where a sequence's directory has its frames in a directory of their own, the first that is there.
+FRAMES_IN = ("img", "imgs", "images", "frames", "color", "rgb")
 
+_PREVIEW = re.compile(r"(thumb|cover|poster|preview|folder\b)", re.IGNORECASE)  # how their names begin
 _DEEPEST = 4  # directories within each other
-_TOLD = 20  # lines on what is skipped
-
-# Sequences kept where there are videos among them: each holds its file open.
-_OPEN_VIDEOS = 512
+_LOGGED = 20  # lines on what is skipped
+_OPEN_VIDEOS = 512  # sequences kept where there are videos among them: each holds its file open
 
 # Where the frames lie (a directory of images or a video) and the files that may hold their boxes.
 Key = tuple[Path, tuple[Path, ...]]
@@ -59,12 +76,13 @@ def open_folder(directory: Path, orientation: str = "shown") -> LazySequences:
             f"no sequence in {directory}: expected pictures or a video with a text file of boxes (x,y,w,h a line), "
             f"or folders of such{''.join(f'; {line}' for line in skipped[:1])}"
         )
-    for line in skipped[:_TOLD]:
+    for line in skipped[:_LOGGED]:
         _log.warning("%s", line)
-    if len(skipped) > _TOLD:
-        _log.warning("%d more lines on what is skipped in %s", len(skipped) - _TOLD, directory)
-    videos = any(_is_video(place) for place, _ in keys.values())
-    return LazySequences(keys, read, keep=_OPEN_VIDEOS if videos else None)
+    if len(skipped) > _LOGGED:
+        _log.warning("%d more lines on what is skipped in %s", len(skipped) - _LOGGED, directory)
+    if any(place.suffix.lower() in VIDEOS and not place.is_dir() for place, _ in keys.values()):
+        return LazySequences(keys, read, keep=_OPEN_VIDEOS)
+    return LazySequences(keys, read)
 
 
 def find_frames(source: Path) -> tuple[Path, list[str]]:
@@ -80,37 +98,120 @@ def find_frames(source: Path) -> tuple[Path, list[str]]:
         if not source.exists():
             raise UserError(f"no video or folder {source}")
         return source, []
-    found = look(source)
+    found = _look(source)
     if found.frames:
         return source, found.skipped
     if len(found.videos) > 1:
         raise UserError(f"{source} holds {len(found.videos)} videos: give one, such as {source / found.videos[0]}")
     if found.videos:
         return source / found.videos[0], found.skipped
-    inner = inner_frames(found)
+    inner = _inner_frames(found)
     return (source, found.skipped) if inner is None else (inner.directory, [*found.skipped, *inner.skipped])
 
 
 def open_frames(place: Path, orientation: Orientation = "shown") -> Frames:
-    """The frames of a video, or those in a directory of images; see `frames.Orientation`.
+    """Open a video, or a directory of images; see `frames.Orientation`.
 
     Raises:
       UserError: there is none, or the directory cannot be listed.
     """
-    frames = ImageFrames(frame_paths(place), orientation) if place.is_dir() else VideoFrames(place, orientation)
+    frames = ImageFrames(_frame_paths(place), orientation) if place.is_dir() else VideoFrames(place, orientation)
     if not len(frames):
         raise UserError(f"{place} holds no frames")
     return frames
 
 
+@dataclass(frozen=True)
+class _Contents:
+    """What one directory holds, names in the order of their numbers.
+
+    Attributes:
+      directory: its path.
+      frames: images that are the frames of one sequence.
+      videos: that are sequences.
+      texts: text files.
+      inner: directories.
+      skipped: a line for each kind of file that is none of these though it looks like one.
+    """
+
+    directory: Path
+    frames: list[str]
+    videos: list[str]
+    texts: list[str]
+    inner: list[str]
+    skipped: list[str]
+
+
+def _look(directory: Path) -> _Contents:
+    """List ``directory``, hidden entries left out; a `UserError` where that is not possible."""
+    entries = list_directory(directory)
+    files = [entry.name for entry in entries if entry.is_file()]
+    texts = [name for name in files if name.lower().endswith(".txt")]
+    images = [name for name in files if is_image_file(name)]
+    videos = [name for name in files if name.lower().endswith(VIDEOS)]
+    filmed = {_stem(name) for name in videos}
+    frames = _frames_among([name for name in images if _stem(name) not in filmed])
+    with_boxes = set(texts)
+    named = [name for name in videos if f"{_stem(name)}.txt" in with_boxes]
+    if videos and (len(_numbered(frames)) < 2 or len(named) == len(videos) == len(texts)):
+        frames = []
+    moving = [name for name in videos if not name.lower().endswith(".gif")]
+    taken = named if frames else moving or videos
+    kept = {*frames, *taken}
+    skipped = {
+        "images next to a video" if taken and not frames else "not named as the frames are": images,
+        "next to numbered images" if frames else "next to another video": videos,
+        "formats that are not read here: convert them to PNG or MP4": [n for n in files if n.lower().endswith(UNREAD)],
+    }
+    rest = {why: [name for name in names if name not in kept] for why, names in skipped.items()}
+    lines = [f"skipped in {directory}: {listed(names, 3)} ({why})" for why, names in rest.items() if names]
+    return _Contents(directory, frames, taken, texts, [entry.name for entry in entries if entry.is_dir()], lines)
+
+
+def _frames_among(images: list[str]) -> list[str]:
+    """The images that are frames: no previews; where two or more have a number in their name, those that have one."""
+    rest = [name for name in images if not _PREVIEW.match(name)] or images
+    numbered = _numbered(rest)
+    return numbered if len(numbered) > 1 else rest
+
+
+def _frame_paths(directory: Path) -> list[str]:
+    """The frames in a directory of images.
+
+    Raises:
+      UserError: it cannot be listed, holds no image, or two of one name (0001.jpg and 0001.png).
+    """
+    paths = {os.path.basename(path): path for path in list_images(directory)}
+    frames = _frames_among(list(paths))
+    stem, count = Counter(map(_stem, frames)).most_common(1)[0]
+    if count > 1:
+        both = listed([name for name in frames if _stem(name) == stem], 3)
+        expected = "expected one image of a name, the others in a directory of their own"
+        raise UserError(f"{directory} holds {both}: {expected}")
+    return [paths[name] for name in frames]
+
+
+def _inner_frames(found: _Contents) -> _Contents | None:
+    """The directory in that of ``found`` that has its frames: one of `FRAMES_IN`, or the only one with images alone."""
+    names = sorted(found.inner, key=lambda name: (FRAMES_IN.index(name) if name in FRAMES_IN else 99, natural(name)))
+    insides = (_look(found.directory / name) for name in names)
+    holding = []
+    for inside in insides:
+        if inside.frames and not inside.texts:
+            if inside.directory.name in FRAMES_IN:
+                return inside
+            holding.append(inside)
+    return holding[0] if len(holding) == 1 else None
+
+
 def _walk(directory: Path, parts: tuple[str, ...], skipped: list[str]) -> Iterator[tuple[str, Key]]:
     """The sequences of a directory, whose names from the outermost on are ``parts``, and of those in it."""
-    found = look(directory)
+    found = _look(directory)
     skipped += found.skipped
-    own = list(_sequences(directory, parts, found, skipped))
+    own = list(_sequences(parts, found, skipped))
     used = {place for _, (place, _) in own}
     inner: list[tuple[str, Key]] = []
-    for name in found.folders:
+    for name in found.inner:
         if directory / name in used:
             continue
         if len(parts) == _DEEPEST:
@@ -120,49 +221,53 @@ def _walk(directory: Path, parts: tuple[str, ...], skipped: list[str]) -> Iterat
     if len(own) == 1:  # what has no boxes in a sequence's directory is something else: masks, another camera
         skipped += [f"skipped: {place} (no text file of boxes next to it)" for _, (place, texts) in inner if not texts]
         inner = [(name, key) for name, key in inner if key[1]]
-    elif not own and not inner and (boxes := _choose(directory, found.texts)) and boxes[0].name in _names(directory):
-        own = [
-            ("-".join(parts) or directory.resolve().name, (directory, boxes))
-        ]  # its frames are gone: said when it is read
+    elif not own and not inner:  # a directory that has lost its frames is an error when it is read
+        boxes = _choose(directory, found.texts)
+        if boxes and boxes[0].name in _box_names(directory):
+            own = [(_name(directory, parts), (directory, boxes))]
     return iter((*own, *inner))
 
 
-def _sequences(
-    directory: Path, parts: tuple[str, ...], found: Contents, skipped: list[str]
-) -> Iterator[tuple[str, Key]]:
-    """The sequences whose boxes lie in ``directory`` itself."""
-    name = "-".join(parts)
+def _sequences(parts: tuple[str, ...], found: _Contents, skipped: list[str]) -> Iterator[tuple[str, Key]]:
+    """The sequences whose boxes lie in a directory itself."""
+    directory = found.directory
     own = [f"{Path(video).stem}.txt" for video in found.videos]
     of_videos = set(own)
     rest = [text for text in found.texts if text not in of_videos]
     if found.frames:
-        yield name or directory.resolve().name, (directory, _choose(directory, rest))
-    elif not found.videos and rest and (inner := inner_frames(found)):
+        yield _name(directory, parts), (directory, _choose(directory, rest))
+    elif not found.videos and rest and (inner := _inner_frames(found)):
         skipped += inner.skipped
-        yield name or directory.resolve().name, (inner.directory, _choose(directory, rest))
+        yield _name(directory, parts), (inner.directory, _choose(directory, rest))
     elif len(found.videos) == 1:
         boxes = (directory / own[0],) if own[0] in found.texts else _choose(directory, rest)
-        yield name or Path(found.videos[0]).stem, (directory / found.videos[0], boxes)
+        yield "-".join(parts) or Path(found.videos[0]).stem, (directory / found.videos[0], boxes)
         return
     for video, text in zip(found.videos, own, strict=True):
         yield "-".join((*parts, Path(video).stem)), (directory / video, (directory / text,))
 
 
-def _names(directory: Path) -> tuple[str, ...]:
+def _name(directory: Path, parts: tuple[str, ...]) -> str:
+    return "-".join(parts) or directory.resolve().name
+
+
+def _box_names(directory: Path) -> tuple[str, ...]:
     """Names of a file of boxes in ``directory``, the surest first."""
     return (f"{directory.resolve().name}.txt", *BOX_FILES)
 
 
 def _choose(directory: Path, texts: list[str]) -> tuple[Path, ...]:
-    """The file of boxes among a folder's text files; more than one where there is no telling."""
-    for name in _names(directory):
-        if name in texts:
-            return (directory / name,)
-    return tuple(directory / name for name in texts)
+    """The file of boxes among a directory's text files; more than one where nothing tells them apart."""
+    names = [name for name in _box_names(directory) if name in texts][:1] or texts
+    return tuple(directory / name for name in names)
 
 
-def _is_video(place: Path) -> bool:
-    return place.suffix.lower() in VIDEOS and not place.is_dir()
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]
+
+
+def _numbered(names: list[str]) -> list[str]:
+    return [name for name in names if re.search(r"\d", _stem(name))]
 
 
 def _read(orientation: Orientation, name: str, key: Key) -> Sequence:

@@ -1,6 +1,6 @@
-"""GOT-10k's layout (Huang et al. 2019). Enters: its folder, a part, a split. Leaves: sequences, read lazily.
+"""GOT-10k's layout (Huang et al. 2019).
 
-`list.txt` names the sequences; each is a folder of numbered pictures with `groundtruth.txt`, and where the set has
+`list.txt` names the sequences; each is a directory of numbered images with `groundtruth.txt`, and where the set has
 them `absence.label`, `cover.label` and `meta_info.ini`. The test part has the first box alone.
 """
 
@@ -10,10 +10,13 @@ import functools
 import re
 from pathlib import Path
 
-from ostrack_jax.data.annotations import read_annotation, read_names, valid
-from ostrack_jax.data.frames import ImageFrames, list_images
+import numpy as np
+
+from ostrack_jax.data.annotations import read_annotation, read_names
+from ostrack_jax.data.frames import list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import read_published
+from ostrack_jax.data.readers.common import annotated
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.io import read_text
@@ -64,23 +67,21 @@ def read_split(name: str) -> list[int]:
 def _read(root: Path, part: str, name: str, key: None) -> Sequence:
     """One sequence's boxes and labels."""
     directory = root / name
-    pictures = list_images(directory)
-    found = read_annotation(directory / "groundtruth.txt", pictures, ("absence.label", "cover.label"))
-    visible, cover = valid(found.boxes_xywh), found.labels.get("cover.label")
+    images = list_images(directory)
+    found = read_annotation(directory / "groundtruth.txt", images, ("absence.label", "cover.label"))
+    cover = found.labels.get("cover.label")
+    present = np.full(len(found.boxes_xywh), True) if cover is None else cover > 0
     if "absence.label" in found.labels:
-        visible &= found.labels["absence.label"] == 0
-    if cover is not None:
-        visible &= cover > 0
+        present &= found.labels["absence.label"] == 0
     stated = read_text(directory / "meta_info.ini") if (directory / "meta_info.ini").is_file() else ""
     category = re.search(r"^object_class\s*[:=][ \t]*(\S.*?)\s*$", stated, re.MULTILINE)
-    return Sequence(
+    return annotated(
         name,
-        ImageFrames(pictures[: len(visible)], "stored"),
-        found.boxes_xywh,
-        visible,
-        cover,
-        _size(stated),
-        flaws=found.flaws,
+        images,
+        found,
+        present,
+        cover=cover,
+        size_wh=_size(stated),
         missing=found.missing if part != "test" else (),
         category=category[1] if category and category[1] != "unknown" else "",
     )

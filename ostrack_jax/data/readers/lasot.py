@@ -1,7 +1,7 @@
-"""LaSOT's layout (Fan et al. 2019, 2021). Enters: its folder, a part, a split. Leaves: sequences, read lazily.
+"""LaSOT's layout (Fan et al. 2019, 2021).
 
-Each sequence is a folder `class-N` with `img/`, `groundtruth.txt`, `full_occlusion.txt` and `out_of_view.txt`; they lie
-in folders of their class, or side by side.
+Each sequence is a directory `class-N` with `img/`, `groundtruth.txt`, `full_occlusion.txt` and `out_of_view.txt`; they
+lie in directories of their class, or side by side.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ import functools
 import re
 from pathlib import Path
 
-import numpy as np
-
-from ostrack_jax.data.annotations import read_annotation, valid
-from ostrack_jax.data.frames import ImageFrames, list_directory, list_images
+from ostrack_jax.data.annotations import read_annotation
+from ostrack_jax.data.frames import list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import read_published
-from ostrack_jax.data.lists.tables import there, warn_of_absent
+from ostrack_jax.data.readers.common import annotated, first_that, subdirectories, those_there, warn_of_absent
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError, unknown
 
@@ -42,18 +40,18 @@ def open_lasot(directory: Path, part: str = "train", split: str = "all") -> Lazy
         raise unknown("split of LaSOT", split, SPLITS)
     if split != "all":
         names = read_published(f"lasot_{split}")
-        if not any((directory / place).is_dir() for name in names for place in places(name)):
+        if not any(map(functools.partial(find_sequence, directory), names)):
             raise UserError(
                 f"no sequence of LaSOT's {split} list in {directory}: expected folders as {_such(names[0])}"
             )
-        return LazySequences(dict.fromkeys(names), functools.partial(_read, directory))
-    listed = read_published("lasot_test")
-    test = set(listed)
-    names = [name for name in _list(directory) if (name in test) == (part == "test")]
-    if not names:
-        raise UserError(f"no sequence of LaSOT's {part} part in {directory}: expected folders as {_such('cat-1')}")
-    if part == "test":
-        warn_of_absent("LaSOT's test part", directory, listed, names)
+    else:
+        published = read_published("lasot_test")
+        test = set(published)
+        names = [name for name in _list(directory) if (name in test) == (part == "test")]
+        if not names:
+            raise UserError(f"no sequence of LaSOT's {part} part in {directory}: expected folders as {_such('cat-1')}")
+        if part == "test":
+            warn_of_absent("LaSOT's test part", directory, published, names)
     return LazySequences(dict.fromkeys(names), functools.partial(_read, directory))
 
 
@@ -68,33 +66,34 @@ def open_lasot_ext(directory: Path) -> LazySequences:
     """
 
     def is_there(name: str) -> bool:
-        return any((directory / place).is_dir() for place in places(name))
+        return find_sequence(directory, name) is not None
 
-    names = there("LaSOT_ext", directory, read_published("lasot_ext"), is_there, f"folders as {_such('atv-1')}")
+    names = those_there("LaSOT_ext", directory, read_published("lasot_ext"), is_there, f"folders as {_such('atv-1')}")
     return LazySequences(dict.fromkeys(names), functools.partial(_read, directory))
 
 
-def places(name: str) -> tuple[str, str]:
-    """Where a sequence may lie: in its class's folder, or beside the others."""
+def find_sequence(directory: Path, name: str) -> Path | None:
+    """Where a sequence lies: in its class's directory, or next to the others."""
+    return first_that(Path.is_dir, (directory / place for place in _places(name)))
+
+
+def _places(name: str) -> tuple[str, str]:
     return f"{name.rpartition('-')[0]}/{name}", name
 
 
 def _such(name: str) -> str:
-    return " or ".join(f"{place}/img" for place in places(name))
+    return " or ".join(f"{place}/img" for place in _places(name))
 
 
 def _list(directory: Path) -> list[str]:
     """The sequences that are there, in either place, numbers counting as numbers."""
     names = {}
-    for entry in list_directory(directory):
-        if not entry.is_dir():
-            continue
-        if _is_name(entry.name):
-            names[entry.name] = None
-            continue
-        for inner in list_directory(directory / entry.name):
-            if _is_name(inner.name) and inner.name.rpartition("-")[0] == entry.name and inner.is_dir():
-                names[inner.name] = None
+    for place in subdirectories(directory):
+        if _is_name(place.name):
+            names[place.name] = None
+        else:
+            inner = (path.name for path in subdirectories(place))
+            names |= dict.fromkeys(name for name in inner if _is_name(name) and name.rpartition("-")[0] == place.name)
     return list(names)
 
 
@@ -104,21 +103,10 @@ def _is_name(name: str) -> bool:
 
 def _read(root: Path, name: str, key: None) -> Sequence:
     """One sequence; visible is what is neither fully occluded nor out of view and has a valid box."""
-    directory = next((root / place for place in places(name) if (root / place).is_dir()), None)
+    directory = find_sequence(root, name)
     if directory is None:
         raise UserError(f"no folder of the sequence {name} in {root}: expected {_such(name)}")
-    pictures = list_images(directory / "img")
-    found = read_annotation(directory / "groundtruth.txt", pictures, LABELS)
-    present = np.ones(len(found.boxes_xywh), bool)
-    for label in found.labels.values():
-        present &= label == 0
-    return Sequence(
-        name,
-        ImageFrames(pictures[: len(present)], "stored"),
-        found.boxes_xywh,
-        present & valid(found.boxes_xywh),
-        flaws=found.flaws,
-        missing=found.missing,
-        present=present if found.labels else None,
-        category=name.rpartition("-")[0],
-    )
+    images = list_images(directory / "img")
+    found = read_annotation(directory / "groundtruth.txt", images, LABELS)
+    present, category = found.unflagged(), name.rpartition("-")[0]
+    return annotated(name, images, found, present, missing=found.missing, present=present, category=category)

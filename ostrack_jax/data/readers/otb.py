@@ -1,9 +1,9 @@
-"""OTB's layout (Wu et al. 2015), also DTB70's. Enters: the folder of its sequences. Leaves: sequences, read lazily.
+"""OTB's layout (Wu et al. 2015), also DTB70's (Li and Yeung 2017).
 
-Each sequence is a folder with `img/` and `groundtruth_rect.txt`, or `groundtruth_rect.1.txt`, `.2.txt` for several
-targets (`Jogging-1`, `Jogging-2`). The boxes count pixels from one; the published analysis and the published
-trackers take the numbers as they are, without a shift, and so does this reader. Which pictures a sequence is, where its
-boxes are fewer, says the table of the published 100.
+Each sequence is a directory with `img/` and `groundtruth_rect.txt`, or `groundtruth_rect.1.txt`, `.2.txt` for several
+targets (`Jogging-1`, `Jogging-2`). The boxes count pixels from one; the published analysis and the published trackers
+take the numbers as they are, without a shift, and so does this reader. Which images a sequence has, where its boxes are
+fewer, follows from the table of the published 100.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ostrack_jax.data.annotations import read_boxes, valid
 from ostrack_jax.data.frames import ImageFrames, list_directory, list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import Row, read_table
-from ostrack_jax.data.lists.tables import number, there
+from ostrack_jax.data.readers.common import number, subdirectories, those_there
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError, unknown
 
@@ -24,72 +24,67 @@ SPLITS = ("all", "otb100")
 ALONE = {"Human4": "Human4-2"}
 SHAPE = "folders with img/ and groundtruth_rect.txt"
 
-# Folder, file of boxes, the table's row where it is one of the published.
-Key = tuple[Path, str, Row | None]
+# The file of boxes, the table's row where it is one of the published.
+Key = tuple[Path, Row | None]
 
 
 def open_otb(directory: Path, split: str = "all") -> LazySequences:
     """Sequences below ``directory``; one for each target.
 
     Args:
-      directory: of the sequences' folders.
+      directory: of the sequences' directories.
       split: all there are, by name; or otb100, in the order of its table those of the 100 that are there.
 
     Raises:
-      UserError: an unknown split; no sub-folder holds `img/` and a `groundtruth_rect*.txt`.
+      UserError: an unknown split; no subdirectory holds `img/` and a `groundtruth_rect*.txt`.
     """
     if split not in SPLITS:
         raise unknown("split of OTB", split, SPLITS)
-    rows = {row.name: row for row in read_table("otb100")}
+    rows = {row.name: row for row in read_table("otb")}
     keys: dict[str, Key] = {}
-    for place in (directory / entry.name for entry in list_directory(directory) if entry.is_dir()):
+    for place in subdirectories(directory):
         if not (place / "img").is_dir():
             continue
         for entry in list_directory(place):
             target = re.fullmatch(r"groundtruth_rect(?:\.(\d+))?\.txt", entry.name)
-            # Human4 comes with an empty file beside the one of its only target.
+            # Human4 comes with an empty file next to the one of its only target.
             if target and not (entry.is_file() and entry.stat().st_size == 0):
                 name = place.name + (f"-{target[1]}" if target[1] else "")
                 name = ALONE.get(name, name)
-                keys[name] = (place, entry.name, rows.get(name))
+                keys[name] = (place / entry.name, rows.get(name))
     if not keys:
         raise UserError(f"no OTB sequence in {directory}: expected {SHAPE}")
     if split == "otb100":
-        keys = {name: keys[name] for name in there("OTB-100", directory, rows, keys.__contains__, SHAPE)}
+        keys = {name: keys[name] for name in those_there("OTB-100", directory, rows, keys.__contains__, SHAPE)}
     return LazySequences(keys, _read)
 
 
 def open_dtb70(directory: Path) -> LazySequences:
-    """The 70 sequences of DTB70 (Li and Yeung 2017), in OTB's layout, those that are there.
+    """The 70 sequences of DTB70, those that are there; a `UserError` where none is.
 
     Args:
-      directory: of the sequences' folders.
-
-    Raises:
-      UserError: none of the sequences is there.
+      directory: of the sequences' directories.
     """
     place = directory / "DTB70" if (directory / "DTB70").is_dir() else directory
 
     def is_there(row: Row) -> bool:
         return (place / row.name / "img").is_dir()
 
-    rows = there("DTB70", directory, read_table("dtb70"), is_there, SHAPE)
-    return LazySequences({row.name: (place / row.name, "groundtruth_rect.txt", row) for row in rows}, _read)
+    rows = those_there("DTB70", directory, read_table("dtb70"), is_there, SHAPE)
+    return LazySequences({row.name: (place / row.name / "groundtruth_rect.txt", row) for row in rows}, _read)
 
 
 def _read(name: str, key: Key) -> Sequence:
-    """One target; pictures without a box before and after the annotated ones are left out."""
-    directory, annotation, row = key
-    boxes = read_boxes(directory / annotation)
-    pictures = list_images(directory / "img")
-    if row is not None and row.first > 1 and len(pictures) > len(boxes):
-        pictures = [path for path in pictures if number(path) >= row.first]
-    if len(pictures) < len(boxes):
-        raise UserError(f"{directory / annotation} has {len(boxes)} boxes for {len(pictures)} pictures")
-    pictures = pictures[: len(boxes)]
-    if row is not None and len(boxes) == row.last - row.first + 1:  # whole, so nobody has cut it yet
-        pictures, boxes = pictures[row.omit :], boxes[row.omit :]
+    """One target; images without a box before and after the annotated ones are left out."""
+    path, row = key
+    boxes, images = read_boxes(path), list_images(path.parent / "img")
+    if row is not None and row.first > 1 and len(images) > len(boxes):
+        images = [image for image in images if number(image) >= row.first]
+    if len(images) < len(boxes):
+        raise UserError(f"{path} has {len(boxes)} boxes for {len(images)} pictures")
+    images = images[: len(boxes)]
+    if row is not None and len(boxes) == row.last - row.first + 1:  # complete, so nobody has cut it yet
+        images, boxes = images[row.omit :], boxes[row.omit :]
     category, attributes = (row.category, row.attributes) if row is not None else ("", ())
-    return Sequence(
-        name, ImageFrames(pictures, "stored"), boxes, valid(boxes), category=category, attributes=attributes
-    )
+    frames = ImageFrames(images, "stored")
+    return Sequence(name, frames, boxes, valid(boxes), category=category, attributes=attributes)

@@ -1,4 +1,4 @@
-"""The readers by name. Enters: one data set's `DataConfig`. Leaves: its sequences, from its folder or packed."""
+"""The readers by name, and the data set that a `DataConfig` describes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ from ostrack_jax.data.readers.coco import open_coco
 from ostrack_jax.data.readers.folder import open_folder
 from ostrack_jax.data.readers.got10k import open_got10k
 from ostrack_jax.data.readers.lasot import open_lasot, open_lasot_ext
-from ostrack_jax.data.readers.nested import open_itb, open_tnl2k
 from ostrack_jax.data.readers.nfs import open_nfs
 from ostrack_jax.data.readers.otb import open_dtb70, open_otb
 from ostrack_jax.data.readers.tc128 import open_tc128
+from ostrack_jax.data.readers.tnl2k import open_itb, open_tnl2k
 from ostrack_jax.data.readers.trackingnet import open_trackingnet
-from ostrack_jax.data.readers.uav import open_uav
-from ostrack_jax.data.readers.uavdt import open_uavdt
+from ostrack_jax.data.readers.uav import open_uav, open_uavdt
 from ostrack_jax.data.readers.vid import open_vid
 from ostrack_jax.data.readers.vot import open_vot
 from ostrack_jax.errors import UnknownNameError, UserError, unknown
@@ -65,19 +64,18 @@ def open_dataset(data: DataConfig) -> LazySequences:
     """The sequences of one data set, each read when asked for.
 
     Args:
-      data: `reader` says the layout; `dir` the folder (empty: looked up, see `paths`); `part`, `split` and `options`
+      data: `reader` is the layout; `dir` the directory (empty: looked up, see `paths`); `part`, `split` and `options`
         go to the reader where it knows them. A packed set in `dir` is read as such, whatever the reader; it was packed
         with its options.
 
     Raises:
-      UserError: an unknown reader, part, split or option, a missing or foreign folder.
+      UserError: an unknown reader, part, split or option, a missing directory or one of another layout.
     """
     if data.reader not in READERS:
         raise unknown("reader", data.reader, READERS)
     if data.dir and (packed := _packed(local_path(data.dir), data)):
         return packed
-    reader = READERS[data.reader]
-    takes = inspect.signature(reader).parameters
+    takes = _parameters(data.reader)
     given: dict[str, Any] = {}
     if "directory" in takes:
         given["directory"] = find_directory(data.reader, data.dir)
@@ -89,23 +87,32 @@ def open_dataset(data: DataConfig) -> LazySequences:
         given["split"] = data.split
     elif data.split != "all":
         raise UnknownNameError(f"the {data.reader} reader knows no split {data.split!r}: expected split=all")
-    return reader(**given, **_checked(data, takes))
+    free = [name for name in takes if name not in ("directory", "part", "split")]
+    for name, value in data.options.items():
+        if not free:
+            raise UserError(f"the {data.reader} reader takes no options, found {name!r}")
+        if name not in free:
+            raise unknown(f"option of the {data.reader} reader", name, free)
+        kind = type(takes[name].default)
+        if type(value) is not kind:
+            raise UserError(f"{data.reader} option {name}: expected {kind.__name__}, found {value!r}")
+    return READERS[data.reader](**given, **data.options)
 
 
 def takes_orientation(reader: str) -> bool:
     """Whether a reader's images may be one's own, so that they can be read as shown or as stored."""
-    return reader in READERS and "orientation" in inspect.signature(READERS[reader]).parameters
+    return reader in READERS and "orientation" in _parameters(reader)
 
 
 def orientation_of(data: DataConfig) -> Orientation:
     """How the images of a set are read: one's own as its option says, published ones as stored."""
-    option = inspect.signature(READERS[data.reader]).parameters.get("orientation")
+    option = _parameters(data.reader).get("orientation")
     return "stored" if option is None else data.options.get("orientation", option.default)
 
 
 def knows_parts(reader: str) -> bool:
     """Whether a reader's sets have parts."""
-    return "part" in inspect.signature(READERS[reader]).parameters
+    return "part" in _parameters(reader)
 
 
 def published_splits(data: DataConfig, names: list[str]) -> dict[str, list[int]]:
@@ -130,15 +137,5 @@ def _packed(directory: Path, data: DataConfig) -> LazySequences | None:
     return None
 
 
-def _checked(data: DataConfig, takes: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
-    """The options, each known to the reader and of its default's type."""
-    free = [name for name in takes if name not in ("directory", "part", "split")]
-    for name, value in data.options.items():
-        if not free:
-            raise UserError(f"the {data.reader} reader takes no options, found {name!r}")
-        if name not in free:
-            raise unknown(f"option of the {data.reader} reader", name, free)
-        kind = type(takes[name].default)
-        if type(value) is not kind:
-            raise UserError(f"{data.reader} option {name}: expected {kind.__name__}, found {value!r}")
-    return dict(data.options)
+def _parameters(reader: str) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(READERS[reader]).parameters

@@ -1,7 +1,7 @@
-"""TrackingNet's layout (Mueller et al. 2018). Enters: its folder, a part, a choice of its chunks. Leaves: sequences.
+"""TrackingNet's layout (Mueller et al. 2018).
 
 `TRAIN_0` .. `TRAIN_11` and `TEST` hold `anno/NAME.txt` and `frames/NAME/0.jpg ..`. The test part has the first box
-alone. No files say what is visible: every valid box is.
+alone. No files state what is visible: every valid box is.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import functools
 import re
 from pathlib import Path
 
-from ostrack_jax.data.annotations import read_annotation, valid
-from ostrack_jax.data.frames import ImageFrames, list_directory, list_images
+from ostrack_jax.data.annotations import read_annotation
+from ostrack_jax.data.frames import list_directory, list_images
 from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.readers.common import annotated
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UnknownNameError, UserError, unknown
 
@@ -82,7 +83,5 @@ def parse_chunks(split: str) -> list[int]:
 
 
 def _read(root: Path, name: str, chunk: str) -> Sequence:
-    pictures = list_images(root / chunk / "frames" / name)
-    found = read_annotation(root / chunk / "anno" / f"{name}.txt", pictures)
-    visible = valid(found.boxes_xywh)
-    return Sequence(name, ImageFrames(pictures[: len(visible)], "stored"), found.boxes_xywh, visible, flaws=found.flaws)
+    images = list_images(root / chunk / "frames" / name)
+    return annotated(name, images, read_annotation(root / chunk / "anno" / f"{name}.txt", images))

@@ -1,9 +1,12 @@
-"""UAV123's layout (Mueller et al. 2016). Enters: its folder, a part. Leaves: sequences, read lazily.
+"""UAV123's layout (Mueller et al. 2016) and that of UAVDT's single-object set (Du et al. 2018).
 
-`data_seq/UAV123` holds 91 folders of pictures, `anno/UAV123` and `anno/UAV20L` a file of boxes for each sequence, and
-in `att` one of what is hard about it. The 123 sequences are pieces of the 91 videos: where they begin and end says the
-published table. UAV20L's 20 are complete videos, up to the last picture that UAV123 uses of them. UAV123@10fps is a
-download of its own: every third picture, in folders named `UAV123_10fps`.
+`data_seq/UAV123` holds 91 directories of images, `anno/UAV123` and `anno/UAV20L` a file of boxes for each sequence, and
+`att` in there one of its attributes. The 123 sequences are pieces of the 91 videos: where they begin and end says the
+published table. UAV20L's 20 are complete videos, up to the last image that UAV123 uses of them. UAV123@10fps is a
+download of its own: every third image, in directories named `UAV123_10fps`.
+
+UAVDT has `UAV-benchmark-S/S0101/img000001.jpg` and `UAV-benchmark-SOT_v1.0/anno/S0101_gt.txt`; re-hosted, directories
+named `sequences` and `annotations`, or `seq` and `anno`. Its table has 50 sequences and their lengths.
 """
 
 from __future__ import annotations
@@ -11,12 +14,12 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from ostrack_jax.data.annotations import read_annotation, valid
+from ostrack_jax.data.annotations import read_annotation
 from ostrack_jax.data.attributes import COLUMNS, read_flags
-from ostrack_jax.data.frames import ImageFrames, list_images
+from ostrack_jax.data.frames import list_images
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.lists.published import Row
-from ostrack_jax.data.lists.tables import between, rows_of, there
+from ostrack_jax.data.lists.published import Row, read_table
+from ostrack_jax.data.readers.common import annotated, between, first_that, those_there
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import unknown
 
@@ -24,13 +27,17 @@ ANNOTATIONS = {"uav123": "anno/UAV123", "uav20l": "anno/UAV20L", "uav123_10fps":
 VIDEOS = {"uav123": "data_seq/UAV123", "uav20l": "data_seq/UAV123", "uav123_10fps": "data_seq/UAV123_10fps"}
 SHAPE = "data_seq/UAV123/bike1/000001.jpg .. and anno/UAV123/bike1.txt (UAV123_10fps in place of UAV123 at 10 frames/s)"
 
+UAVDT_VIDEOS = ("UAV-benchmark-S", "sequences", "seq")
+UAVDT_ANNOTATIONS = ("UAV-benchmark-SOT_v1.0/anno", "annotations", "anno")
+UAVDT_SHAPE = f"{UAVDT_VIDEOS[0]}/S0101/img000001.jpg .. and {UAVDT_ANNOTATIONS[0]}/S0101_gt.txt"
+
 
 def open_uav(directory: Path, part: str = "uav123") -> LazySequences:
     """The sequences of one part whose videos are there.
 
     Args:
       directory: with `data_seq` and `anno`, or the one around it.
-      part: uav123 (123 sequences) | uav20l (20 long ones) | uav123_10fps (the 123, every third picture).
+      part: uav123 (123 sequences) | uav20l (20 long ones) | uav123_10fps (the 123, every third image).
 
     Raises:
       UserError: an unknown part, none of the videos.
@@ -42,7 +49,7 @@ def open_uav(directory: Path, part: str = "uav123") -> LazySequences:
     def is_there(row: Row) -> bool:
         return (root / VIDEOS[part] / row.video).is_dir()
 
-    rows = there(part, directory, rows_of("uav", part), is_there, SHAPE)
+    rows = those_there(part, directory, read_table("uav", part), is_there, SHAPE)
     return LazySequences({row.name: row for row in rows}, functools.partial(_read, root, part))
 
 
@@ -53,16 +60,29 @@ def roots(directory: Path) -> tuple[Path, ...]:
 
 def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
     """One piece of a video; boxes are NaN where the target is not seen."""
-    pictures = between(list_images(root / VIDEOS[part] / row.video), row.first, row.last)
-    found = read_annotation(root / ANNOTATIONS[part] / f"{name}.txt", pictures)
-    visible = valid(found.boxes_xywh)
-    hard = root / ANNOTATIONS[part] / "att" / f"{name}.txt"
-    return Sequence(
-        name,
-        ImageFrames(pictures[: len(visible)], "stored"),
-        found.boxes_xywh,
-        visible,
-        flaws=found.flaws,
-        category=row.category,
-        attributes=read_flags(hard, COLUMNS["uav"]) if hard.is_file() else (),
-    )
+    images = between(list_images(root / VIDEOS[part] / row.video), row.first, row.last)
+    found = read_annotation(root / ANNOTATIONS[part] / f"{name}.txt", images)
+    flags = root / ANNOTATIONS[part] / "att" / f"{name}.txt"
+    attributes = read_flags(flags, COLUMNS["uav"]) if flags.is_file() else ()
+    return annotated(name, images, found, category=row.category, attributes=attributes)
+
+
+def open_uavdt(directory: Path) -> LazySequences:
+    """The 50 sequences of UAVDT's single-object set, those that are there; a `UserError` where none is.
+
+    Args:
+      directory: with the directories of videos and of annotations.
+    """
+    videos = first_that(Path.is_dir, (directory / place for place in UAVDT_VIDEOS)) or directory
+    boxes = first_that(Path.is_dir, (directory / place for place in UAVDT_ANNOTATIONS)) or directory
+
+    def is_there(row: Row) -> bool:
+        return (videos / row.name).is_dir()
+
+    rows = those_there("UAVDT's single-object set", directory, read_table("uavdt"), is_there, UAVDT_SHAPE)
+    return LazySequences({row.name: boxes for row in rows}, functools.partial(_read_uavdt, videos))
+
+
+def _read_uavdt(videos: Path, name: str, boxes: Path) -> Sequence:
+    images = list_images(videos / name)
+    return annotated(name, images, read_annotation(boxes / f"{name}_gt.txt", images))

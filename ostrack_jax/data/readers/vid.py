@@ -1,4 +1,4 @@
-"""ImageNet VID's layout (Russakovsky et al. 2015). Enters: its folder, a part. Leaves: a sequence per tracklet.
+"""ImageNet VID's layout (Russakovsky et al. 2015), a sequence per tracklet.
 
 `Data/VID/train/.../SNIPPET/000000.JPEG` and `Annotations/VID/train/.../SNIPPET/000000.xml`. A tracklet is a target from
 its first frame up to its first gap (as the release has it); frames in which it is occluded are not visible. The
@@ -8,11 +8,14 @@ its first frame up to its first gap (as the release has it); frames in which it 
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import os
 from array import array
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -20,12 +23,13 @@ from ostrack_jax.data.annotations import valid
 from ostrack_jax.data.frames import ImageFrames, list_directory, list_images
 from ostrack_jax.data.index import Arrays, cached, each, sign
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.readers.vid_xml import read_frame
+from ostrack_jax.data.readers.common import number, subdirectories
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError, unknown
 
 PARTS = ("train", "val")
-_MOST_BROKEN = 1000  # unreadable files that an index names
+_MOST_CORRUPT = 1000  # unreadable files that an index names
+_MOST_BYTES = 2**20  # of an XML file
 
 _log = logging.getLogger(__name__)
 
@@ -42,45 +46,45 @@ def open_vid(directory: Path, part: str = "train") -> LazySequences:
     """
     if part not in PARTS:
         raise unknown("part of ImageNet VID", part, PARTS)
-    roots = [
-        root
-        for root in (directory, directory / "ILSVRC", directory / "ILSVRC2015")
-        if _annotations(root, part).is_dir()
-    ]
-    if not roots:
+    roots = (directory, directory / "ILSVRC", directory / "ILSVRC2015")
+    root = next((root for root in roots if (root / "Annotations/VID" / part).is_dir()), None)
+    if root is None:
         raise UserError(f"no Annotations/VID/{part} in {directory}: expected ImageNet VID's folder")
-    top = _annotations(roots[0], part)
-    folders = list(_folders(top))
-    index = cached("vid", top, sign(folders), lambda: read_tracklets(top, folders))
+    top = root / "Annotations/VID" / part
+    # Snippets lie at most two levels below; the times of change of all these directories show what is new.
+    directories = [path for outer in subdirectories(top) for path in (outer, *subdirectories(outer))]
+    index = cached("vid", top, sign(directories), lambda: read_tracklets(top, directories))
     if not len(index["track"]):
         raise UserError(f"no tracklet in {top}: expected XML files with objects in folders of their snippet")
-    if broken := len(index["broken"]):
-        more = " or more" if broken == _MOST_BROKEN else ""
-        _log.warning("%d%s annotations cannot be read (%s, ...)", broken, more, top / os.fsdecode(index["broken"][0]))
+    if corrupt := len(index["broken"]):
+        more = " or more" if corrupt == _MOST_CORRUPT else ""
+        _log.warning("%d%s annotations cannot be read (%s, ...)", corrupt, more, top / os.fsdecode(index["broken"][0]))
     keys: dict[str, int] = {}
-    for row in range(len(index["track"])):
-        if keys.setdefault(name := _name(index, row), row) != row:
+    for row, (snippet, track) in enumerate(zip(index["snippet"].tolist(), index["track"].tolist(), strict=True)):
+        name = f"{os.path.basename(os.fsdecode(snippet))}-{os.fsdecode(track)}"
+        if keys.setdefault(name, row) != row:
             raise UserError(f"two tracklets {name} in {top}: expected each snippet's folder once")
-    return LazySequences(keys, functools.partial(_build, roots[0] / "Data/VID" / part, index))
+    return LazySequences(keys, functools.partial(_build, root / "Data/VID" / part, index))
 
 
-def read_tracklets(top: Path, folders: list[Path]) -> Arrays:
-    """All tracklets of the folders below ``top`` as arrays.
+def read_tracklets(top: Path, directories: list[Path]) -> Arrays:
+    """Read all tracklets of the directories below ``top``.
 
     Returns:
-      snippet: its folder below ``top``; track: its id within; first: number of its first frame; start: its first row
+      snippet: its directory below ``top``; track: its id within; first: number of its first frame; start: its first row
       in box and occluded, and after the last tracklet the rows there are; box: left, top, width, height in pixels;
       size: width and height of the frames; broken: files below ``top`` that could not be read (their frame is a gap).
     """
-    snippets, tracks, broken = [], [], []
+    snippets, tracks, corrupt = [], [], []
     first, start, sizes = array("q"), array("q", [0]), array("q")
     boxes, occluded = array("f"), array("b")
-    for directory, (found, failed) in zip(folders, each(folders, _snippet, "indexing ImageNet VID"), strict=True):
+    found_in = each(directories, _read_snippet, "indexing ImageNet VID")
+    for directory, (found, failed) in zip(directories, found_in, strict=True):
         place = os.fsencode(directory.relative_to(top))
-        broken += [os.path.join(place, os.fsencode(name)) for name in failed]
-        for tracklet in found:
+        corrupt += [os.path.join(place, os.fsencode(name)) for name in failed]
+        for track, tracklet in found.items():
             snippets.append(place)
-            tracks.append(os.fsencode(tracklet.track))
+            tracks.append(os.fsencode(track))
             first.append(tracklet.first)
             sizes.extend(tracklet.size_wh)
             boxes.extend(tracklet.boxes)
@@ -94,79 +98,110 @@ def read_tracklets(top: Path, folders: list[Path]) -> Arrays:
         "size": np.array(sizes, np.int64).reshape(-1, 2),
         "box": np.array(boxes).reshape(-1, 4),
         "occluded": np.array(occluded).astype(bool),
-        "broken": np.array(broken[:_MOST_BROKEN], bytes),
+        "broken": np.array(corrupt[:_MOST_CORRUPT], bytes),
     }
 
 
-class Tracklet:
-    """One target while it is being collected: its consecutive frames."""
+@dataclass
+class _Tracklet:
+    """One target while its consecutive frames are collected."""
 
-    def __init__(self, track: str, first: int, size_wh: tuple[int, int]) -> None:
-        self.track, self.first, self.size_wh = track, first, size_wh
-        self.boxes, self.occluded = array("f"), array("b")
-
-    def ends_before(self, number: int) -> bool:
-        """Whether frame ``number`` is not the one after its last."""
-        return number != self.first + len(self.occluded)
+    first: int
+    size_wh: tuple[int, int]
+    boxes: array[float] = field(default_factory=lambda: array("f"))
+    occluded: array[int] = field(default_factory=lambda: array("b"))
 
 
-def _snippet(directory: Path) -> tuple[list[Tracklet], list[str]]:
-    """The tracklets of one snippet, and the names of the annotations that could not be read."""
-    tracklets: dict[str, Tracklet] = {}
-    broken = []
+def _read_snippet(directory: Path) -> tuple[dict[str, _Tracklet], list[str]]:
+    """The tracklets of one snippet by track, and the names of the annotations that could not be read."""
+    tracklets: dict[str, _Tracklet] = {}
+    corrupt = []
     for name in sorted(entry.name for entry in list_directory(directory)):
         stem = name.removesuffix(".xml")
         if stem == name or not (stem.isdecimal() and len(stem) < 10):
             continue
         try:
-            frame = read_frame(directory / name)
+            size_wh, targets = read_targets(directory / name)
         except UserError:
-            broken.append(name)
+            corrupt.append(name)
             continue
-        for target in frame.targets:
-            tracklet = tracklets.setdefault(target.track, Tracklet(target.track, int(stem), frame.size_wh))
-            if not tracklet.ends_before(int(stem)):
-                tracklet.boxes.extend(target.box_xywh)
-                tracklet.occluded.append(target.occluded)
-    return list(tracklets.values()), broken
+        for track, box_xywh, occluded in targets:
+            tracklet = tracklets.setdefault(track, _Tracklet(int(stem), size_wh))
+            if int(stem) == tracklet.first + len(tracklet.occluded):  # not behind a gap
+                tracklet.boxes.extend(box_xywh)
+                tracklet.occluded.append(occluded)
+    return tracklets, corrupt
+
+
+Target = tuple[str, tuple[float, float, float, float], bool]
+
+
+def read_targets(path: Path) -> tuple[tuple[int, int], list[Target]]:
+    """Read one frame's annotation.
+
+    Python's parser fetches nothing; a document type, the way to entities, is refused.
+
+    Returns:
+      The frame's width and height; of each target its track, its box (left, top, width, height in pixels: the right
+      edge less the left, as the release reads it), and whether it is occluded.
+
+    Raises:
+      UserError: no such file, or one that is not VID's.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise ValueError("larger than 1 MiB")
+        parser = ElementTree.XMLParser(target=_Builder())
+        parser.feed(data)
+        root = parser.close()
+        if root.tag != "annotation":
+            raise ValueError(f"its root is {root.tag[:40]!r}")
+        size_wh = (int(_text(root, "size/width")), int(_text(root, "size/height")))
+        return size_wh, [_target(found) for found in root.iterfind("object")]
+    except OSError as e:
+        raise UserError(f"cannot read {path}: {e.strerror}") from e
+    except (ElementTree.ParseError, ValueError, OverflowError) as e:
+        raise UserError(f"{path} does not hold a frame of ImageNet VID: {e}") from e
+
+
+class _Builder(ElementTree.TreeBuilder):
+    def doctype(self, name: str, *_: object) -> NoReturn:
+        """Refuse a document type: it may define entities."""
+        raise ValueError("a document type, which no file of the set has")
+
+
+def _target(found: ElementTree.Element) -> Target:
+    left, top, right, bottom = (float(_text(found, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax"))
+    track = _text(found, "trackid")
+    if len(track) > 32:
+        raise ValueError(f"trackid {track[:40]!r}")
+    return track, (left, top, right - left, bottom - top), (found.findtext("occluded") or "0").strip() != "0"
+
+
+def _text(element: ElementTree.Element, path: str) -> str:
+    text = (element.findtext(path) or "").strip()
+    if not text:
+        raise ValueError(f"no {path}")
+    return text
 
 
 def _build(data: Path, index: Arrays, name: str, row: int) -> Sequence:
-    """One tracklet, up to the first frame whose picture is not there."""
+    """One tracklet, up to the first frame whose image is not there."""
     place = os.fsdecode(index["snippet"][row])
     rows = slice(*index["start"][row : row + 2].tolist())
     first, count = int(index["first"][row]), rows.stop - rows.start
-    numbered = {int(stem): path for path in list_images(data / place) if (stem := Path(path).stem).isdecimal()}
-    pictures = []
-    for number in range(first, first + count):
-        if number not in numbered:
-            break
-        pictures.append(numbered[number])
-    flaws = []
-    if not pictures:
+    numbered = {number(path): path for path in list_images(data / place)}
+    images = [numbered[i] for i in itertools.takewhile(numbered.__contains__, range(first, first + count))]
+    if not images:
         raise UserError(f"sequence {name}: no picture {first} in {data / place}, where its annotation begins")
-    if len(pictures) < count:
-        flaws.append(f"no picture {first + len(pictures)} in {data / place}: the first {len(pictures)} frames are used")
+    flaws = []
+    if len(images) < count:
+        flaws.append(f"no picture {first + len(images)} in {data / place}: the first {len(images)} frames are used")
     inside = [path for path in index["broken"].tolist() if os.path.dirname(path) == os.fsencode(place)]
     flaws += [f"the annotation {os.fsdecode(path)} cannot be read: tracklets end there" for path in inside]
-    boxes = index["box"][rows][: len(pictures)].astype(np.float64)
-    visible = valid(boxes) & ~index["occluded"][rows][: len(pictures)]
+    boxes = index["box"][rows][: len(images)].astype(np.float64)
+    visible = valid(boxes) & ~index["occluded"][rows][: len(images)]
     width, height = index["size"][row].tolist()
-    return Sequence(name, ImageFrames(pictures, "stored"), boxes, visible, size_wh=(width, height), flaws=tuple(flaws))
-
-
-def _name(index: Arrays, row: int) -> str:
-    return f"{os.path.basename(os.fsdecode(index['snippet'][row]))}-{os.fsdecode(index['track'][row])}"
-
-
-def _annotations(root: Path, part: str) -> Path:
-    return root / "Annotations" / "VID" / part
-
-
-def _folders(directory: Path, depth: int = 2) -> Iterator[Path]:
-    """The folders of snippets: all folders at most ``depth`` below, whose times of change tell what is new."""
-    for entry in list_directory(directory):
-        if entry.is_dir():
-            yield directory / entry.name
-            if depth > 1:
-                yield from _folders(directory / entry.name, depth - 1)
+    return Sequence(name, ImageFrames(images, "stored"), boxes, visible, size_wh=(width, height), flaws=tuple(flaws))

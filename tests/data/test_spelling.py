@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ostrack_jax.data.matching import ByName, of_set
+from ostrack_jax.data.spelling import ByName, of_set
 from ostrack_jax.errors import UserError
 
 

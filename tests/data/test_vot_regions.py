@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ostrack_jax.data.regions import box_around, read_regions
+from ostrack_jax.data.readers.vot import box_around, read_regions
 from ostrack_jax.errors import UserError
 
 

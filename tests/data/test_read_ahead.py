@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ostrack_jax.data.ahead import read_ahead
-from ostrack_jax.data.frames import ImageFrames
+from ostrack_jax.data.frames import ImageFrames, read_ahead
 from ostrack_jax.errors import UserError
 
 

@@ -1,9 +1,9 @@
-"""Which of many things is a sequence's. Enters: files (or rows) by name, a sequence's name. Leaves: the one meant.
+"""Find a sequence's file however its name is spelled.
 
 People who publish results and annotations spell names their own way: in another case, with `_`, `-` or `.` before the
 number of a target, with the set's name in front. Files are looked for as they are, then ever more loosely. The results
-of OTB, NFS, UAV123 and Temple-Color often lie in one folder, where sequences of several sets differ in case alone
-(OTB's Car2, UAV123's car2): only the set's name in front says whose a file is.
+of OTB, NFS, UAV123 and Temple-Color often lie in one directory, where sequences of several sets differ in case alone
+(OTB's Car2, UAV123's car2): only the set's name in front shows whose a file is.
 """
 
 from __future__ import annotations
@@ -58,13 +58,14 @@ class ByName(Generic[Item]):
 
     def __init__(self, items: Iterable[tuple[str, Item]]) -> None:
         """Remember pairs of a name, as it is spelled there, and a thing."""
-        named = list(items)
-        by_prefix: dict[str, list[tuple[str, Item]]] = {}
-        for name, item in named:
+        # Of all names (None) and of those with each prefix, for each reading: the things by the name so read.
+        self._index: dict[str | None, list[dict[str, list[Item]]]] = {}
+        for name, item in items:
             prefix, rest = part_prefix(name)
-            by_prefix.setdefault(prefix, []).append((rest, item))
-        self._every = _index(named)
-        self._by_prefix = {prefix: _index(some) for prefix, some in by_prefix.items()}
+            for group, spelled in ((None, name), (prefix, rest)):
+                by_reading = self._index.setdefault(group, [{} for _ in READINGS])
+                for reading, found in zip(READINGS, by_reading, strict=True):
+                    found.setdefault(reading(spelled), []).append(item)
 
     def find(self, name: str, reader: str = "") -> Item | None:
         """What belongs to sequence ``name``; None where nothing does.
@@ -77,25 +78,16 @@ class ByName(Generic[Item]):
         Raises:
           UserError: two fit equally well.
         """
-        among, looked_for = self._every, name
+        among, looked_for = self._index.get(None), name
         if reader in PREFIXES:
             own = PREFIXES[reader]
             prefix, rest = part_prefix(name)
-            among = self._by_prefix.get(own) or self._by_prefix.get("") or _index([])
+            among = self._index.get(own) or self._index.get("")
             looked_for = rest if prefix == own else name
-        for reading, index in zip(READINGS, among, strict=True):
-            found = index.get(reading(looked_for), [])
+        for reading, by_reading in zip(READINGS, among or (), strict=False):
+            found = by_reading.get(reading(looked_for), [])
             if len(found) > 1:
                 raise UserError(f"two fit sequence {name}: {found[0]} and {found[1]}; give the folder of one set alone")
             if found:
                 return found[0]
         return None
-
-
-def _index(items: Iterable[tuple[str, Item]]) -> list[dict[str, list[Item]]]:
-    """The items by each of `READINGS` of their names."""
-    by_reading: list[dict[str, list[Item]]] = [{} for _ in READINGS]
-    for name, item in items:
-        for reading, index in zip(READINGS, by_reading, strict=True):
-            index.setdefault(reading(name), []).append(item)
-    return by_reading

@@ -39,8 +39,7 @@ from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config, DataConfig
 from ostrack_jax.data.frames import REDUCTIONS, ImageFrames
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.packed.plan import make_plan
-from ostrack_jax.data.packed.writer import Label, Packing
+from ostrack_jax.data.packed import writer
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.geometry.crops import crop_side, square_crop
@@ -133,8 +132,8 @@ def sources_of(config: Config, folder: str) -> tuple[Source, ...]:
 def pack(folder: str, output: Path) -> Path:
     """The set packed, as `ostrack data prepare` does it."""
     sequences = open_dataset(DataConfig(dir=folder))
-    plan = make_plan(sequences, iter(track(range(len(sequences)), "packing", transient=True)))
-    Packing(plan, sequences, Label("got10k", "train", "all", None, 32768), output).run({}, lambda count: None)
+    plan = writer.make_plan(sequences, iter(track(range(len(sequences)), "packing", transient=True)))
+    writer.pack(plan, writer.Label("got10k", "train", "all", None, 32768), output, {}, lambda count: None)
     return output
 
 

@@ -42,9 +42,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from ostrack_jax.config import DataConfig, load
-    from ostrack_jax.data.packed.plan import make_plan
-    from ostrack_jax.data.packed.reach import Reach
-    from ostrack_jax.data.packed.writer import Label, Packing, load_libraries
+    from ostrack_jax.data.packed.writer import Label, Reach, load_libraries, make_plan, pack
     from ostrack_jax.data.readers.registry import knows_parts, open_dataset, orientation_of, published_splits
 
     must_be_text(flags.output)
@@ -61,17 +59,16 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
         splits = published_splits(data, plan.names)
         part = flags.part if knows_parts(reader) else ""
         label = Label(reader, part, flags.split, reach, flags.per_file, orientation_of(data))
-        packing = Packing(plan, sequences, label, flags.output)
         bar = progress.add_task("pictures", total=len(plan.shown))
-        written = packing.run(splits, lambda count: progress.advance(bar, count))
+        written = pack(plan, label, flags.output, splits, lambda count: progress.advance(bar, count))
     for note in sequences.notes:
         console.print(f"note: {note}", markup=False)
     for name, why in plan.left_out.items():
         console.print(f"left out: {name}: {why}", markup=False)
-    for name in written.named:
+    for name in written["named"]:
         console.print(f"unreadable, kept empty: {name}", markup=False)
-    size, before = written.bytes_after / 2**20, written.bytes_before / 2**20
+    size, before = written["after"] / 2**20, written["before"] / 2**20
     saved = f", {1 - size / max(before, 1e-9):.1%} less than the {before:.1f} MiB they were" if reach else ""
-    counts = f"{len(plan.names)} sequences, {written.pictures} pictures ({written.unreadable} unreadable)"
+    counts = f"{len(plan.names)} sequences, {written['records']} pictures ({written['unreadable']} unreadable)"
     console.print(f"{counts}, {size:.1f} MiB{saved}, all read again: {flags.output}", markup=False)
     console.print(f"train on it: --config.data.{reader}.dir={shlex.quote(str(flags.output))}", markup=False)

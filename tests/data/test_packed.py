@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 
 from ostrack_jax.config import DataConfig, ModelConfig, PairConfig, load
-from ostrack_jax.data.packed.plan import make_plan
-from ostrack_jax.data.packed.reach import Reach
+from ostrack_jax.data.packed import writer
 from ostrack_jax.data.packed.reader import MANIFEST, UNFINISHED
-from ostrack_jax.data.packed.writer import Label, Packing, Written
+from ostrack_jax.data.packed.writer import Label, Reach, make_plan
 from ostrack_jax.data.readers import got10k
 from ostrack_jax.data.readers import registry as readers
 from ostrack_jax.data.readers.registry import open_dataset, published_splits
@@ -66,12 +65,12 @@ def make_coco(folder: Path) -> Path:
     return folder
 
 
-def pack(reader: str, folder: Path, output: Path, advance=lambda count: None, per_shard=4, reach=None) -> Written:
+def pack(reader: str, folder: Path, output: Path, advance=lambda count: None, per_shard=4, reach=None) -> dict:
     data = DataConfig(reader=reader, dir=str(folder))
     sequences = open_dataset(data)
     plan = make_plan(sequences, iter(range(len(sequences))))
-    packing = Packing(plan, sequences, Label(reader, "train", "all", reach, per_shard), output)
-    return packing.run(published_splits(data, plan.names), advance)
+    label = Label(reader, "train", "all", reach, per_shard)
+    return writer.pack(plan, label, output, published_splits(data, plan.names), advance)
 
 
 def opened(folder: Path, reader: str = "got10k", **more):
@@ -109,7 +108,7 @@ def test_a_packed_video_set_is_the_folder(got10k_folder, packed, reader):
 
 def test_a_packed_picture_set_holds_each_picture_once(tmp_path):
     written = pack("coco", make_coco(tmp_path / "coco"), tmp_path / "packed")
-    assert (written.pictures, written.unreadable) == (2, 0)
+    assert (written["records"], written["unreadable"]) == (2, 0)
     some, others = opened(tmp_path / "packed", "coco"), opened(tmp_path / "coco", "coco")
     assert_same(some, others)
     assert [sequence.frames.name(0).split()[1] for sequence in some] == ["0", "1", "0", "0"]
@@ -166,7 +165,7 @@ def test_interrupted_work_goes_on(got10k_folder, packed, tmp_path):
     assert counts == [4, *([1] * 11)]
     assert (output / "got10k-train.array_record-00000-of-00004").stat().st_ino == first.st_ino
     assert_same(opened(output), opened(packed))
-    assert pack("got10k", got10k_folder, output).pictures == 15  # nothing to do
+    assert pack("got10k", got10k_folder, output)["records"] == 15  # nothing to do
     assert not (output / UNFINISHED).exists()
 
 
@@ -185,8 +184,8 @@ def test_pictures_and_sequences_that_cannot_be_read_are_told(tmp_path):
     plan = make_plan(sequences, iter(range(3)))
     assert list(plan.left_out) == ["c"]
     written = pack("got10k", folder, tmp_path / "packed")
-    assert (written.pictures, written.unreadable) == (10, 1)
-    assert "00000003.jpg" in written.named[0]
+    assert (written["records"], written["unreadable"]) == (10, 1)
+    assert "00000003.jpg" in written["named"][0]
     some = opened(tmp_path / "packed")
     assert list(some.names) == ["a", "b"]
     with pytest.raises(UserError, match=r"no picture in record 3 of .*00001-of-00003: it could not be read when"):
@@ -211,7 +210,7 @@ def test_frames_that_are_no_files_become_jpegs(tmp_path):
     data = DataConfig(reader="synthetic", options={"sequences": 2, "frames": 3})
     sequences = open_dataset(data)
     plan = make_plan(sequences, iter(range(2)))
-    Packing(plan, sequences, Label("synthetic", "train", "all", None, 100), tmp_path / "p").run({}, lambda count: None)
+    writer.pack(plan, Label("synthetic", "train", "all", None, 100), tmp_path / "p", {}, lambda count: None)
     some = opened(tmp_path / "p", "synthetic")
     assert np.abs(some[1].frames[2].astype(int) - sequences[1].frames[2]).mean() < 4
     np.testing.assert_array_equal(some[1].boxes_xywh, sequences[1].boxes_xywh)
@@ -221,7 +220,7 @@ def test_cut_pictures_give_the_crops_of_whole_ones(tmp_path):
     config = load("vitb_256_mae_ce_32x4_ep300")
     folder = make_got10k(tmp_path / "got10k", 3, (640, 480), (400, 330, 24, 18))
     written = pack("got10k", folder, tmp_path / "packed", reach=Reach.of(config))
-    assert written.bytes_after < 0.7 * written.bytes_before
+    assert written["after"] < 0.7 * written["before"]
     whole, cut = opened(folder)[1], opened(tmp_path / "packed")[1]
     assert cut.frames[0].size < 0.5 * whole.frames[0].size
     shift = whole.boxes_xywh - cut.boxes_xywh
@@ -277,15 +276,15 @@ def save(packed: Path, name: str, array: np.ndarray) -> None:
     ("harm", "match"),
     [
         (lambda p: edit_manifest(p, form=2), "packed in form 2"),
-        (lambda p: edit_manifest(p, shards=[{"file": "../../etc/passwd", "records": 5}]), "cannot be"),
-        (lambda p: edit_manifest(p, shards=[]), "cannot be"),
-        (lambda p: (p / MANIFEST).write_text("[" * 10**5), "is not what"),
+        (lambda p: edit_manifest(p, shards=[{"file": "../../etc/passwd", "records": 5}]), "is not what"),
+        (lambda p: edit_manifest(p, shards=[]), "is not what"),
+        (lambda p: (p / MANIFEST).write_text("[" * 10**5), "is not valid JSON"),
         (lambda p: (p / "index/box.npy").unlink(), "box.npy"),
         (lambda p: save(p, "box", np.array([{}] * 15)), "box.npy"),
         (lambda p: save(p, "box", np.zeros((15, 3))), "box.npy"),
         (lambda p: save(p, "visible", np.zeros(14, bool)), "14 rows"),
         (lambda p: save(p, "first", np.array([0, 5, 3, 15])), "do not follow"),
-        (lambda p: save(p, "record", np.arange(15) + 1), "outside the 15 records"),
+        (lambda p: save(p, "record", np.arange(15) + 1), "lie outside the 15 records"),
         (lambda p: save(p, "name", np.frombuffer(b"a\n../b\nc\n", np.uint8)), "no name of a sequence"),
         (lambda p: save(p, "name", np.frombuffer(b"a\na\nc\n", np.uint8)), "2 names for 3"),
         (lambda p: (p / "got10k-train.array_record-00003-of-00004").unlink(), "lost a part"),

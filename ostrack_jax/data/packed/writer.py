@@ -1,33 +1,74 @@
-"""A data set written anew for fast reading. Enters: sequences and their `Plan`. Leaves: a set that `packed` reads.
+"""Pack a data set for fast reading: images in a few large files, annotations as arrays (see `reader`).
 
-Shard after shard: each is written beside its place, read again and compared, and then put there, so that interrupted
-work goes on after the last whole one. TensorFlow Datasets writes the records' form and the set's description;
+Shard after shard is written next to its place, read again and compared, and then moved there, so that interrupted work
+continues after the last complete one. TensorFlow Datasets writes the records' form and the set's description;
 TensorFlow is not needed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
+import math
 import os
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from jaxtyping import Float, Int
 
-from ostrack_jax.data.frames import Orientation, StoredFrames
+from ostrack_jax.config import Config
+from ostrack_jax.data.frames import Orientation, StoredFrames, decode_values
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.packed.plan import Plan
-from ostrack_jax.data.packed.reach import Reach, cut, encode
 from ostrack_jax.data.packed.reader import FORM, INDEX, MANIFEST, UNFINISHED
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.io import read_text
+from ostrack_jax.io import read_json, write_atomically, write_json
 
-_TOLD = 20  # unreadable pictures named for each shard
+QUALITY = 95  # of an image that is encoded again as JPEG
+_NAMED = 20  # unreadable images named for each shard
+_DEVIATIONS = 4
+_BLOCK = 16  # pixels; cuts lie on the blocks of a JPEG with halved colours, one block beyond what is reached
+_WORTH = 0.9  # of the bytes or more: then the image stays as it was
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far from a box's centre its crops reach, in mean sides of the box.
+
+    A crop reaches `factor / 2` mean sides of the box it is made around, which may lie `centre_jitter / 2` of its own
+    mean sides from the target and be larger than it. That growth has no bound; four standard deviations of it are
+    allowed for, so that one crop in 30,000 finds black where the image had more.
+    """
+
+    sides: float
+
+    @classmethod
+    def of(cls, config: Config) -> Reach:
+        """The reach of a config's template and search region."""
+        model, pairs = config.model, config.pairs
+        # The mean side grows by the exponential of the mean of two normal numbers.
+        grown = math.exp(_DEVIATIONS * pairs.scale_jitter / math.sqrt(2))
+        return cls(max(model.template_factor / 2, grown * (model.search_factor + pairs.centre_jitter) / 2))
+
+    def around(self, boxes_xywh: Float[np.ndarray, "k 4"], width: int, height: int) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom of what the crops of these boxes reach, by whole blocks; one block without boxes."""
+        if not len(boxes_xywh):
+            return 0, 0, min(width, _BLOCK), min(height, _BLOCK)
+        centres = boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
+        far = self.sides * np.sqrt(boxes_xywh[:, 2:].prod(axis=1, keepdims=True)) + _BLOCK
+        limit = np.array([width, height])
+        low = np.floor(np.clip((centres - far).min(axis=0), 0, limit - 1) / _BLOCK) * _BLOCK
+        high = np.minimum(np.ceil(np.clip((centres + far).max(axis=0), 1, limit) / _BLOCK) * _BLOCK, limit)
+        # Boxes completely outside leave a block of the border, for crops to be refused on.
+        high = np.maximum(high, np.minimum(low + _BLOCK, limit))
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
 @dataclass(frozen=True)
@@ -36,9 +77,9 @@ class Label:
 
     Attributes:
       reader: whose sequences; ``part`` and ``split`` as it was asked for them (part empty: it knows none).
-      reach: to which pictures were cut; None: they are whole.
-      per_shard: pictures in a file.
-      orientation: of the pictures in which the boxes are, see `frames.Orientation`.
+      reach: to which images were cut; None: they are complete.
+      per_shard: images in a file.
+      orientation: of the images in which the boxes are, see `frames.Orientation`.
     """
 
     reader: str
@@ -49,157 +90,40 @@ class Label:
     orientation: Orientation = "stored"
 
 
-@dataclass(frozen=True)
-class Written:
-    """What was packed: pictures, their bytes in the folder and packed, those that could not be read (some named)."""
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All of a packed set but its images. Sequences that share images (COCO's annotations) share records.
 
-    pictures: int
-    bytes_before: int
-    bytes_after: int
-    unreadable: int
-    named: list[str]
+    Attributes:
+      sequences: of the set.
+      places: of each packed sequence among these.
+      names: of each packed sequence.
+      arrays: `reader.INDEX`, boxes as the reader gave them.
+      shown: sequence (among the packed) and frame where each record occurs first.
+      left_out: names of sequences that could not be read, with the reason.
+    """
 
+    sequences: LazySequences
+    places: list[int]
+    names: list[str]
+    arrays: dict[str, np.ndarray]
+    shown: Int[np.ndarray, "r 2"]
+    left_out: dict[str, str]
 
-class Packing:
-    """One set on its way into a folder."""
+    def signature(self) -> str:
+        """A hash of it all: equal plans pack equal sets."""
+        digest = hashlib.sha256()
+        for name in sorted(self.arrays):
+            array = self.arrays[name]
+            digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
-    def __init__(self, plan: Plan, sequences: LazySequences, label: Label, directory: Path) -> None:
-        """Begin, or go on.
-
-        Raises:
-          UserError: the folder holds something else, or a set packed otherwise.
-        """
-        self._plan, self._sequences, self._label, self._directory = plan, sequences, label, directory
-        count = -(-len(plan.shown) // label.per_shard)
-        name = f"{label.reader}-{label.part or 'all'}.array_record"
-        self._files = [f"{name}-{i:05d}-of-{count:05d}" for i in range(count)]
-        self._mark = {"form": FORM, "signature": plan.signature(), **dataclasses.asdict(label)}
-        self._begin()
-
-    def run(self, splits: Mapping[str, list[int]], advance: Callable[[int], object]) -> Written:
-        """Write what is not written yet; ``advance`` is told of pictures as they are done.
-
-        Args:
-          splits: positions of published lists among the packed sequences.
-          advance: called with a number of pictures.
-
-        Raises:
-          UserError: what was written does not read as it should, or a file cannot be written.
-        """
-        boxes = self._plan.boxes_of_records() if self._label.reach else None
-        told = [self._shard(shard, boxes, advance) for shard in range(len(self._files))]
-        offsets = np.concatenate([np.array(shard["offsets"], np.int64).reshape(-1, 2) for shard in told])
-        self._write_index(offsets)
-        _describe(self._directory, self._label, self._files, told)
-        shards = [{"file": file, "records": shard["records"]} for file, shard in zip(self._files, told, strict=True)]
-        done = {**self._mark, "splits": dict(splits), "shards": shards}
-        _replace(self._directory / MANIFEST, json.dumps(done).encode())
-        (self._directory / UNFINISHED).unlink(missing_ok=True)
-        named = [name for shard in told for name in shard["named"]]
-        pictures, before, after, unreadable = (
-            sum(shard[key] for shard in told) for key in ("records", "before", "after", "unreadable")
-        )
-        return Written(pictures, before, after, unreadable, named)
-
-    def _begin(self) -> None:
-        """Mark the folder as this set's."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        for name in (MANIFEST, UNFINISHED):
-            if (path := self._directory / name).is_file():
-                found = read_text(path)
-                if not _says(found, self._mark):
-                    raise UserError(f"{self._directory} holds another packed set: use a new folder")
-                return
-        if any(self._directory.iterdir()):
-            raise UserError(f"{self._directory} is not empty: use a new folder")
-        _replace(self._directory / UNFINISHED, json.dumps(self._mark).encode())
-
-    def _shard(self, shard: int, boxes: list[np.ndarray] | None, advance: Callable[[int], object]) -> dict[str, Any]:
-        """Write a shard and what is known of it, unless both are there."""
-        path = self._directory / self._files[shard]
-        beside = self._directory / "index" / f"shard-{shard:05d}.json"
-        begin = shard * self._label.per_shard
-        records = range(begin, min(begin + self._label.per_shard, len(self._plan.shown)))
-        if path.is_file() and beside.is_file():
-            told = json.loads(beside.read_bytes())
-            if told["file_bytes"] == path.stat().st_size:
-                advance(len(records))
-                return told
-        beside.parent.mkdir(exist_ok=True)
-        temporary = path.with_name(f".{path.name}.part")
-        try:
-            told = self._write(temporary, records, boxes, advance)
-            _replace(beside, json.dumps(told).encode())
-            os.replace(temporary, path)
-        except RuntimeError as e:  # how the library speaks of a full disk and the like
-            raise UserError(f"cannot write {path}: {str(e)[:300]}") from e
-        finally:
-            temporary.unlink(missing_ok=True)
-        return told
-
-    def _write(
-        self, path: Path, records: range, boxes: list[np.ndarray] | None, advance: Callable[[int], object]
-    ) -> dict[str, Any]:
-        """Write ``records`` to a file, read it again; what is to be known of them."""
-        from array_record.python.array_record_module import ArrayRecordWriter
-
-        told: dict[str, Any] = {"records": len(records), "before": 0, "after": 0, "unreadable": 0, "named": []}
-        offsets, sums = [], []
-        serialize = _serializer()
-        # JPEGs are as small as they get, and each record is to be read by itself.
-        writer = ArrayRecordWriter(str(path), "group_size:1,uncompressed")
-        try:
-            for record in records:
-                data = self._stored(record, told)
-                told["before"] += len(data)
-                offset = (0, 0)
-                if data and boxes is not None and self._label.reach is not None:
-                    data, offset = cut(
-                        data, f"record {record}", boxes[record], self._label.reach, self._label.orientation
-                    )
-                told["after"] += len(data)
-                offsets.append(offset)
-                sums.append(zlib.crc32(data))
-                writer.write(serialize(self._fields(record, data, offset)))
-                advance(1)
-        finally:
-            writer.close()
-        _compare(path, sums)
-        return {**told, "offsets": offsets, "file_bytes": path.stat().st_size}
-
-    def _stored(self, record: int, told: dict[str, Any]) -> bytes:
-        """A record's picture as it lies in the folder; frames that are no files become JPEGs. Empty: unreadable."""
-        which, frame = self._plan.shown[record].tolist()
-        sequence = self._sequences[self._plan.places[which]]
-        try:
-            if isinstance(sequence.frames, StoredFrames):
-                return sequence.frames.stored(frame)
-            return encode(sequence.frames[frame])
-        except (UserError, OSError) as e:
-            told["unreadable"] += 1
-            if len(told["named"]) < _TOLD:
-                told["named"].append(str(e))
-            return b""
-
-    def _fields(self, record: int, data: bytes, offset: tuple[int, int]) -> dict[str, Any]:
-        """A record as `_features` describes it."""
-        which, frame = self._plan.shown[record].tolist()
-        row = int(self._plan.arrays["first"][which]) + frame
-        box = self._plan.arrays["box"][row] - [*offset, 0, 0]
-        flags = {name: self._plan.arrays[name][row] for name in ("visible", "cover")}
-        return {"image": data, "box": box.astype(np.float32), **flags, "sequence": which, "frame": frame}
-
-    def _write_index(self, offsets: np.ndarray) -> None:
-        """The arrays of the index, boxes moved with the cuts."""
-        arrays = dict(self._plan.arrays)
-        moved = offsets[arrays["record"]]
-        arrays["box"] = arrays["box"] - np.pad(moved, [(0, 0), (0, 2)])
-        if self._label.reach is not None:
-            arrays["size"] = np.zeros_like(arrays["size"])
-        for name in INDEX:
-            content = io.BytesIO()
-            np.save(content, arrays[name], allow_pickle=False)
-            _replace(self._directory / "index" / f"{name}.npy", content.getvalue())
+    def boxes_of_records(self) -> list[Float[np.ndarray, "k 4"]]:
+        """The visible boxes in each record, of all sequences that show it."""
+        rows = np.flatnonzero(self.arrays["visible"])
+        rows = rows[np.argsort(self.arrays["record"][rows], kind="stable")]
+        edges = np.searchsorted(self.arrays["record"][rows], np.arange(1, len(self.shown)))
+        return np.split(self.arrays["box"][rows], edges)
 
 
 def load_libraries() -> None:
@@ -210,13 +134,227 @@ def load_libraries() -> None:
     import tensorflow_datasets  # noqa: F401
 
 
-def _says(text: str, mark: dict[str, Any]) -> bool:
-    """Whether a file of the folder speaks of this set."""
+def make_plan(sequences: LazySequences, order: Iterator[int]) -> Plan:
+    """Read every annotation.
+
+    Args:
+      sequences: of the set.
+      order: 0 to the last, perhaps shown as it goes.
+
+    Raises:
+      UserError: no sequence could be read, or a name cannot be kept.
+    """
+    places, names, found, left_out = [], [], [], {}
+    for place in order:
+        name = sequences.names[place]
+        try:
+            rows = _rows(sequences.read(place))
+        except (UserError, OSError) as e:
+            left_out[name] = str(e)
+            continue
+        if "\n" in name:
+            raise UserError(f"the sequence {name!r} has a line break in its name: rename it")
+        places.append(place)
+        names.append(name)
+        found.append(rows)
+    if not names:
+        raise UserError(f"none of {len(sequences)} sequences could be read: {next(iter(left_out.values()), '')}")
+    arrays = {key: np.concatenate([rows[key] for rows in found]) for key in found[0]}
+    first = np.cumsum([0, *(len(rows["file"]) for rows in found)])
+    _, seen, inverse = np.unique(arrays["file"], return_index=True, return_inverse=True)
+    rank = np.empty(len(seen), np.int64)  # records in the order in which their images occur
+    rank[np.argsort(seen)] = np.arange(len(seen))
+    arrays |= {"first": first, "record": rank[inverse]}
+    arrays["name"] = np.frombuffer("".join(f"{name}\n" for name in names).encode(), np.uint8)
+    rows = np.sort(seen)
+    which = np.searchsorted(first, rows, side="right") - 1
+    arrays = {key: np.asarray(arrays[key], kind) for key, (kind, _) in INDEX.items()}
+    return Plan(sequences, places, names, arrays, np.stack([which, rows - first[which]], axis=1), left_out)
+
+
+def _rows(sequence: Sequence) -> dict[str, np.ndarray]:
+    """The rows of the index for one sequence and its frames, and a number for each file (equal for equal files)."""
+    frames, count = sequence.frames, len(sequence)
+    if not count:
+        raise UserError("no frame")
+    cover = np.full(count, -1) if sequence.cover is None else np.clip(sequence.cover, -1, 127)
+    named = frames.name if isinstance(frames, StoredFrames) else lambda i: f"{sequence.name}\n{i}"
+    names = (named(i).encode("utf-8", "surrogateescape") for i in range(count))
+    # Of 64 bits: two of 10^7 fall together 3 times in a million.
+    files = [int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little") for name in names]
+    rows = {"box": sequence.boxes_xywh, "visible": sequence.visible, "cover": cover, "file": np.array(files, np.uint64)}
+    if any(len(row) != count for row in rows.values()):
+        raise UserError(f"sequence {sequence.name}: {len(sequence.boxes_xywh)} boxes for {count} frames")
+    return {**rows, "size": np.array([sequence.size_wh or (0, 0)]), "picture": np.array([sequence.is_image])}
+
+
+def pack(
+    plan: Plan, label: Label, directory: Path, splits: Mapping[str, list[int]], advance: Callable[[int], object]
+) -> dict[str, Any]:
+    """Write a packed set, or what is missing of it.
+
+    Args:
+      plan: of the set.
+      label: what it is of.
+      directory: a new one, or that of the same set unfinished.
+      splits: positions of published lists among the packed sequences.
+      advance: called with the number of images done since it was called last.
+
+    Returns:
+      Counts: records, before and after (bytes of the images in the set and packed), unreadable; and named: the errors
+      of some that are unreadable.
+
+    Raises:
+      UserError: the directory holds something else, or a set packed otherwise; what was written does not read as it
+        should, or a file cannot be written.
+    """
+    count = -(-len(plan.shown) // label.per_shard)
+    file = f"{label.reader}-{label.part or 'all'}.array_record"
+    files = [f"{file}-{i:05d}-of-{count:05d}" for i in range(count)]
+    mark = {"form": FORM, "signature": plan.signature(), **dataclasses.asdict(label)}
+    _take_possession(directory, mark)
+    boxes = plan.boxes_of_records() if label.reach else None
+    shards = []
+    for number, file in enumerate(files):
+        begin = number * label.per_shard
+        records = range(begin, min(begin + label.per_shard, len(plan.shown)))
+        notes = directory / "index" / f"shard-{number:05d}.json"
+        shards.append(_pack_shard(plan, label, boxes, records, directory / file, notes, advance))
+    offsets = np.concatenate([np.array(shard["offsets"], np.int64).reshape(-1, 2) for shard in shards])
+    arrays = dict(plan.arrays)
+    arrays["box"] = arrays["box"] - np.pad(offsets[arrays["record"]], [(0, 0), (0, 2)])  # moved with the cuts
+    if label.reach is not None:
+        arrays["size"] = np.zeros_like(arrays["size"])
+    for name in INDEX:
+        content = io.BytesIO()
+        np.save(content, arrays[name], allow_pickle=False)
+        write_atomically(directory / "index" / f"{name}.npy", content.getvalue())
+    _describe(directory, label, shards)
+    listed = [{"file": file, "records": shard["records"]} for file, shard in zip(files, shards, strict=True)]
+    write_json(directory / MANIFEST, {**mark, "splits": dict(splits), "shards": listed}, indent=None)
+    (directory / UNFINISHED).unlink(missing_ok=True)
+    totals = {key: sum(shard[key] for shard in shards) for key in ("records", "before", "after", "unreadable")}
+    return {**totals, "named": [name for shard in shards for name in shard["named"]]}
+
+
+def _take_possession(directory: Path, mark: dict[str, Any]) -> None:
+    """Mark the directory as this set's."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in (directory / MANIFEST, directory / UNFINISHED):
+        if path.is_file():
+            found = read_json(path)
+            if any(found.get(key) != value for key, value in mark.items()):
+                raise UserError(f"{directory} holds another packed set: use a new folder")
+            return
+    if any(directory.iterdir()):
+        raise UserError(f"{directory} is not empty: use a new folder")
+    write_json(directory / UNFINISHED, mark)
+
+
+def _pack_shard(
+    plan: Plan,
+    label: Label,
+    boxes: list[np.ndarray] | None,
+    records: range,
+    path: Path,
+    notes: Path,
+    advance: Callable[[int], object],
+) -> dict[str, Any]:
+    """Write a shard and the JSON file of its counts and offsets, unless both are there; its counts and offsets."""
+    if path.is_file() and notes.is_file():
+        found = json.loads(notes.read_bytes())
+        if found["file_bytes"] == path.stat().st_size:
+            advance(len(records))
+            return found
+    temporary = path.with_name(f".{path.name}.part")
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(found, dict) and all(found.get(key) == value for key, value in mark.items())
+        found = _write_records(plan, label, boxes, records, temporary, advance)
+        write_json(notes, found, indent=None)
+        os.replace(temporary, path)
+    except RuntimeError as e:  # the library's error for a full disk and the like
+        raise UserError(f"cannot write {path}: {str(e)[:300]}") from e
+    finally:
+        temporary.unlink(missing_ok=True)
+    return found
+
+
+def _write_records(
+    plan: Plan,
+    label: Label,
+    boxes: list[np.ndarray] | None,
+    records: range,
+    path: Path,
+    advance: Callable[[int], object],
+) -> dict[str, Any]:
+    """Write ``records`` to a file and read it again."""
+    from array_record.python.array_record_module import ArrayRecordWriter
+    from tensorflow_datasets.core.example_serializer import ExampleSerializer
+
+    counts: dict[str, Any] = {"records": len(records), "before": 0, "after": 0, "unreadable": 0, "named": []}
+    offsets, sums = [], []
+    features = _features()
+    serializer = ExampleSerializer(features.get_serialized_info())
+    # JPEGs are as small as they get, and each record is to be read by itself.
+    writer = ArrayRecordWriter(str(path), "group_size:1,uncompressed")
+    try:
+        for record in records:
+            which, frame = plan.shown[record].tolist()
+            data, offset = b"", (0, 0)
+            try:
+                data = _encoded(plan.sequences[plan.places[which]], frame)
+            except (UserError, OSError) as e:  # the record stays empty
+                counts["unreadable"] += 1
+                counts["named"] += [str(e)] if len(counts["named"]) < _NAMED else []
+            counts["before"] += len(data)
+            if data and boxes is not None and label.reach is not None:
+                data, offset = _cut(data, f"record {record}", boxes[record], label.reach, label.orientation)
+            counts["after"] += len(data)
+            offsets.append(offset)
+            sums.append(zlib.crc32(data))
+            row = int(plan.arrays["first"][which]) + frame
+            fields = {name: plan.arrays[name][row] for name in ("visible", "cover")}
+            box = (plan.arrays["box"][row] - [*offset, 0, 0]).astype(np.float32)
+            fields |= {"image": data, "box": box, "sequence": which, "frame": frame}
+            writer.write(serializer.serialize_example(features.encode_example(fields)))
+            advance(1)
+    finally:
+        writer.close()
+    _compare(path, sums)
+    return {**counts, "offsets": offsets, "file_bytes": path.stat().st_size}
+
+
+def _encoded(sequence: Sequence, frame: int) -> bytes:
+    """An image as it lies in the set; frames that are no files become JPEGs."""
+    frames = sequence.frames
+    return frames.stored(frame) if isinstance(frames, StoredFrames) else _encode(frames[frame])
+
+
+def _cut(
+    data: bytes, name: str, boxes_xywh: Float[np.ndarray, "k 4"], reach: Reach, orientation: Orientation
+) -> tuple[bytes, tuple[int, int]]:
+    """A stored image without what no crop reaches, and the left top corner of what is left.
+
+    The image is the stored one, at (0, 0), where cutting saves little, it cannot be decoded, or it has more than 8
+    bits (whose scale is the whole sequence's).
+    """
+    try:
+        image = decode_values(data, name, 1, orientation)
+    except UserError:
+        return data, (0, 0)
+    height, width = image.shape[:2]
+    left, top, right, bottom = reach.around(boxes_xywh, width, height)
+    if image.dtype != np.uint8 or (right - left) * (bottom - top) > _WORTH * width * height:
+        return data, (0, 0)
+    smaller = _encode(image[top:bottom, left:right])
+    return (smaller, (left, top)) if len(smaller) < _WORTH * len(data) else (data, (0, 0))
+
+
+def _encode(image: np.ndarray) -> bytes:
+    """RGB to a JPEG of quality `QUALITY`."""
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    if not done:
+        raise UserError(f"OpenCV cannot encode a picture of {image.shape[1]} x {image.shape[0]} pixels as JPEG")
+    return data.tobytes()
 
 
 def _features() -> Any:
@@ -235,23 +373,14 @@ def _features() -> Any:
     )
 
 
-def _serializer() -> Callable[[dict[str, Any]], bytes]:
-    from tensorflow_datasets.core.example_serializer import ExampleSerializer
-
-    features = _features()
-    serializer = ExampleSerializer(features.get_serialized_info())
-    return lambda fields: serializer.serialize_example(features.encode_example(fields))
-
-
 def _compare(path: Path, sums: list[int]) -> None:
-    """Read a file of records again: as many as were written, each picture with its checksum."""
+    """Read a file of records again: as many as were written, each image with its checksum."""
     from array_record.python.array_record_module import ArrayRecordReader
     from tensorflow_datasets.proto.tf_example_generated_pb2 import Example  # pyright: ignore (made by protoc)
 
     reader = ArrayRecordReader(str(path))
     try:
-        if reader.num_records() != len(sums):
-            there = reader.num_records()
+        if (there := reader.num_records()) != len(sums):
             raise UserError(f"{path}: {len(sums)} records were written and {there} are there: is the disk full?")
         for i, wanted in enumerate(sums):
             features = Example.FromString(reader.read([i])[0]).features
@@ -261,8 +390,8 @@ def _compare(path: Path, sums: list[int]) -> None:
         reader.close()
 
 
-def _describe(directory: Path, label: Label, files: list[str], told: list[dict[str, Any]]) -> None:
-    """The files by which TensorFlow Datasets knows a set."""
+def _describe(directory: Path, label: Label, shards: list[dict[str, Any]]) -> None:
+    """Write the files by which TensorFlow Datasets knows a set."""
     import tensorflow_datasets as tfds
 
     part = label.part or "all"
@@ -273,20 +402,8 @@ def _describe(directory: Path, label: Label, files: list[str], told: list[dict[s
         filetype_suffix="array_record",
         template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
     )
-    lengths = [shard["records"] for shard in told]
-    split = tfds.core.SplitInfo(
-        name=part, shard_lengths=lengths, num_bytes=sum(shard["after"] for shard in told), filename_template=template
-    )
+    lengths, size = [shard["records"] for shard in shards], sum(shard["after"] for shard in shards)
+    split = tfds.core.SplitInfo(name=part, shard_lengths=lengths, num_bytes=size, filename_template=template)
     tfds.folder_dataset.write_metadata(
         data_dir=directory, features=_features(), split_infos=[split], filename_template=template, check_data=False
     )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

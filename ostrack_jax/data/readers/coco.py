@@ -58,7 +58,7 @@ def open_coco(directory: Path, part: str = "train", split: str = "all", orientat
     index = cached("coco", path, f"{_FORM} {sign([path])}", lambda: read_instances(path))
     build = functools.partial(_build, os.fspath(images), read_as, index)
     notes = tuple(f"{path}: {note}" for note in index["notes"].tolist())
-    return LazySequences.of(NumberedNames("{}", index["id"]), range(len(index["id"])), build, keep=0, notes=notes)
+    return LazySequences.of(NumberedNames("{}", index["id"]), range(len(index["id"])), build, notes=notes)
 
 
 def images_directory(directory: Path, name: str) -> Path | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ostrack_jax.data import attributes
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.readers.boxes_only import find_files, sequences_of
-from ostrack_jax.data.spelling import ByName
+from ostrack_jax.data.spelling import ByName, of_set
 from ostrack_jax.errors import UserError, listed
 from ostrack_jax.evaluation.benchmarks import BENCHMARKS, Benchmark
 from ostrack_jax.io import read_text

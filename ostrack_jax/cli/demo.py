@@ -22,7 +22,6 @@ from absl import flags as absl_flags
 
 from ostrack_jax.cli import trackers
 from ostrack_jax.cli.compiled import keep_compiled
-from ostrack_jax.cli.eval import score
 from ostrack_jax.cli.paths import define_path
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ CLIP = Path(__file__).parents[1] / "clip" / "bunny.mp4"
 BOX_XYWH = (148.0, 126.0, 68.0, 112.0)  # of the rabbit in the first frame, in pixels
 SHOWN = 12  # frames printed and drawn
 BENCHMARK, RATE = "synthetic", 15.0
-NAMES = {"still": "never moves", "opencv:mil": "OpenCV MIL"}
+TITLES = {"tiny": "tiny (this run)", "still": "never moves", "opencv_mil": "OpenCV MIL"}
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -111,16 +110,18 @@ def train(output: Path, console: Console) -> int:
     """Train the config `tiny`, score it next to the baselines, write a video; 1 where a sequence failed."""
     from ostrack_jax.config import load
     from ostrack_jax.evaluation import benchmarks
+    from ostrack_jax.evaluation.evaluate import score
     from ostrack_jax.training import trainer
 
     keep_compiled()
     trainer.train(load("tiny"), output / "train", console=console)
     tiny = trackers.of_checkpoint(output / "train")
     held_out = benchmarks.find(BENCHMARK)
-    reports = {"tiny (this run)": score(tiny, held_out, held_out.open(None), output / "tiny")}
-    for name, title in NAMES.items():
-        folder = output / name.replace(":", "_")
-        reports[title] = score(trackers.of_baseline(name), held_out, held_out.open(None), folder)
+    compared = {"tiny": tiny, "still": trackers.of_baseline("still"), "opencv_mil": trackers.of_baseline("opencv:mil")}
+    reports = {
+        TITLES[name]: score(one.tracker, one.provenance, held_out, held_out.open(None), output / name, one.config)
+        for name, one in compared.items()
+    }
     show(reports, console)
     video = draw(tiny, output / "demo.mp4")
     console.print(f"video: {video}  weights and logs: {output / 'train'}", highlight=False, soft_wrap=True)

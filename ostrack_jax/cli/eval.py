@@ -17,24 +17,16 @@ Example:
 
 from __future__ import annotations
 
-import dataclasses
-import shlex
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import orientation, trackers
 from ostrack_jax.cli.paths import define_path
-from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from ostrack_jax.data.lazy import LazySequences
-    from ostrack_jax.evaluation.benchmarks import Benchmark
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -64,33 +56,26 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Track, score, report; 1 where a sequence failed."""
     from rich.console import Console
 
-    from ostrack_jax.data import attributes
-    from ostrack_jax.evaluation import benchmarks as protocols
-    from ostrack_jax.evaluation import report
+    from ostrack_jax.evaluation import benchmarks, report
+    from ostrack_jax.evaluation.evaluate import open_sequences, score
     from ostrack_jax.evaluation.metrics import conventions
 
-    conventions.choose(flags.convention)  # a wrong name is told before the work
-    protocol = protocols.find(flags.benchmark)
-    options = orientation.options(flags, protocol.reader)
-    sequences = protocol.open(flags.data_dir, options)
-    if flags.attributes is not None:
-        sequences = attributes.by_files(sequences, flags.attributes, protocol.reader)
-    if flags.sequences is not None:
-        sequences = sequences.select(dict.fromkeys(flags.sequences))
-    if not len(sequences):
-        raise UserError(f"--sequences: expected names of {flags.benchmark}, as a,b")
+    conventions.choose(flags.convention)  # a wrong name is reported before the work
+    benchmark = benchmarks.find(flags.benchmark)
+    options = orientation.options(flags, benchmark.reader)
+    sequences = open_sequences(benchmark, flags.data_dir, options, flags.sequences, flags.attributes)
     chosen = trackers.choose(flags, flags.batch)
-    if "stored" in options.values():  # results in other pixels are not mixed with these
-        chosen = dataclasses.replace(chosen, provenance={**chosen.provenance, **options})
-    tell_idle_devices(Console(stderr=True))
-    told = score(chosen, protocol, sequences, flags.output, flags.convention)
+    stored = options if "stored" in options.values() else {}  # results in other pixels are not mixed with these
+    print_idle_devices(Console(stderr=True))
+    provenance = {**chosen.provenance, **stored}
+    told = score(chosen.tracker, provenance, benchmark, sequences, flags.output, chosen.config, flags.convention)
     report.show(told, Console())
     print(f"report: {flags.output / report.REPORT_FILE}")
     return 1 if told["failed"] else 0
 
 
-def tell_idle_devices(console: Console) -> None:
-    """Say so where there are more devices than the one that a process uses."""
+def print_idle_devices(console: Console) -> None:
+    """Print a hint where there are more devices than the one that a process uses."""
     jax = sys.modules.get("jax")  # a baseline runs without it
     if jax is not None and jax.local_device_count() > 1:
         console.print(
@@ -98,32 +83,3 @@ def tell_idle_devices(console: Console) -> None:
             "(CUDA_VISIBLE_DEVICES=0, =1, ..), and they share the sequences (docs/evaluation.md)",
             soft_wrap=True,
         )
-
-
-def score(
-    chosen: trackers.LoadedTracker,
-    protocol: Benchmark,
-    sequences: LazySequences,
-    output: Path,
-    other_rules: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Track what is not yet tracked, and write the report; see `report.build` for its keys."""
-    from ostrack_jax.evaluation import locks, report, runner
-
-    about = {
-        "command": shlex.join(sys.argv),
-        "config": chosen.config,
-        "compile_seconds": chosen.compile_seconds,
-    }
-    locks.read_records(output)  # a record that is none is told before the work
-    outcomes = runner.evaluate(chosen.tracker, protocol, sequences, output, chosen.provenance, about=about)
-    told = report.build(
-        protocol,
-        outcomes,
-        chosen.provenance,
-        processes=locks.read_records(output),
-        other_rules=other_rules,
-        **about,
-    )
-    report.write(output, told)
-    return told

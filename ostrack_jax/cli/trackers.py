@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,13 +30,11 @@ class LoadedTracker:
       tracker: to be started on a frame.
       provenance: what its answers follow from, as JSON can hold it: `tracker`, and hashes of its weights or files.
       config: the whole config, where it has one; its `data` is what the weights were trained on.
-      compile_seconds: what its executables took to make or to load from the cache, where it has some.
     """
 
     tracker: TrackerLike
     provenance: dict[str, Any]
     config: dict[str, Any] | None = None
-    compile_seconds: float | None = None
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -92,19 +91,16 @@ def of_checkpoint(path: Path, config_for: Callable[[Config], Config] | None = No
 
     By its own config in the precision of this device, or by what ``config_for`` makes of that.
     """
-    from ostrack_jax.checkpoint.files import load_weights, sha256
+    from ostrack_jax.checkpoint.files import load_weights
     from ostrack_jax.tracking.precision import for_device
     from ostrack_jax.tracking.tracker import Tracker
 
     keep_compiled()
     stored, weights = load_weights(path)
     config = for_device(stored, config_for)
-    tracker = Tracker(config, weights, targets)
     # What the weights were trained on is the checkpoint's to say, whatever config they are run by.
-    whole = {**to_dict(config), "data": to_dict(stored)["data"]}
-    # Of a config, what training alone reads says nothing about the answers.
-    provenance = {"weights_sha256": sha256(weights), "model": whole["model"], "track": whole["track"]}
-    return LoadedTracker(tracker, {"tracker": config.name, **provenance}, whole, tracker.compile_seconds)
+    tracker = Tracker(dataclasses.replace(config, data=stored.data), weights, targets)
+    return LoadedTracker(tracker, tracker.provenance, to_dict(tracker.config))
 
 
 def of_baseline(name: str, files: Path | None = None) -> LoadedTracker:

@@ -13,7 +13,7 @@ from flax import nnx
 from jaxtyping import Float, UInt8
 
 from ostrack_jax.config import Config
-from ostrack_jax.models.weights import model_of
+from ostrack_jax.models.weights import flat, model_of
 from ostrack_jax.tracking.prior import hann
 
 
@@ -31,6 +31,10 @@ class TrackingNetwork:
         began = time.perf_counter()
         self._place, self._predict, self._templates = _compile(config, graph, self._state, targets)
         self.compile_seconds = time.perf_counter() - began
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Return the tensors by dotted name."""
+        return jax.device_get(flat(self._state))
 
     def place(self, slot: int, template: UInt8[np.ndarray, "t t 3"], box_xywh_fractions: Float[np.ndarray, " 4"]):
         """Keep a template crop, with its box as fractions of it, as the target in ``slot``; the others stay."""

@@ -10,6 +10,7 @@ with three boxes, `update_all`) or each in its own: `init_slot`, then `crop_sear
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ostrack_jax.checkpoint.files import load_weights
-from ostrack_jax.config import Config
+from ostrack_jax.checkpoint.files import load_weights, sha256
+from ostrack_jax.config import Config, to_dict
 from ostrack_jax.errors import UserError
 from ostrack_jax.geometry.boxes import clip_xywh
 from ostrack_jax.geometry.crops import box_to_crop, crop_to_frame, square_crop
@@ -61,7 +62,19 @@ class Tracker:
         precision where the device does not compute in it (`tracking.precision`).
         """
         stored, weights = load_weights(path)
-        return cls(config or for_device(stored), weights, targets)
+        config = dataclasses.replace(config or for_device(stored), data=stored.data)  # what the weights were trained on
+        return cls(config, weights, targets)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the predictions follow from, for a report: the settings that matter and a hash of the weights."""
+        whole, weights = to_dict(self.config), sha256(self.network.weights())
+        return {
+            "tracker": self.config.name,
+            "weights_sha256": weights,
+            "model": whole["model"],
+            "track": whole["track"],
+        }
 
     def init(self, frame: Frame, box_xywh: Sequence[Any] | Float[np.ndarray, "*n 4"]) -> None:
         """Start on RGB ``frame`` with the target's box in pixels, or with a box for each of up to ``targets``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 
 import pytest
 from absl import flags as absl_flags
@@ -13,11 +14,14 @@ from ostrack_jax.cli import trackers
 from ostrack_jax.config import DataConfig
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.evaluations import not_one_shot, trained_on
+from ostrack_jax.tracking.tracker import Tracker
 
 
 class NotCompiled:
     def __init__(self, config, weights, targets):
-        self.config, self.compile_seconds = config, 0.0
+        self.config, self.network = config, types.SimpleNamespace(weights=lambda: weights)
+
+    provenance = Tracker.provenance
 
 
 @pytest.fixture

@@ -1,0 +1,101 @@
+"""A tracker on a benchmark, from its name to the report: `ostrack_jax.evaluate`, and the body of `ostrack eval`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ostrack_jax.config import Config, to_dict
+from ostrack_jax.data import attributes
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation import benchmarks, locks, report, runner
+from ostrack_jax.evaluation.benchmarks import Benchmark
+from ostrack_jax.evaluation.metrics import conventions as rules
+from ostrack_jax.tracking.track import ManyTracker, TrackerLike
+
+
+def evaluate(
+    tracker: TrackerLike | ManyTracker,
+    benchmark: str,
+    output: Path | str,
+    data_dir: Path | str | None = None,
+    *,
+    sequences: Sequence[str] | None = None,
+    attribute_dir: Path | str | None = None,
+    conventions: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Track the sequences of a benchmark that have no result yet in ``output``, and score all of them.
+
+    Args:
+      tracker: a `Tracker`, or anything with its ``init`` and ``update``; results are never mixed with those of another
+        ``tracker.provenance`` (of a class without it: its name).
+      benchmark: its name, e.g. ``got10k_val`` (docs/benchmarks.md).
+      output: directory of the result files, ``report.json`` and ``run.json``; made where it does not exist.
+      data_dir: the benchmark's directory; None: as OSTRACK_<READER>_DIR or the file of paths says.
+      sequences: names of some of its sequences; None: all.
+      attribute_dir: a directory of NAME.txt with a 0 or 1 for each attribute of the benchmark.
+      conventions: other rules to score by too (docs/scores.md).
+
+    Returns:
+      The report, as ``report.json`` keeps it: see `ostrack_jax.evaluation.report`.
+
+    Raises:
+      UserError: an unknown benchmark, sequence or convention, missing data, results of another tracker in ``output``.
+    """
+    rules.choose(list(conventions))
+    found = benchmarks.find(benchmark)
+    opened = open_sequences(
+        found,
+        None if data_dir is None else Path(data_dir),
+        names=sequences,
+        attribute_dir=None if attribute_dir is None else Path(attribute_dir),
+    )
+    provenance = getattr(tracker, "provenance", None) or {"tracker": type(tracker).__qualname__}
+    config = getattr(tracker, "config", None)
+    whole = to_dict(config) if isinstance(config, Config) else None
+    return score(tracker, provenance, found, opened, Path(output), whole, conventions)
+
+
+def open_sequences(
+    benchmark: Benchmark,
+    data_dir: Path | None,
+    options: Mapping[str, Any] | None = None,
+    names: Sequence[str] | None = None,
+    attribute_dir: Path | None = None,
+) -> LazySequences:
+    """Open a benchmark's sequences, or some of them by their ``names``, with the reader's ``options``."""
+    sequences = benchmark.open(data_dir, options)
+    if attribute_dir is not None:
+        sequences = attributes.by_files(sequences, attribute_dir, benchmark.reader)
+    if names is not None:
+        sequences = sequences.select(dict.fromkeys(names))
+    if not len(sequences):
+        raise UserError(f"no sequences: expected names of {benchmark.name} (--sequences a,b)")
+    return sequences
+
+
+def score(
+    tracker: TrackerLike | ManyTracker,
+    provenance: Mapping[str, Any],
+    benchmark: Benchmark,
+    sequences: LazySequences,
+    output: Path,
+    config: Mapping[str, Any] | None = None,
+    conventions: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Track what is not yet tracked, write the report and return it; see `report.build` for its keys."""
+    about = {
+        "command": shlex.join(sys.argv),
+        "config": config,
+        "compile_seconds": getattr(tracker, "compile_seconds", None),
+    }
+    locks.read_records(output)  # an invalid record is reported before the work
+    outcomes = runner.evaluate(tracker, benchmark, sequences, output, provenance, about=about)
+    found = locks.read_records(output)
+    made = report.build(benchmark, outcomes, provenance, processes=found, other_rules=conventions, **about)
+    report.write(output, made)
+    return made

@@ -63,20 +63,20 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
     assert not [name for name in files if "__pycache__" in name]
 
 
-def test_the_installed_command_answers(call, installed):
+def test_the_installed_package_is_complete(call, installed):
+    """The command, the named configs, the converters and the public names."""
     assert "usage: ostrack COMMAND" in call(str(installed / "bin" / "ostrack"), "--help")
-    assert __version__ in call("-m", "ostrack_jax.cli.main", "--version")
-
-
-def test_the_named_configs_are_found(call, installed):
-    code = "from ostrack_jax import config; print(config.directory()); print(*config.names()); config.load('tiny')"
-    folder, names = call("-c", code).splitlines()
-    assert folder == str(installed / "ostrack_jax" / "configs")
+    code = """
+import ostrack_jax
+from ostrack_jax import config
+from ostrack_jax.convert import backbones, ostrack
+print(config.directory())
+print(*config.names())
+print(ostrack_jax.load_config("tiny").name, ostrack_jax.__version__)
+"""
+    directory, names, public = call("-c", code).splitlines()
+    assert directory == str(installed / "ostrack_jax" / "configs")
     assert names.split() == config.names()
-
-
-@pytest.mark.parametrize("release", ["ostrack", "mae"])
-def test_the_converters_are_found(call, release):
-    assert "Example" in call("-m", "ostrack_jax.cli.main", "convert", release, "--help")
-    module = {"ostrack": "ostrack", "mae": "backbones"}[release]
-    call("-c", f"from ostrack_jax.convert import {module}")
+    assert public == f"tiny {__version__}"
+    for release in ("ostrack", "mae"):
+        assert "Example" in call("-m", "ostrack_jax", "convert", release, "--help")

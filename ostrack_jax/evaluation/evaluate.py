@@ -15,11 +15,11 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import benchmarks, locks, report, runner
 from ostrack_jax.evaluation.benchmarks import Benchmark
 from ostrack_jax.evaluation.metrics import conventions as rules
-from ostrack_jax.tracking.track import ManyTracker, TrackerLike
+from ostrack_jax.tracking.track import SlotTracker, TrackerLike
 
 
 def evaluate(
-    tracker: TrackerLike | ManyTracker,
+    tracker: TrackerLike | SlotTracker,
     benchmark: str,
     output: Path | str,
     data_dir: Path | str | None = None,
@@ -79,7 +79,7 @@ def open_sequences(
 
 
 def score(
-    tracker: TrackerLike | ManyTracker,
+    tracker: TrackerLike | SlotTracker,
     provenance: Mapping[str, Any],
     benchmark: Benchmark,
     sequences: LazySequences,

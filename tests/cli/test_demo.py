@@ -14,6 +14,7 @@ import pytest
 from ostrack_jax import config as configs
 from ostrack_jax.cli import demo
 from ostrack_jax.cli.command import run
+from ostrack_jax.data.generated.synthetic import open_synthetic
 from ostrack_jax.data.video import VideoFrames
 from ostrack_jax.evaluation import benchmarks
 
@@ -55,18 +56,22 @@ def test_the_demo_follows_the_rabbit(monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quickly_compiled")
 def test_the_demo_trains_scores_and_draws(small_config, monkeypatch, tmp_path, capsys):
-    options = {"width": 96, "height": 72, "frames": 24, "sequences": 4}
+    options = {"width": 96, "height": 72, "frames": 24, "sequences": 2}
     data = {name: dataclasses.replace(part, options=options) for name, part in small_config.data.items()}
-    short = dataclasses.replace(small_config.train, batch=4, epochs=1, pairs_per_epoch=8, validation_pairs=4)
-    monkeypatch.setattr(configs, "load", lambda name: dataclasses.replace(small_config, data=data, train=short))
-    held_out = benchmarks.find("synthetic").open(None)
-    monkeypatch.setattr(benchmarks.Benchmark, "open", lambda *_, **__: held_out[:2])
+    fast = {"batch": 2, "epochs": 1, "pairs_per_epoch": 4, "validation_pairs": 2, "picture_every": 0}
+    train = dataclasses.replace(small_config.train, **fast)
+    model = dataclasses.replace(small_config.model, width=16, depth=1, head_channels=8, eliminate_at=(0,))
+    config = dataclasses.replace(small_config, data=data, train=train, model=model)
+    monkeypatch.setattr(configs, "load", lambda name: config)
+    held_out = open_synthetic(part="test", **{**options, "frames": 12})
+    monkeypatch.setattr(benchmarks.Benchmark, "open", lambda *_, **__: held_out)
     assert run(demo, ["--train", "--output", str(tmp_path / "out")], "ostrack demo") == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for row in ("tiny (this run)", "never moves", "OpenCV MIL", "success AUC", "demo.mp4"):
-        assert row in told
+        assert row in printed
     still = json.loads((tmp_path / "out" / "still" / "report.json").read_text())
     assert 0 < still["scores"]["ao"] < 1
     with av.open(str(tmp_path / "out" / "demo.mp4")) as video:
-        assert sum(1 for _ in video.decode(video=0)) == 2 * 60
+        assert sum(1 for _ in video.decode(video=0)) == 2 * 12

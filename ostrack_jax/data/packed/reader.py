@@ -68,7 +68,7 @@ def open_packed(directory: Path, part: str = "train", split: str = "all") -> Laz
     places = manifest["splits"][split]
     if not isinstance(places, list) or not all(type(i) is int and 0 <= i < len(names) for i in places):
         raise UserError(f"a split of a packed set names sequences beyond its {len(names)}: pack the data again")
-    return LazySequences.of([names[i] for i in places], places, packed.sequence)
+    return LazySequences.of([str(names[i]) for i in places], places, packed.sequence)
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -181,6 +181,19 @@ def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+def steps_per_epoch(config: Config, use: str = "train") -> int:
+    """Complete batches in an epoch (or a validation); the rest of the pairs is dropped, as published.
+
+    Raises:
+      UserError: there is none.
+    """
+    pairs = config.train.pairs_per_epoch if use == "train" else config.train.validation_pairs
+    if pairs < config.train.batch:
+        name = "pairs_per_epoch" if use == "train" else "validation_pairs"
+        raise UserError(f"config.train.{name}: {pairs} pairs make no batch of {config.train.batch}")
+    return pairs // config.train.batch
+
+
 def directory() -> Path:
     """Return where the named configs lie: inside the package in a wheel, next to it in a checkout."""
     here = Path(__file__).parent

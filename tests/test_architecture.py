@@ -80,7 +80,6 @@ GUARDED: dict[str, set[str]] = {
     "flax": {"models", "checkpoint", "training", "tracking", "profiling", "doctor", "convert", "benchmarks"},
     "optax": {"training", "benchmarks"},
     "orbax": {"checkpoint"},
-    "grain": {"pipeline"},
 }
 
 
@@ -204,7 +203,7 @@ print(time.perf_counter() - start, *({"jax", "flax", "torch", "tensorflow", "mat
 
 
 def test_the_packages_of_the_loader_work_without_jax():
-    """Loader processes start without it. (grain itself imports jax where it finds it, so it is hidden here.)"""
+    """Loader processes start without it."""
     import_all_without(["jax", "flax"], names_of("errors", "io", "config", "geometry", "data", "pipeline"))
 
 

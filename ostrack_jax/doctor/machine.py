@@ -14,7 +14,7 @@ from ostrack_jax import __version__
 from ostrack_jax.doctor.finding import Finding
 from ostrack_jax.models.devices import devices as local_devices
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "opencv-python-headless", "av")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "opencv-python-headless", "av")
 LITTLE_MEMORY = 2 * 2**30  # bytes; the published model tracks in about one GiB
 LITTLE_DISK = 5 * 2**30  # bytes; one checkpoint of a training of the published model takes about one GiB
 GOOGLE = "0x1ae0"  # PCI vendor

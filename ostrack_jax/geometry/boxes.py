@@ -1,4 +1,4 @@
-"""Boxes: forms, overlap, clipping. Enters: arrays (..., 4) of numpy or jax. Leaves: arrays of that kind.
+"""Convert, compare and clip boxes in arrays (..., 4) of numpy or jax.
 
 Forms: xywh (left, top, width, height), xyxy (left, top, right, bottom), cxcywh (centre, width, height). Edges
 are exclusive: right = left + width. The array module comes from the input: one formula for numpy and jax.

@@ -1,4 +1,4 @@
-"""Square crops and the way to and from them. Enters: an RGB frame, a box in pixels. Leaves: `Crop`, boxes.
+"""Square crops of frames, and boxes in frame and crop coordinates.
 
 The arithmetic is the published tracker's, its oddities included: the crops the networks have learned on have
 right and lower padding one pixel too wide; training's box mapping has a "-1" that tracking's has not.
@@ -66,7 +66,7 @@ def crop_side(box_xywh: Real[np.ndarray, " 4"], factor: float | int) -> int:
 def square_crop(
     image: UInt8[np.ndarray, "h w 3"], box_xywh: Real[np.ndarray, " 4"], factor: float | int, size: int
 ) -> Crop:
-    """The square of ``factor`` times the box's mean side around its centre, resized to ``size`` pixels.
+    """Crop the square of ``factor`` times the box's mean side around its centre, resized to ``size`` pixels.
 
     Published arithmetic: corner round(centre - side / 2), half to even; black outside the frame; OpenCV's
     bilinear `resize`. The frame's last column or row is black too wherever the square reaches it. A square
@@ -102,7 +102,7 @@ def square_crop(
 def box_to_crop(
     box_xywh: Float[Any, "*#batch 4"], around_xywh: Float[Any, "*#batch 4"], resize_factor: Scalar, size: int
 ) -> Float[Any, "... 4"]:
-    """A box of the frame as fractions of a crop, by the training's formula (with its "-1").
+    """Convert a box of the frame to fractions of a crop, by the training's formula (with its "-1").
 
     Args:
       box_xywh: pixels of the frame.
@@ -127,7 +127,7 @@ def crop_to_frame(
     resize_factor: Scalar,
     size: int,
 ) -> Float[Any, "... 4"]:
-    """A box of a crop as pixels of the frame, by the tracking's formula (not `box_to_crop`'s inverse).
+    """Convert a box of a crop to pixels of the frame, by the tracking's formula (not `box_to_crop`'s inverse).
 
     Args:
       box_cxcywh: centre, width, height as fractions of the crop.

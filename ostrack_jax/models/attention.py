@@ -1,4 +1,4 @@
-"""Joint attention of template and search. Enters: tokens. Leaves: tokens, and the ranking rows beside them.
+"""Joint attention of template and search tokens, and the attention rows that rank the candidates.
 
 The full attention matrix is kept nowhere: the few template rows that rank the candidates are computed again
 on their own.

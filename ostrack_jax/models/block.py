@@ -1,4 +1,4 @@
-"""A transformer block in its two halves. Enters: tokens. Leaves: tokens, and the ranking rows' attention."""
+"""A transformer block in its two halves: attention and MLP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EPS = 1e-6
 
 
 class Norm(nnx.LayerNorm):
-    """Layer normalisation in float32, given back in the computation's dtype."""
+    """Layer normalisation in float32, returned in the computation's dtype."""
 
     def __init__(self, width: int, out_dtype: jnp.dtype, rngs: nnx.Rngs):
         super().__init__(width, epsilon=EPS, rngs=rngs)
@@ -54,7 +54,7 @@ class Block(nnx.Module):
         self.mlp = Mlp(config.width, config.mlp_ratio * config.width, dtype, rngs)
         self.scale1, self.scale2 = (_factors(config) for _ in range(2))
 
-    def mix(
+    def apply_attention(
         self,
         x: Float[Array, "b n c"],
         rows: tuple[int, ...] = (),
@@ -70,7 +70,9 @@ class Block(nnx.Module):
         mixed, attention = self.attn(self.norm1(x), rows, length, groups)
         return x + _residual(self.attn.proj, mixed, self.scale1, depth_factor), attention
 
-    def think(self, x: Float[Array, "b n c"], depth_factor: Float[Array, " b"] | None = None) -> Float[Array, "b n c"]:
+    def apply_mlp(
+        self, x: Float[Array, "b n c"], depth_factor: Float[Array, " b"] | None = None
+    ) -> Float[Array, "b n c"]:
         """The MLP half."""
         return x + _residual(self.mlp.fc2, self.mlp(self.norm2(x)), self.scale2, depth_factor)
 

@@ -1,4 +1,4 @@
-"""What JAX computes on: this process's devices, or one line that says why there are none."""
+"""The devices that JAX computes on, or one line that says why there are none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def devices() -> list[Any]:
     """The devices of this process, on the platform that JAX_PLATFORMS asks for where it is set.
 
     Raises:
-      UserError: JAX has none there; says what was asked for, what there is, and how to go on.
+      UserError: JAX has none there; says what was asked for, what there is, and what to do.
     """
     try:
         return jax.local_devices()

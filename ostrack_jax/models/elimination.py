@@ -1,4 +1,4 @@
-"""Early candidate elimination (section 3.3). Enters: the template rows' attention. Leaves: which search tokens stay.
+"""Early candidate elimination (section 3.3): rank the search tokens, drop the last, put the rest back in place.
 
 A stage is a sort and a gather of a static count of tokens. In training, where the share of kept tokens changes from
 epoch to epoch, that count is rounded up to one of a few (`training.schedule`) and the surplus, the last of the tokens,

@@ -1,4 +1,4 @@
-"""Pictures to tokens. Enters: uint8 crops. Leaves: one token per patch, in row-major order."""
+"""Patch embedding: uint8 crops to one token per patch, in row-major order."""
 
 from __future__ import annotations
 

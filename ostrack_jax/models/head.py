@@ -1,4 +1,4 @@
-"""The centre head. Enters: the search tokens as a grid. Leaves: score, size, offset maps; boxes read off them."""
+"""The centre head: score, size and offset maps of the search tokens' grid, and the boxes decoded from them."""
 
 from __future__ import annotations
 

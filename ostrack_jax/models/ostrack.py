@@ -1,4 +1,4 @@
-"""OSTrack as one scroll. Enters: a template and a search crop (uint8). Leaves: a `Prediction`."""
+"""The OSTrack network: a template and a search crop (uint8) to a `Prediction`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Features(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What the network says of a batch of search regions of side x side cells.
+    """The network's output for a batch of search regions of side x side cells.
 
     Attributes:
       score_map: (b, side, side), how likely the target's centre lies in each cell, within [1e-4, 1 - 1e-4].

@@ -1,4 +1,4 @@
-"""Where numbers must stay wide. Enters: the computation's dtype. Leaves: the dtype of norms, softmax, ranking, maps."""
+"""The dtype of norms, softmax, ranking and maps, which stay wide whatever the computation's dtype."""
 
 from __future__ import annotations
 

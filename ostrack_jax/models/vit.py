@@ -1,4 +1,4 @@
-"""The one-stream backbone. Enters: a template and a search crop. Leaves: their tokens, and what elimination did."""
+"""The one-stream backbone: template and search tokens together, with candidate elimination."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ostrack_jax.models.embed import PatchEmbed, truncated_normal
 
 
 class Carried(nnx.Variable):
-    """A tensor that the release's files hold and nothing uses: kept for the way back, never trained."""
+    """A tensor that the release's files hold and nothing uses: kept for export, never trained."""
 
 
 class Tokens(NamedTuple):
-    """What the backbone gives: tokens after the final norm, search tokens restored to the full grid.
+    """The backbone's output: tokens after the final norm, search tokens restored to the full grid.
 
     ``kept`` and ``eliminated`` hold positions in the search grid per stage; ``centre_attention`` the attention of the
     template's centre token over all tokens still there, per block (empty unless asked for).
@@ -63,14 +63,14 @@ class ViT(nnx.Module):
         return self.patch_embed(crop) + added.astype(self.dtype)
 
     def plain(self, image: UInt8[Array, "b s s 3"]) -> Float[Array, "b n c"]:
-        """What the pretrained network gives: the carried class token first, no template, nothing eliminated.
+        """Run the pretrained network: its class token first, no template, nothing eliminated.
 
-        For pictures of ``pretraining_size`` pixels. It serves to compare a converted backbone with where it comes from.
+        For images of ``pretraining_size`` pixels. It serves to compare a converted backbone with where it comes from.
         """
         x = jnp.concatenate([jnp.tile(self.cls_token[...], (image.shape[0], 1, 1)), self.patch_embed(image)], axis=1)
         x = (x + self.pos_embed[...]).astype(self.dtype)
         for block in self.blocks:
-            x = block.think(block.mix(x)[0])
+            x = block.apply_mlp(block.apply_attention(x)[0])
         return self.norm(x)
 
     def __call__(
@@ -106,7 +106,7 @@ class ViT(nnx.Module):
         x = jnp.concatenate([template_tokens, x], axis=1)
         stages = {block: stage for stage, block in enumerate(self.config.eliminate_at)}
         factors = None if keys is None or not self.config.drop_path else depth_factors(self.config, keys)
-        mix, think = _halves(self.config.remat)
+        apply_attention, apply_mlp = _halves(self.config.remat)
         valid: Array | None = None
         kept, eliminated, attentions = [], [], []
         for i, block in enumerate(self.blocks):
@@ -115,7 +115,7 @@ class ViT(nnx.Module):
             rows = (rank_rows if cut else ()) + (centre if centre_attention else ())
             length = None if valid is None else z + valid
             groups = Groups(z, joint=i >= self.config.joint_from)
-            x, attention = mix(block, x, rows, length, None if factors is None else factors[i, 0], groups)
+            x, attention = apply_attention(block, x, rows, length, None if factors is None else factors[i, 0], groups)
             if centre_attention:
                 attentions.append(attention[:, :, -1])
                 attention = attention[:, :, :-1]
@@ -128,7 +128,7 @@ class ViT(nnx.Module):
             if stage is not None:
                 kept.append(positions)
                 eliminated.append(gone)
-            x = think(block, x, None if factors is None else factors[i, 1])
+            x = apply_mlp(block, x, None if factors is None else factors[i, 1])
         x = self.norm(x)
         restored = elimination.restore(x[:, z:], positions, total, valid) if kept else x[:, z:]
         return Tokens(x[:, :z], restored, tuple(kept), tuple(eliminated), tuple(attentions))
@@ -148,4 +148,4 @@ def _halves(remat: bool) -> tuple[Callable[..., tuple[Array, Array]], Callable[.
     def again(half: Callable[..., Any]) -> Callable[..., Any]:
         return lambda block, x, *rest: jax.checkpoint(lambda x: half(block, x, *rest))(x)
 
-    return (again(Block.mix), again(Block.think)) if remat else (Block.mix, Block.think)
+    return (again(Block.apply_attention), again(Block.apply_mlp)) if remat else (Block.apply_attention, Block.apply_mlp)

@@ -1,4 +1,4 @@
-"""A model's tensors by dotted name. Enters: a config, or arrays by name. Leaves: the same as a model, checked."""
+"""A model's tensors by dotted name, and models of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def from_flat(config: ModelConfig, weights: Mapping[str, Any]) -> nnx.State:
 
 
 def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Dotted name to shape of every tensor: parameters, BatchNorm buffers, and the two that are only carried."""
+    """Dotted name to shape of every tensor: parameters, BatchNorm buffers, and the two that are kept for export."""
     return {name: leaf.shape for name, leaf in flat(structure(config)[1]).items()}
 
 

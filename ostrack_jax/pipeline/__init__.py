@@ -1,1 +1,1 @@
-"""From sequences to training batches: the only room that rolls dice. Imports no jax (workers are spawned)."""
+"""From sequences to training batches: sampling, augmentation, loading. Imports no jax (workers are spawned)."""

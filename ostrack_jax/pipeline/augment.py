@@ -1,8 +1,8 @@
-"""From a pair of frames to the network's input. Enters: `Pair` and a random generator. Leaves: `Example`.
+"""Augment a pair of frames and crop it to the network's input.
 
 The published order: grayscale and flip of both whole frames together; crops, the search region's around a
-jittered box; then, each crop for itself, brightness and a second flip. All that decides how large the crops are in
-their frames is drawn before these are read, so that they need not be decoded larger. Images stay uint8; they are
+jittered box; then, each crop for itself, brightness and a second flip. How large the crops are in their frames is
+drawn before these are read, so that they need not be decoded larger. Images stay uint8; they are
 normalised on the device.
 """
 
@@ -37,7 +37,7 @@ class Example(TypedDict):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Aim:
+class _CropPlan:
     """One of the two crops to be made: boxes in pixels of the whole frame, the crop's factor and size."""
 
     box_xywh: Box
@@ -46,12 +46,12 @@ class _Aim:
     size: int
 
     def reduction(self) -> int:
-        """The most its frame may be reduced by: the square then still has the crop's size, or more."""
+        """The largest reduction of its frame that leaves the square the crop's size, or more."""
         shrunk = crop_side(self.around_xywh, self.factor) / self.size
         return max(factor for factor in REDUCTIONS if factor <= max(1.0, shrunk))
 
     def crop(self, frame: Image, reduced: int, gray: bool, flip: bool) -> tuple[Crop, Box]:
-        """The crop from its frame, which was ``reduced``, and the target in it (fractions)."""
+        """Crop the frame, which was ``reduced``; the crop, and the target in it (fractions)."""
         box, around = self.box_xywh / reduced, self.around_xywh / reduced
         if gray:
             frame = grayscale(frame)
@@ -80,36 +80,36 @@ def make_example(pair: Pair, pairs: PairConfig, model: ModelConfig, train: bool,
     """
     gray, flip = rng.random() < pairs.grayscale, rng.random() < pairs.flip
     around = jitter_box(pair.search_box_xywh, pairs.centre_jitter, pairs.scale_jitter, rng)
-    aims = (
-        _Aim(pair.template_box_xywh, pair.template_box_xywh, model.template_factor, model.template_size),
-        _Aim(pair.search_box_xywh, around, model.search_factor, model.search_size),
+    plans = (
+        _CropPlan(pair.template_box_xywh, pair.template_box_xywh, model.template_factor, model.template_size),
+        _CropPlan(pair.search_box_xywh, around, model.search_factor, model.search_size),
     )
     try:
-        most = [aim.reduction() for aim in aims]
+        most = [plan.reduction() for plan in plans]
     except UserError as e:
         raise UnusablePairError("box", str(e), pair.source) from e
     frames = pair.read(*most) if train and pairs.reduced_decode else pair.read()
     crops = []
-    for aim, (frame, reduced) in zip(aims, frames, strict=True):
-        crop, box = aim.crop(frame, reduced, gray, flip)
+    for plan, (frame, reduced) in zip(plans, frames, strict=True):
+        crop, box = plan.crop(frame, reduced, gray, flip)
         if crop.is_padding(model.patch):
-            where = f"no frame within the crop around {np.round(aim.around_xywh, 1)}"
+            where = f"no frame within the crop around {np.round(plan.around_xywh, 1)}"
             raise UnusablePairError("padding", where, pair.source)
         crops.append((crop.image, box))
     if train:
-        crops = [_alone(*crop, pairs, hide, rng) for crop, hide in zip(crops, (False, True), strict=True)]
+        crops = [_augment_crop(*crop, pairs, hide, rng) for crop, hide in zip(crops, (False, True), strict=True)]
     (template, template_box), (search, search_box) = crops
     boxes_in_crops = {"template_box": template_box.astype(np.float32), "search_box": search_box.astype(np.float32)}
     return Example(template=template, search=search, **boxes_in_crops)
 
 
 def grayscale(image: Image) -> Image:
-    """OpenCV's gray of an RGB image, in all three channels."""
+    """Turn an RGB image to OpenCV's gray, in all three channels."""
     return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
 
 
 def flip_box(box_xywh: Box, width: int) -> Box:
-    """A box in pixels of a frame of that width, once this is mirrored left to right, by the release's rule.
+    """Mirror a box with its frame of that width, left to right, by the release's rule.
 
     x becomes W - 1 - x - w, one pixel left of the true mirror of an exclusive box; the networks have learned
     with it.
@@ -119,13 +119,13 @@ def flip_box(box_xywh: Box, width: int) -> Box:
 
 
 def flip_crop(crop: CropImage, box_xywh: Box) -> tuple[CropImage, Box]:
-    """A crop mirrored left to right, in place, and its box in fractions: x becomes 1 - x - w."""
+    """Mirror a crop left to right, in place, and its box in fractions: x becomes 1 - x - w."""
     x, y, w, h = box_xywh
     return cv2.flip(crop, 1, dst=crop), np.array([1 - x - w, y, w, h])
 
 
 def scale_brightness(image: Image, factor: float) -> Image:
-    """The image times ``factor``, rounded and clipped, in place: it stays in the processor's cache.
+    """Multiply an image by ``factor``, rounded and clipped, in place: it stays in the processor's cache.
 
     The release multiplies in floating point and clips to 0..1; rounding to uint8 moves a value by at most half
     a level (0.002 of that range).
@@ -137,10 +137,10 @@ def scale_brightness(image: Image, factor: float) -> Image:
     return cv2.convertScaleAbs(image, dst=image, alpha=factor)
 
 
-def _alone(
+def _augment_crop(
     crop: CropImage, box_xywh: Box, config: PairConfig, hide: bool, rng: np.random.Generator
 ) -> tuple[CropImage, Box]:
-    """What befalls each crop for itself: what is switched on of `distort`, brightness, flip. The box in fractions."""
+    """Augment one crop: what is switched on of `distort`, brightness, flip. The box is in fractions."""
     crop = distort(crop, box_xywh, config, hide, rng)
     crop = scale_brightness(crop, rng.uniform(max(0.0, 1 - config.brightness), 1 + config.brightness))
     return flip_crop(crop, box_xywh) if rng.random() < config.flip else (crop, box_xywh)

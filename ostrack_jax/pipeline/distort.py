@@ -1,4 +1,4 @@
-"""Stronger augmentation than the published. Enters: a crop, its box, a random generator. Leaves: a worse one.
+"""Augment crops beyond the published recipe.
 
 For training on few videos, small targets above all: a crop may look as if its target had been small, blurred, in other
 light or half hidden. Each kind is off where its setting is 0, and then draws no random number.
@@ -21,14 +21,14 @@ _GRAY = np.array([0.299, 0.587, 0.114])
 
 
 def distort(crop: CropImage, box_xywh: Real[np.ndarray, " 4"], config: PairConfig, hide: bool, rng: Rng) -> CropImage:
-    """The crop after those kinds that are switched on, in this order: hidden in part, coarse, blurred, recoloured.
+    """Apply the kinds that are switched on, in this order: occlusion, coarseness, blur, colours.
 
     Args:
       crop: RGB; not changed.
       box_xywh: of the target, fractions of the crop.
       config: probabilities and ranges, see `PairConfig`.
       hide: whether the target may be hidden in part (the template's never is).
-      rng: the dice.
+      rng: the only source of randomness.
     """
     if hide and config.occlude and rng.random() < config.occlude:
         crop = cover(crop, box_xywh, rng)
@@ -42,7 +42,7 @@ def distort(crop: CropImage, box_xywh: Real[np.ndarray, " 4"], config: PairConfi
 
 
 def cover(crop: CropImage, box_xywh: Real[np.ndarray, " 4"], rng: Rng) -> CropImage:
-    """A rectangle over at most 0.49 of the target's box: a piece of the crop from elsewhere, or one colour."""
+    """Cover at most 0.49 of the target's box by a rectangle: a piece of the crop from elsewhere, or one colour."""
     size = crop.shape[0]
     extent = np.clip(rng.uniform(0.2, 0.7, 2) * box_xywh[2:] * size, 1, size).astype(int)
     centre = (box_xywh[:2] + rng.random(2) * box_xywh[2:]) * size
@@ -57,14 +57,14 @@ def cover(crop: CropImage, box_xywh: Real[np.ndarray, " 4"], rng: Rng) -> CropIm
 
 
 def coarsen(crop: CropImage, factor: float) -> CropImage:
-    """The crop made ``factor`` times smaller, and as large as it was again: how a small target looks."""
+    """Make the crop ``factor`` times smaller, and as large as it was again: how a small target looks."""
     size = crop.shape[0]
     small = max(1, round(size / factor))
     return cv2.resize(cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA), (size, size))
 
 
 def blur(crop: CropImage, rng: Rng) -> CropImage:
-    """Out of focus (sigma up to 1.4 % of the crop) or moved (up to 5 % of it), as often the one as the other."""
+    """Defocus (sigma up to 1.4 % of the crop) or motion blur (up to 5 % of it), equally often."""
     size = crop.shape[0]
     if rng.random() < 0.5:
         return cv2.GaussianBlur(crop, (0, 0), rng.uniform(0.4, 1.4) * size / 100)
@@ -77,7 +77,7 @@ def blur(crop: CropImage, rng: Rng) -> CropImage:
 
 
 def recolour(crop: CropImage, config: PairConfig, rng: Rng) -> CropImage:
-    """Saturation, each channel's gain, contrast, by one matrix; drawn from U(1 - s, 1 + s) where s is above 0."""
+    """Change saturation, each channel's gain and contrast by one matrix; each from U(1 - s, 1 + s) where s is set."""
     matrix, mean = np.eye(3), np.array(cv2.mean(crop)[:3])
     if config.saturation:
         share = rng.uniform(1 - config.saturation, 1 + config.saturation)

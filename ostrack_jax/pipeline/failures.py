@@ -1,25 +1,19 @@
-"""Draws that could not be read, by data set. Enters: what became of each record's draws. Leaves: counts, or the end.
-
-Records are made in other processes: what they failed at travels in arrays of fixed size beside the crops.
-"""
+"""Count what could not be read, by data set, and end a run that cannot read too much of one."""
 
 from __future__ import annotations
 
 import errno
 import resource
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from ostrack_jax.errors import UserError
 
 MOST_SHARE = 0.01  # of a set's draws that may fail
-_FEWEST = 20  # failures before a share says anything: at half of MOST_SHARE so many come in too few draws once in 300
-_MOST_TOLD = 20  # files listed in the error
-_TEXT = 240  # bytes of a failure's text
-
-Spec = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+TEXT = 240  # bytes of a failure's text: data set, line break, what could not be read
+_FEWEST = 20  # failures before a share means anything: at half of MOST_SHARE so many come in too few draws once in 300
+_LISTED = 20  # files in the error
 
 
 def too_many_files(error: BaseException) -> UserError | None:
@@ -36,34 +30,6 @@ def too_many_files(error: BaseException) -> UserError | None:
     return None
 
 
-class Draws:
-    """What became of one record's draws."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
-        self._drawn, self._unreadable = np.zeros((2, len(names)), np.int64)
-        self._text = b""
-
-    def add(self, source: str, failed_at: str | None = None) -> None:
-        """One draw from ``source``; ``failed_at`` says what could not be read, None that all could."""
-        at = self._names.index(source)
-        self._drawn[at] += 1
-        if failed_at is not None:
-            self._unreadable[at] += 1
-            self._text = f"{source}\n{failed_at}".encode()[:_TEXT]
-
-    def fields(self) -> dict[str, np.ndarray]:
-        """As arrays, see `spec`; of several failures' texts the last."""
-        text = np.frombuffer(self._text.ljust(_TEXT, b"\0"), np.uint8)
-        return {"drawn": self._drawn, "unreadable": self._unreadable, "failure": text}
-
-
-def spec(sources: int, batch: int) -> Spec:
-    """Shape and dtype of what `Draws.fields` gives, for ``batch`` records."""
-    count = (batch, sources), np.dtype(np.int64)
-    return {"drawn": count, "unreadable": count, "failure": ((batch, _TEXT), np.dtype(np.uint8))}
-
-
 class Tally:
     """Draws and failures by data set since the stream was opened.
 
@@ -75,26 +41,29 @@ class Tally:
     def __init__(self, names: Sequence[str]) -> None:
         self.drawn = dict.fromkeys(names, 0)
         self.unreadable = dict.fromkeys(names, 0)
-        self._told: dict[str, dict[str, None]] = {name: {} for name in names}
+        self._details: dict[str, list[str]] = {name: [] for name in names}
 
     def add(self, fields: Mapping[str, np.ndarray]) -> None:
         """Count a batch's draws.
 
+        Args:
+          fields: per record, ``draws`` (draws and unreadable ones, by data set) and ``failure`` (a text, or zeros).
+
         Raises:
           UserError: of some set more than `MOST_SHARE` failed; lists what could not be read.
         """
-        for name, drawn, failed in zip(self.drawn, fields["drawn"].sum(0), fields["unreadable"].sum(0), strict=True):
+        for name, (drawn, failed) in zip(self.drawn, fields["draws"].sum(0).T, strict=True):
             self.drawn[name] += int(drawn)
             self.unreadable[name] += int(failed)
-        for row in np.flatnonzero(fields["failure"][:, 0]):
-            text = fields["failure"][row].tobytes().rstrip(b"\0").decode("utf-8", errors="ignore")
-            name, _, detail = text.partition("\n")
-            if len(self._told[name]) < _MOST_TOLD:
-                self._told[name][detail] = None
+        for row in fields["failure"]:
+            name, _, detail = row.tobytes().rstrip(b"\0").decode("utf-8", errors="ignore").partition("\n")
+            if name and len(self._details[name]) < _LISTED and detail not in self._details[name]:
+                self._details[name].append(detail)
         for name, failed in self.unreadable.items():
             if failed >= _FEWEST and failed > MOST_SHARE * self.drawn[name]:
-                listed = "; ".join(self._told[name])
+                details = "; ".join(self._details[name])
                 raise UserError(
                     f"config.data.{name}: {failed} of {self.drawn[name]} draws could not be read, more than "
-                    f"{MOST_SHARE:.0%}: mend or remove what is broken (`ostrack data check` lists all of it): {listed}"
+                    f"{MOST_SHARE:.0%}: mend or remove what is corrupt (`ostrack data check` lists all of it): "
+                    f"{details}"
                 )

@@ -1,42 +1,39 @@
-"""Batches, by grain. Enters: a config and a step. Leaves: `Batch`es of numpy arrays from that step on, endlessly.
+"""Endless batches for training and validation, from any step on.
 
-Record i is a function of the seed and i alone: each record draws its pair afresh, so there is nothing to
-shuffle, a position is a step number, any record can be made by itself (`record`), and it is the same with any
-number of worker processes. Step s is records s * batch .. (s + 1) * batch - 1, of which each host takes an
-equal run. Validation goes round and round over the same pairs.
-
-Imports no jax (grain does, for its profiler; workers never start a device).
+Record i is a function of the seed and i alone: each record draws its pair afresh, so there is nothing to shuffle, a
+position is a step number, any record can be made by itself (`record`), and it is the same with any number of worker
+processes. Step s is records s * batch .. (s + 1) * batch - 1, of which each host takes an equal run. Validation
+repeats the same pairs. Imports no jax: workers start quickly and never touch a device.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections import Counter
 from typing import Literal, TypedDict
 
-import grain
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from ostrack_jax.config import Config, ModelConfig
+from ostrack_jax.config import Config, steps_per_epoch
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.augment import make_example
-from ostrack_jax.pipeline.failures import Draws, Tally, spec
+from ostrack_jax.pipeline.failures import TEXT, Tally
 from ostrack_jax.pipeline.sampling import Source, UnusablePairError, draw_pair
-from ostrack_jax.pipeline.workers import Ahead, Fields, Spec
+from ostrack_jax.pipeline.workers import Fields, Prefetcher, Spec
 
 Use = Literal["train", "validation"]
 
 _MAX_DRAWS = 200  # for one record; on sound data hardly any needs a second
 _MOST_REPORTED = 100  # failures that a process logs
-_ENDLESS = 2**62  # records
 
 _log = logging.getLogger(__name__)
 
 
 class Batch(TypedDict):
-    """What a training step eats: RGB crops; boxes as left, top, width, height in fractions of their crop."""
+    """A training batch: RGB crops; boxes as left, top, width, height in fractions of their crop."""
 
     template: UInt8[np.ndarray, "b z z 3"]
     search: UInt8[np.ndarray, "b x x 3"]
@@ -44,70 +41,85 @@ class Batch(TypedDict):
     search_box: Float32[np.ndarray, "b 4"]
 
 
-class DrawExample(grain.transforms.RandomMap):
-    """Draw a pair, augment it; draw again where that fails. A record's fields, and what became of its draws."""
+class Records:
+    """Augmented pairs by index."""
 
-    def __init__(self, sources: tuple[Source, ...], config: Config, use: Use, most_reported: int = _MOST_REPORTED):
-        self.sources, self.config, self.use = sources, config, use
-        self._reported: set[str] = set()
+    def __init__(
+        self, config: Config, use: Use, sources: tuple[Source, ...], most_reported: int = _MOST_REPORTED
+    ) -> None:
+        if config.train.seed < 0:
+            raise UserError(f"config.train.seed: expected 0 or more, found {config.train.seed}")
+        self.config, self.use, self.sources = config, use, sources
+        # Training and validation draw from different streams.
+        self._seed = int(np.random.SeedSequence([config.train.seed, int(use == "validation")]).generate_state(1)[0])
+        self._round = steps_per_epoch(config, "validation") * config.train.batch if use == "validation" else None
         self._most_reported = most_reported
+        self._reported: set[str] = set()
 
-    def random_map(self, element: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Record ``element``; ``rng`` is what its index and the seed make it.
+    def __getitem__(self, index: int) -> Fields:
+        """Make record ``index``; a validation's come again after as many as it has."""
+        index = index % self._round if self._round else index
+        # The stream of grain's `random_map`.
+        return self.draw(index, np.random.Generator(np.random.Philox(self._seed, counter=[0, 0, 0, index])))
+
+    def draw(self, index: int, rng: np.random.Generator) -> Fields:
+        """Draw a pair and augment it; draw again where that fails. The example's fields, and what `Tally` counts.
 
         Raises:
-          UserError: many draws in a row failed; tells at what.
+          UserError: many draws in a row failed; says at what.
         """
         names = [source.name for source in self.sources]
-        draws, failed = Draws(names), Counter[str]()
-        last = ""
+        draws, failure, last = np.zeros((2, len(names)), np.int64), b"", ""
+        failed: Counter[str] = Counter()
         for _ in range(_MAX_DRAWS):
             try:
                 pair = draw_pair(self.sources, self.config.pairs, rng)
                 example = make_example(pair, self.config.pairs, self.config.model, self.use == "train", rng)
-                draws.add(pair.source)
-                return {**example, **draws.fields()}  # pyright: ignore[reportReturnType] (a dict of arrays)
             except UnusablePairError as e:
-                draws.add(e.source, e.detail if e.kind == "unreadable" else None)
+                unreadable = e.kind == "unreadable"
+                draws[:, names.index(e.source)] += (1, unreadable)
                 failed[e.kind] += 1
                 last = str(e)
-                self._report(e)
+                if unreadable:
+                    failure = f"{e.source}\n{e.detail}".encode()[:TEXT]
+                    self._report(e.detail)
+            else:
+                draws[0, names.index(pair.source)] += 1
+                text = np.frombuffer(failure.ljust(TEXT, b"\0"), np.uint8)
+                return {**example, "draws": draws, "failure": text}  # pyright: ignore[reportReturnType] (arrays)
         counts = ", ".join(f"{n} {kind}" for kind, n in failed.most_common())
         raise UserError(
-            f"record {element}: {_MAX_DRAWS} pairs drawn from {', '.join(names)} and none usable ({counts}); "
-            f"last: {last}"
+            f"record {index}: {_MAX_DRAWS} pairs drawn from {', '.join(names)} and none usable ({counts}); last: {last}"
         )
 
-    def _report(self, error: UnusablePairError) -> None:
-        new = error.kind == "unreadable" and error.detail not in self._reported
-        if new and len(self._reported) < self._most_reported:
-            self._reported.add(error.detail)
-            _log.warning("not readable, another pair is drawn: %s", error.detail)
+    def _report(self, detail: str) -> None:
+        if detail not in self._reported and len(self._reported) < self._most_reported:
+            self._reported.add(detail)
+            _log.warning("not readable, another pair is drawn: %s", detail)
+
+    def spec(self, count: int) -> Spec:
+        """Shape and dtype of the fields of ``count`` records."""
+        z, x = self.config.model.template_size, self.config.model.search_size
+        image, number = np.dtype(np.uint8), np.dtype(np.float32)
+        return {
+            "template": ((count, z, z, 3), image),
+            "search": ((count, x, x, 3), image),
+            "template_box": ((count, 4), number),
+            "search_box": ((count, 4), number),
+            "draws": ((count, 2, len(self.sources)), np.dtype(np.int64)),
+            "failure": ((count, TEXT), image),
+        }
 
 
-class Steps:
-    """One host's share of each step from some step on, by index; what `Ahead` makes, here or in its processes."""
-
-    def __init__(self, config: Config, use: Use, sources: tuple[Source, ...], first: int, own: int) -> None:
-        """Remember how to make them: record ``first`` is the first of step 0, ``own`` the host's of each step."""
-        self._records, self._first, self._batch, self._own = (
-            _records(config, use, sources),
-            first,
-            config.train.batch,
-            own,
-        )
-
-    def fill(self, index: int, fields: Fields) -> None:
-        """Write step ``index`` into ``fields``, each an array of ``own`` rows."""
-        start = self._first + index * self._batch
-        for row in range(self._own):
-            made = self._records[start + row]
-            assert made is not None  # grain's sign that a record was filtered out; none is
-            for name, value in made.items():
-                np.copyto(fields[name][row], value, casting="no")
+def _fill(records: Records, first: int, step: int, fields: Fields) -> None:
+    """Write one host's share of a step into ``fields``; ``first`` is its first record of step 0."""
+    start = first + step * records.config.train.batch
+    for row in range(len(fields["search"])):
+        for name, value in records[start + row].items():
+            np.copyto(fields[name][row], value, casting="no")
 
 
-class Batches:
+class Batches(Prefetcher):
     """An endless iterator over batches, made ahead. Use it with ``with``, or `close` it: it may hold processes.
 
     Attributes:
@@ -115,25 +127,29 @@ class Batches:
         failure is also logged once by each process.
     """
 
-    def __init__(self, made: Ahead, tally: Tally) -> None:
-        self.tally = tally
-        self._made = made
+    def __init__(self, records: Records, first: int, own: int, workers: int) -> None:
+        """Begin to make batches: record ``first`` is the first of the first, ``own`` the records of each."""
+        super().__init__(functools.partial(_fill, records, first), records.spec(own), workers)
+        self.tally = Tally([source.name for source in records.sources])
 
     @property
     def unreadable(self) -> int:
         """Draws of all sets that could not be read."""
         return sum(self.tally.unreadable.values())
 
+    def __enter__(self) -> Batches:
+        return self
+
     def __iter__(self) -> Batches:
         return self
 
     def __next__(self) -> Batch:
-        """The next batch.
+        """Return the next batch.
 
         Raises:
-          UserError: one could not be made, or too large a share of a set cannot be read.
+          UserError: it could not be made, or too large a share of a set cannot be read.
         """
-        fields = next(self._made)
+        fields = self.take()
         self.tally.add(fields)
         return Batch(
             template=fields["template"],
@@ -142,44 +158,9 @@ class Batches:
             search_box=fields["search_box"],
         )
 
-    def ready(self, timeout: float | None = None) -> bool:
-        """Whether the next batch lies ready; waits for it up to ``timeout`` seconds (None: as long as it takes).
-
-        Raises:
-          UserError: a loader process has ended.
-        """
-        return self._made.ready(timeout)
-
-    def settle(self) -> None:
-        """Wait until the batches made ahead lie ready, and the workers rest."""
-        self._made.settle()
-
-    def close(self) -> None:
-        """End the workers, whatever they are at; there are no more batches then."""
-        self._made.close()
-
-    def __enter__(self) -> Batches:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def steps_per_epoch(config: Config, use: Use = "train") -> int:
-    """Whole batches in an epoch (or a validation); the rest of the pairs is dropped, as published.
-
-    Raises:
-      UserError: there is not one.
-    """
-    pairs = config.train.pairs_per_epoch if use == "train" else config.train.validation_pairs
-    if pairs < config.train.batch:
-        name = "pairs_per_epoch" if use == "train" else "validation_pairs"
-        raise UserError(f"config.train.{name}: {pairs} pairs make no batch of {config.train.batch}")
-    return pairs // config.train.batch
-
 
 def open_sources(config: Config, use: Use = "train") -> tuple[Source, ...]:
-    """The data sets of the config's mix for this use, those of weight 0 left out.
+    """Open the data sets of the config's mix for this use, but those of weight 0.
 
     Raises:
       UserError: there is none, or one has no sequence (or cannot be opened).
@@ -203,7 +184,7 @@ def make_one(config: Config, use: Use, source: Source) -> None:
       UserError: none of many draws gave one.
     """
     try:
-        DrawExample((source,), config, use, 0).random_map(0, np.random.default_rng(config.train.seed))
+        Records(config, use, (source,), most_reported=0).draw(0, np.random.default_rng(config.train.seed))
     except UserError as e:
         raise UserError(f"config.data.{source.name} gives no pair: {e}") from e
 
@@ -218,7 +199,7 @@ def batches(
     hosts: int = 1,
     sources: tuple[Source, ...] | None = None,
 ) -> Batches:
-    """The batches of step ``start_step`` and all after it.
+    """Open the stream of batches of step ``start_step`` and all after it.
 
     Steps count from the start of training, across epochs; a validation's from its own start, where
     `steps_per_epoch` batches make one round.
@@ -232,43 +213,14 @@ def batches(
       hosts: processes that train together.
       sources: the data sets, where they are already open.
     """
-    workers = config.train.workers if workers is None else workers
     if config.train.batch % hosts:
         raise UserError(f"config.train.batch: {config.train.batch} does not divide among {hosts} hosts")
-    sources = open_sources(config, use) if sources is None else sources
-    # Put together by index, whoever makes it: every batch is whole, no worker is left with a remainder.
+    records = Records(config, use, open_sources(config, use) if sources is None else sources)
     own = config.train.batch // hosts
-    steps = Steps(config, use, sources, start_step * config.train.batch + host * own, own)
-    made = Ahead(steps, {**_spec(config.model, own), **spec(len(sources), own)}, workers)
-    return Batches(made, Tally([source.name for source in sources]))
+    first = start_step * config.train.batch + host * own
+    return Batches(records, first, own, config.train.workers if workers is None else workers)
 
 
-def record(
-    config: Config, index: int, use: Use = "train", sources: tuple[Source, ...] | None = None
-) -> dict[str, np.ndarray]:
-    """Record ``index`` by itself, the one that `batches` has at step index // batch, place index % batch."""
-    sources = open_sources(config, use) if sources is None else sources
-    return _records(config, use, sources)[index]  # pyright: ignore[reportReturnType] (None: filtered, none is)
-
-
-def _records(config: Config, use: Use, sources: tuple[Source, ...]) -> grain.MapDataset[dict[str, np.ndarray]]:
-    """Every record by its index, without end; a validation's come again after as many as it has."""
-    if config.train.seed < 0:
-        raise UserError(f"config.train.seed: expected 0 or more, found {config.train.seed}")
-    steps = steps_per_epoch(config, use)
-    count = _ENDLESS if use == "train" else steps * config.train.batch
-    # Training and validation draw from different streams.
-    seed = np.random.SeedSequence([config.train.seed, int(use == "validation")]).generate_state(1)[0]
-    drawn = grain.MapDataset.range(count).random_map(DrawExample(sources, config, use), seed=int(seed))
-    return drawn if use == "train" else drawn.repeat(reseed_each_epoch=False)
-
-
-def _spec(model: ModelConfig, batch: int) -> Spec:
-    z, x = model.template_size, model.search_size
-    image, number = np.dtype(np.uint8), np.dtype(np.float32)
-    return {
-        "template": ((batch, z, z, 3), image),
-        "search": ((batch, x, x, 3), image),
-        "template_box": ((batch, 4), number),
-        "search_box": ((batch, 4), number),
-    }
+def record(config: Config, index: int, use: Use = "train", sources: tuple[Source, ...] | None = None) -> Fields:
+    """Make record ``index`` by itself, the one that `batches` has at step index // batch, place index % batch."""
+    return Records(config, use, open_sources(config, use) if sources is None else sources)[index]

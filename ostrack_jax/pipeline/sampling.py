@@ -1,8 +1,8 @@
-"""Which two frames are learned from. Enters: data sets of `Sequence` and a random generator. Leaves: `Pair`, unread.
+"""Draw pairs of frames to learn from.
 
 The published "causal" rule: a data set by its weight, a sequence uniformly among the eligible, a template frame
-uniformly among the visible ones, a search frame uniformly among the visible ones soon after. Pictures serve as
-both. Every random number comes from the generator handed in, so a pair is a function of that generator's state.
+uniformly among the visible ones, a search frame uniformly among the visible ones soon after. Of a still image both are
+the same. Every random number comes from the generator passed in, so a pair is a function of that generator's state.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MAX_SEQUENCES = 10_000  # drawn in a row without one eligible; a set with 1 in 
 _GAP_STEP = 5  # frames by which the release widens the window where no search frame was found
 
 
-# A picture, and by how much it was reduced while it was decoded.
+# An image, and by how much it was reduced while it was decoded.
 Reduced = tuple[UInt8[np.ndarray, "_ _ 3"], int]
 
 
@@ -77,7 +77,7 @@ class Pair:
     Attributes:
       source: name of the data set.
       sequence: within it.
-      template_index: frame number within the sequence, from 0; ``search_index`` likewise (the same for a picture).
+      template_index: frame number within the sequence, from 0; ``search_index`` likewise (the same for a still image).
     """
 
     source: str
@@ -96,7 +96,7 @@ class Pair:
         return np.asarray(self.sequence.boxes_xywh[self.search_index], np.float64)
 
     def read(self, template_factor: int = 1, search_factor: int = 1) -> tuple[Reduced, Reduced]:
-        """Decode template and search frame; where they are one, once.
+        """Decode template and search frame; once where they are the same.
 
         Args:
           template_factor: by which the frame may be reduced, see `data.frames.REDUCTIONS`; ``search_factor``
@@ -121,7 +121,7 @@ class Pair:
 
 
 def draw_pair(sources: tuple[Source, ...], config: PairConfig, rng: np.random.Generator) -> Pair:
-    """One draw by the published rules.
+    """Draw a pair by the published rules.
 
     Raises:
       UnusablePairError: an annotation could not be read (kind "unreadable").
@@ -134,7 +134,7 @@ def draw_pair(sources: tuple[Source, ...], config: PairConfig, rng: np.random.Ge
 
 
 def pick_source(sources: tuple[Source, ...], rng: np.random.Generator) -> Source:
-    """A data set with probability weight / sum of weights."""
+    """Draw a data set with probability weight / sum of weights."""
     left = rng.random() * sum(source.weight for source in sources)
     for source in sources[:-1]:
         left -= source.weight
@@ -144,7 +144,7 @@ def pick_source(sources: tuple[Source, ...], rng: np.random.Generator) -> Source
 
 
 def pick_sequence(source: Source, config: PairConfig, rng: np.random.Generator) -> Sequence:
-    """A sequence, uniformly among the eligible: others are drawn again, so that annotations may be read lazily.
+    """Draw a sequence uniformly among the eligible: others are drawn again, so that annotations may be read lazily.
 
     Raises:
       UnusablePairError: its annotation could not be read (kind "unreadable").
@@ -168,12 +168,12 @@ def pick_sequence(source: Source, config: PairConfig, rng: np.random.Generator) 
 
 
 def _unreadable(error: UserError | OSError, source: str) -> Exception:
-    """What to raise where a frame or an annotation could not be read."""
+    """Make the error for a frame or an annotation that could not be read."""
     return too_many_files(error) or UnusablePairError("unreadable", str(error), source)
 
 
 def is_eligible(sequence: Sequence, config: PairConfig) -> bool:
-    """A picture always; a video with enough frames, enough of them visible (a pair needs at least two)."""
+    """Whether pairs are drawn from it: a still image, or a video of enough frames and visible frames (two or more)."""
     if sequence.is_image:
         return True
     frames, visible = len(sequence.visible), int(np.count_nonzero(sequence.visible))
@@ -181,7 +181,7 @@ def is_eligible(sequence: Sequence, config: PairConfig) -> bool:
 
 
 def pick_frames(visible: Bool[np.ndarray, " t"], max_gap: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Template and search frame of a video (the release's "causal" sampling).
+    """Draw template and search frame of a video (the release's "causal" sampling).
 
     The template is uniform among the visible frames other than the last frame, the search frame uniform among
     the visible ones 1 .. max_gap - 1 after it. Where there is none, the window grows and the template is drawn
@@ -204,7 +204,7 @@ def pick_frames(visible: Bool[np.ndarray, " t"], max_gap: int, rng: np.random.Ge
 def jitter_box(
     box_xywh: Real[np.ndarray, " 4"], centre_jitter: float, scale_jitter: float, rng: np.random.Generator
 ) -> Real[np.ndarray, " 4"]:
-    """The box a search region is cropped around: the target's, moved and resized at random.
+    """Move and resize the target's box at random: the search region is cropped around the result.
 
     Each side is multiplied by exp(N(0, 1) * scale_jitter); then each coordinate of the centre moves by
     sqrt(area of the resized box) * centre_jitter * (U(0, 1) - 0.5).

@@ -118,9 +118,9 @@ def test_apart_until_the_joint_blocks():
         z = backbone.embed_template(template)
         x = backbone.patch_embed(search) + backbone.pos_embed_search[...]
         for block in list(backbone.blocks)[:2]:
-            z, x = (block.think(block.mix(tokens)[0]) for tokens in (z, x))
+            z, x = (block.apply_mlp(block.apply_attention(tokens)[0]) for tokens in (z, x))
         both = jnp.concatenate([z, x], axis=1)
-        return backbone.norm(backbone.blocks[2].think(backbone.blocks[2].mix(both)[0]))
+        return backbone.norm(backbone.blocks[2].apply_mlp(backbone.blocks[2].apply_attention(both)[0]))
 
     both = by_hand(template, search)
     out = features(model, weights, template, search)

@@ -173,8 +173,8 @@ def test_a_dropped_branch_leaves_its_sample_as_it_was(small_config):
     x = jax.random.normal(jax.random.key(1), (3, 5, config.width))
     factor = jnp.array([0.0, 1.0, 2.0])
     for whole, half in (
-        (block.mix(x)[0], block.mix(x, depth_factor=factor)[0]),
-        (block.think(x), block.think(x, factor)),
+        (block.apply_attention(x)[0], block.apply_attention(x, depth_factor=factor)[0]),
+        (block.apply_mlp(x), block.apply_mlp(x, factor)),
     ):
         np.testing.assert_array_equal(half[0], x[0])
         np.testing.assert_allclose(half[1], whole[1], atol=1e-6)

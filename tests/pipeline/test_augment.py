@@ -14,7 +14,7 @@ from ostrack_jax.config import ModelConfig, PairConfig
 from ostrack_jax.data.frames import ArrayFrames, ImageFrames
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.geometry.crops import box_to_crop, crop_side, square_crop
-from ostrack_jax.pipeline.augment import _Aim, flip_box, flip_crop, grayscale, make_example, scale_brightness
+from ostrack_jax.pipeline.augment import _CropPlan, flip_box, flip_crop, grayscale, make_example, scale_brightness
 from ostrack_jax.pipeline.sampling import Pair, UnusablePairError
 
 MODEL = ModelConfig(template_size=64, search_size=128)
@@ -139,16 +139,16 @@ def test_brightness_is_drawn_uniformly_and_for_each_crop_alone():
     drawn = np.array(
         [
             (made["template"].max() / 200, made["search"].max() / 200)
-            for made in (example(flat, config, seed=i) for i in range(600))
+            for made in (example(flat, config, seed=i) for i in range(300))
         ]
     )
     assert drawn.min() < 0.81
     assert drawn.max() > 1.19
     assert drawn.min() >= 0.799
     assert drawn.max() <= 1.201
-    np.testing.assert_allclose(drawn.mean(0), 1, atol=0.02)
-    np.testing.assert_allclose(drawn.std(0), 0.4 / np.sqrt(12), rtol=0.08)
-    assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.15
+    np.testing.assert_allclose(drawn.mean(0), 1, atol=0.03)
+    np.testing.assert_allclose(drawn.std(0), 0.4 / np.sqrt(12), rtol=0.12)
+    assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.2
 
 
 def test_the_first_flip_is_shared_and_the_second_is_not():
@@ -157,7 +157,7 @@ def test_the_first_flip_is_shared_and_the_second_is_not():
     config = dataclasses.replace(STILL, flip=0.5)
     for train, cases in ((True, 4), (False, 2)):
         seen = []
-        for seed in range(400):
+        for seed in range(160):
             made = example(pair(), config, train=train, seed=seed)
             # The frame flip shifts by a pixel, so crops are compared roughly.
             seen.append(
@@ -169,7 +169,7 @@ def test_the_first_flip_is_shared_and_the_second_is_not():
             )
         kinds, counts = np.unique(np.array(seen), axis=0, return_counts=True)
         assert len(kinds) == cases
-        assert counts.min() > 400 / cases * 0.7
+        assert counts.min() > 160 / cases * 0.6
 
 
 def test_validation_leaves_out_brightness_and_the_second_flip():
@@ -266,7 +266,7 @@ def large(tmp_path_factory):
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 def test_reduced_frames_give_nearly_the_same_crops_and_boxes(large, flip):
     config = dataclasses.replace(PairConfig(), grayscale=0.0, brightness=0.0, flip=flip, centre_jitter=1.0)
-    for seed in range(30):
+    for seed in range(12):
         whole = example(large["jpg"], dataclasses.replace(config, reduced_decode=False), seed=seed)
         reduced = example(large["jpg"], config, seed=seed)
         assert any((whole[name] != reduced[name]).any() for name in ("template", "search"))
@@ -298,7 +298,7 @@ def test_only_jpegs_in_training_are_reduced_and_only_where_asked(large, monkeypa
 @given(st.floats(1, 900), st.floats(1, 900), st.sampled_from([64, 128]))
 def test_a_frame_is_never_reduced_below_the_crops_own_resolution(w, h, size):
     box = np.array([5.0, 5, w, h])
-    factor = _Aim(box, box, 4.0, size).reduction()
+    factor = _CropPlan(box, box, 4.0, size).reduction()
     assert factor in (1, 2, 4, 8)
     assert factor == 1 or crop_side(box / factor, 4.0) >= size
     assert factor == 8 or crop_side(box, 4.0) < 2 * factor * size

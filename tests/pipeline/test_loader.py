@@ -1,4 +1,4 @@
-"""Batches: the same records whoever makes them, from any step; failures drawn again, counted and told."""
+"""Batches: the same records whoever makes them, from any step; failures drawn again, counted and reported."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import logging
 import numpy as np
 import pytest
 
-from ostrack_jax.config import Config, DataConfig, ModelConfig, PairConfig, TrainConfig
+from ostrack_jax.config import Config, DataConfig, ModelConfig, PairConfig, TrainConfig, steps_per_epoch
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.pipeline.loader import batches, open_sources, record, steps_per_epoch
+from ostrack_jax.pipeline.loader import batches, open_sources, record
 from ostrack_jax.pipeline.sampling import Source
 
 CONFIG = Config(
@@ -57,7 +57,7 @@ def assert_equal(some, others) -> None:
             np.testing.assert_array_equal(one[name], other[name])
 
 
-def test_a_batch_is_what_the_step_eats():
+def test_a_batch():
     (batch,) = take(1)
     assert {name: (value.shape, value.dtype.name) for name, value in batch.items()} == {
         "template": ((6, 32, 32, 3), "uint8"),
@@ -74,6 +74,21 @@ def test_record_i_alone_is_the_one_in_the_batches(use):
         alone = record(CONFIG, i, use, SOURCES)
         for name in ("template", "search", "template_box", "search_box"):
             np.testing.assert_array_equal(made[i // 6][name][i % 6], alone[name])
+
+
+@pytest.mark.parametrize(
+    ("index", "use", "box", "sums"),
+    [
+        (0, "train", (0.3065, 0.3248, 0.2128, 0.4255), (455284, 1775538)),
+        (10**12, "train", (0.3194, 0.2002, 0.2963, 0.2222), (417677, 1274512)),
+        (7, "validation", (-0.0471, 0.6965, 0.3636, 0.2727), (388037, 775657)),
+    ],
+)
+def test_records_are_those_of_earlier_versions(index, use, box, sums):
+    """So that a run resumes with the pairs it would have had."""
+    made = record(CONFIG, index, use, SOURCES)
+    np.testing.assert_allclose(made["search_box"], box, atol=1e-4)
+    np.testing.assert_allclose([made["template"].sum(), made["search"].sum()], sums, rtol=1e-3)  # OpenCV's rounding
 
 
 def test_records_differ_by_index_seed_and_use():
@@ -99,7 +114,7 @@ def test_incomplete_batches_are_dropped_at_an_epochs_end_alone():
         steps_per_epoch(few, "validation")
 
 
-def test_training_goes_on_with_fresh_pairs_and_validation_round_and_round():
+def test_training_draws_fresh_pairs_and_validation_repeats_its_own():
     made = take(8, use="train")
     boxes = np.concatenate([batch["search_box"] for batch in made])
     assert len(np.unique(boxes, axis=0)) == 48
@@ -125,7 +140,7 @@ def test_hosts_part_every_batch_among_them(use):
         take(1, hosts=4)
 
 
-def test_unreadable_frames_are_replaced_counted_by_set_and_told_once(caplog):
+def test_unreadable_frames_are_replaced_counted_by_set_and_reported_once(caplog):
     sources = (Source("a", [video(broken=(3, 4))], 1.0), Source("b", [video("w")], 1.0))
     with caplog.at_level(logging.WARNING), batches(CONFIG, sources=sources, workers=0) as stream:
         made = list(itertools.islice(stream, 6))

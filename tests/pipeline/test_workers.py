@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import os
 import resource
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.pipeline.workers import Ahead
+from ostrack_jax.pipeline.workers import SLOTS, Prefetcher
 
 SPEC = {"number": ((2, 3), np.dtype(np.int64)), "where": ((), np.dtype(np.int64)), "bytes": ((5,), np.dtype(np.uint8))}
 
@@ -28,7 +27,7 @@ class Items:
     def __init__(self, raises: int = -1, dies: int = -1, sleeps: int = -1):
         self.raises, self.dies, self.sleeps = raises, dies, sleeps
 
-    def fill(self, index: int, fields: dict[str, np.ndarray]) -> None:
+    def __call__(self, index: int, fields: dict[str, np.ndarray]) -> None:
         if index == self.raises:
             raise UserError(f"item {index} is broken")
         if index == self.dies:
@@ -43,53 +42,48 @@ class Items:
 class Conditions:
     """What a process that makes items looks like from inside."""
 
-    def fill(self, index: int, fields: dict[str, np.ndarray]) -> None:
-        bridge = sys.modules.get("jax._src.xla_bridge")
-        backends = len(bridge._backends) if bridge else 0
-        platforms = sys.modules["jax"].config.jax_platforms if "jax" in sys.modules else "cpu"
-        heavy = {"torch", "tensorflow", "matplotlib", "flax", "optax"} & set(sys.modules)
+    def __call__(self, index: int, fields: dict[str, np.ndarray]) -> None:
+        heavy = {"jax", "torch", "tensorflow", "matplotlib", "flax", "optax"} & set(sys.modules)
         ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         spawned = multiprocessing.current_process().__class__.__name__ == "SpawnProcess"
-        facts = [cv2.getNumThreads(), backends, platforms == "cpu", len(heavy), ignored, spawned]
-        fields["facts"][...] = facts
+        fields["facts"][...] = [cv2.getNumThreads(), len(heavy), ignored, spawned]
 
 
-def numbers(items: Ahead, n: int) -> list[int]:
-    return [int(item["number"][0, 0]) for item in itertools.islice(items, n)]
+def numbers(items: Prefetcher, n: int) -> list[int]:
+    return [int(items.take()["number"][0, 0]) for _ in range(n)]
 
 
 def test_a_thread_of_this_process_makes_items_in_order():
-    with Ahead(Items(), SPEC, 0) as items:
+    with Prefetcher(Items(), SPEC, 0) as items:
         assert numbers(items, 20) == list(range(20))
-        assert int(next(items)["where"]) == os.getpid()
+        assert int(items.take()["where"]) == os.getpid()
 
 
 def test_what_making_an_item_raises_is_raised_here():
-    with Ahead(Items(raises=3), SPEC, 0) as items:
+    with Prefetcher(Items(raises=3), SPEC, 0) as items:
         assert numbers(items, 3) == [0, 1, 2]
         with pytest.raises(UserError, match="item 3 is broken"):
-            next(items)
+            items.take()
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_what_is_made_ahead_can_be_waited_for(workers):
-    with Ahead(Items(), SPEC, workers) as items:
-        next(items)
+def test_what_is_made_ahead_can_be_waited_for():
+    with Prefetcher(Items(), SPEC, 0) as items:
+        items.take()
         items.settle()
-        for i in range(1, workers + 3):
+        for i in range(1, 1 + SLOTS):
             assert items.ready(0.0)
             assert numbers(items, 1) == [i]
 
 
 def test_closing_twice_or_unused_is_fine():
-    items = Ahead(Items(), SPEC, 0)
+    items = Prefetcher(Items(), SPEC, 0)
     items.close()
     items.close()
 
 
 def test_processes_make_items_in_order_and_arrays_stay_as_they_were():
-    with Ahead(Items(), SPEC, 2) as items:
-        made = list(itertools.islice(items, 40))
+    with Prefetcher(Items(), SPEC, 2) as items:
+        made = [items.take() for _ in range(40)]
     assert [int(item["number"].min()) for item in made] == list(range(40))
     assert [int(item["bytes"].max()) for item in made] == list(range(40))
     processes = {int(item["where"]) for item in made}
@@ -99,17 +93,17 @@ def test_processes_make_items_in_order_and_arrays_stay_as_they_were():
 
 
 def test_a_worker_is_spawned_light_single_threaded_and_deaf_to_interrupts():
-    with Ahead(Conditions(), {"facts": ((6,), np.dtype(np.int64))}, 1) as items:
-        assert next(items)["facts"].tolist() == [1, 0, True, 0, True, True]
+    with Prefetcher(Conditions(), {"facts": ((4,), np.dtype(np.int64))}, 1) as items:
+        assert items.take()["facts"].tolist() == [1, 0, True, True]
 
 
 def test_errors_of_workers_and_their_death_are_told():
-    with Ahead(Items(raises=1, dies=2), SPEC, 1) as items:
+    with Prefetcher(Items(raises=1, dies=2), SPEC, 1) as items:
         assert numbers(items, 1) == [0]
         with pytest.raises(UserError, match="item 1 is broken"):
-            next(items)
+            items.take()
         with pytest.raises(UserError, match="a loader process ended unasked, killed by SIGKILL"):
-            next(items)
+            items.take()
 
 
 class OddError(Exception):
@@ -122,21 +116,22 @@ class OddError(Exception):
 class Odd:
     """Items that raise an error of their own kind."""
 
-    def fill(self, index: int, fields: dict[str, np.ndarray]) -> None:
+    def __call__(self, index: int, fields: dict[str, np.ndarray]) -> None:
         raise OddError(index, 7)
 
 
 def test_an_error_that_cannot_travel_is_told_with_its_place():
-    with Ahead(Odd(), SPEC, 1) as items, pytest.raises(RuntimeError, match="OddError: 0 and 7") as caught:
-        next(items)
+    with Prefetcher(Odd(), SPEC, 1) as items, pytest.raises(RuntimeError, match="OddError: 0 and 7") as caught:
+        items.take()
     assert "raise OddError(index, 7)" in caught.value.__notes__[0]
 
 
 def test_processes_end_at_once_whatever_they_are_at():
     """One is in the middle of an item that takes an hour, one has been killed, the others may not be up yet."""
-    with Ahead(Items(dies=1, sleeps=0), SPEC, 4) as items:
+    with Prefetcher(Items(dies=0, sleeps=1), SPEC, 4) as items:
+        assert items.ready()
         with pytest.raises(UserError, match="killed by SIGKILL"):
-            items.ready()
+            items.take()
         began = time.monotonic()
         items.close()
     assert time.monotonic() - began < 60  # not the hour
@@ -149,7 +144,7 @@ def test_where_no_file_can_be_opened_any_more_no_process_is_left():
         resource.setrlimit(resource.RLIMIT_NOFILE, (file.fileno() + 12, before[1]))
         try:
             with pytest.raises(OSError, match="Too many open files"):
-                Ahead(Items(), SPEC, 8)
+                Prefetcher(Items(), SPEC, 8)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert not multiprocessing.active_children()
@@ -159,7 +154,7 @@ def test_a_signal_to_all_processes_reaches_none_that_starts_up():
     heard = []
     before = signal.signal(signal.SIGTERM, lambda *_: heard.append(multiprocessing.active_children()))
     try:
-        with Ahead(Items(), SPEC, 2) as items:
+        with Prefetcher(Items(), SPEC, 2) as items:
             for process in (*multiprocessing.active_children(), multiprocessing.current_process()):
                 os.kill(process.pid or 0, signal.SIGTERM)
             assert numbers(items, 6) == list(range(6))
@@ -174,10 +169,10 @@ def trainer_script(folder: Path, rest: str = "") -> Path:
     script.write_text(
         "import sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_workers import SPEC, Ahead, Items\n"
+        "from test_workers import SPEC, Items, Prefetcher\n"
         "if __name__ == '__main__':\n"
-        "    items = Ahead(Items(), SPEC, 1)\n"
-        "    print(int(next(items)['where']), flush=True)\n"
+        "    items = Prefetcher(Items(), SPEC, 1)\n"
+        "    print(int(items.take()['where']), flush=True)\n"
         f"    {rest}\n"
     )
     return script

@@ -23,15 +23,15 @@ HOLDER = """
 import multiprocessing, sys, time
 from pathlib import Path
 from rich.console import Console
-from ostrack_jax.pipeline.workers import Ahead
+from ostrack_jax.pipeline.workers import Prefetcher
 from ostrack_jax.training.lock import held
 
 class Slow:
-    def fill(self, index, fields):
+    def __call__(self, index, fields):
         time.sleep(3600)
 
 if __name__ == "__main__":
-    with held(Path(sys.argv[1]), Console()), Ahead(Slow(), {}, 1):
+    with held(Path(sys.argv[1]), Console()), Prefetcher(Slow(), {}, 1):
         print(multiprocessing.active_children()[0].pid, flush=True)
         time.sleep(3600)
 """

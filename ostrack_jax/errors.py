@@ -16,10 +16,11 @@ class UserError(Exception):
     without a traceback and exit with status 2.
 
     Attributes:
-      fix: what would mend it, for reports that list findings with their fix; may be empty.
+      fix: what would mend it, for reports that list findings with their fix; empty where the message has it already,
+        None where whoever reports it knows better.
     """
 
-    def __init__(self, message: str = "", fix: str = ""):
+    def __init__(self, message: str = "", fix: str | None = None):
         super().__init__(message)
         self.fix = fix
 

@@ -1,4 +1,4 @@
-"""Is a folder what its reader expects? Looks at every sequence, and says what would mend each thing that is wrong.
+"""Is a folder what its reader expects? Checks every sequence, and prints the fix of what is wrong.
 
 NAME is a reader (got10k, lasot, trackingnet, coco, vid, otb, folder, ...) or a benchmark (got10k_val, nfs30, uav20l,
 vot2022, ...), DIR its folder, looked up as in training where it is left out. What is both is the reader: the
@@ -16,7 +16,6 @@ Example:
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ from ostrack_jax.errors import UserError
 if TYPE_CHECKING:
     from ostrack_jax.config import DataConfig
     from ostrack_jax.doctor.check import Checked
-    from ostrack_jax.doctor.finding import Finding, Verdict
+    from ostrack_jax.doctor.finding import Verdict
 
 ARGUMENTS = ("NAME", Place("[DIR]"))
 _NOTES = 10  # lines on how sequences are read
@@ -51,29 +50,37 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     decode = _decode(flags.decode)
 
     from ostrack_jax.doctor.check import Checked, check_sequences, open_checked
+    from ostrack_jax.doctor.finding import conclude
     from ostrack_jax.doctor.samples import write_samples
 
     data = _named(flags, *arguments)
     sequences, findings = open_checked(data, Path(data.dir))
     for finding in findings:
-        _say(finding, "")
+        finding.print()
     wrong = sum(finding.verdict == "wrong" for finding in findings)
     if sequences is None:
         return 1
-    total, told = Checked(), _Told(flags.most)
+    total = Checked()
+    fixes: Counter[str] = Counter()  # each is printed with the first finding that needs it
     for name, finding in check_sequences(sequences, _unstarted(flags, data), decode, total):
-        told.say(name, finding)
-    _sum_up(f"{arguments[0]} in {data.dir}", total)
+        wrong += finding.verdict == "wrong"
+        fixes[finding.fix] += 1
+        first = fixes[finding.fix] == 1
+        if not flags.most or fixes.total() <= flags.most or first:
+            finding.print(f"{name}: ", first)
+    _print_counts(f"{arguments[0]} in {data.dir}", total)
     if flags.samples is not None:
         sheets = write_samples(sequences, flags.samples)
         print(f"{len(sheets)} drawn samples in {flags.samples}")
-    wrong += told.end()
-    print(f"{wrong} {'thing is' if wrong == 1 else 'things are'} WRONG, see above" if wrong else "all is well")
-    return 1 if wrong else 0
+    if flags.most and fixes.total() > flags.most:
+        print(f"{fixes.total()} flaws, not all printed (--most 0 prints them); by their fix:")
+        for fix, count in fixes.most_common():
+            print(f"  {count:7,}  {fix or 'other'}")
+    return conclude(wrong)
 
 
-def _named(flags: absl_flags.FlagValues, name: str, folder: str = "") -> DataConfig:
-    """The data of a reader, or else of a benchmark, with the folder that is given or looked up."""
+def _named(flags: absl_flags.FlagValues, name: str, directory: str = "") -> DataConfig:
+    """The data of a reader, or else of a benchmark, with the directory that is given or looked up."""
     from ostrack_jax.config import DataConfig
     from ostrack_jax.data.packed.reader import is_packed
     from ostrack_jax.data.paths import find_directory
@@ -82,7 +89,7 @@ def _named(flags: absl_flags.FlagValues, name: str, folder: str = "") -> DataCon
     from ostrack_jax.evaluation.benchmarks import BENCHMARKS
 
     if name in READERS:
-        place, part = find_directory(name, folder), flags.part
+        place, part = find_directory(name, directory), flags.part
         whole = name in BENCHMARKS and not knows_parts(name) and not flags["part"].present
         if whole and not (is_packed(place) or is_packed(place / part)):  # packed sets are for training
             part = BENCHMARKS[name].part
@@ -93,7 +100,7 @@ def _named(flags: absl_flags.FlagValues, name: str, folder: str = "") -> DataCon
     orientation.options(flags, protocol.reader)
     if flags["part"].present or flags["split"].present:
         raise UserError(f"{name} is a part of its own: --part and --split go with a reader, such as {protocol.reader}")
-    return protocol.data(find_directory(protocol.reader, folder))
+    return protocol.data(find_directory(protocol.reader, directory))
 
 
 def _unstarted(flags: absl_flags.FlagValues, data: DataConfig) -> Verdict:
@@ -103,41 +110,8 @@ def _unstarted(flags: absl_flags.FlagValues, data: DataConfig) -> Verdict:
     return "note" if data.reader == "folder" and not flags["part"].present else "wrong"
 
 
-class _Told:
-    """Prints findings of sequences up to a number, each fix with the first that needs it."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._count, self._wrong = most, 0, 0
-        self._fixes: Counter[str] = Counter()
-
-    def say(self, name: str, finding: Finding) -> None:
-        """Print one, or count it."""
-        self._count += 1
-        self._wrong += finding.verdict == "wrong"
-        first = finding.fix not in self._fixes
-        self._fixes[finding.fix] += 1
-        if not self._most or self._count <= self._most or first:
-            _say(finding, f"{name}: ", first)
-
-    def end(self) -> int:
-        """Say how many of each kind there were, where not all were printed; the number of those that are wrong."""
-        if self._most and self._count > self._most:
-            print(f"{self._count} flaws, not all printed (--most 0 prints them); by their fix:")
-            for fix, count in self._fixes.most_common():
-                print(f"  {count:7,}  {fix or 'other'}")
-        return self._wrong
-
-
-def _say(finding: Finding, before: str, with_fix: bool = True) -> None:
-    loud = ("\033[1;31m", "\033[0m") if sys.stdout.isatty() else ("", "")
-    verdict = {"ok": "ok   ", "note": "note ", "wrong": f"{loud[0]}WRONG{loud[1]}"}[finding.verdict]
-    print(f"{verdict}  {before}{finding.text}", flush=True)
-    if finding.fix and with_fix:
-        print(f"       -> {finding.fix}", flush=True)
-
-
-def _sum_up(what: str, total: Checked) -> None:
-    """The counts, and what is worth knowing though not wrong."""
+def _print_counts(what: str, total: Checked) -> None:
+    """Print the counts, and what is worth knowing though not wrong."""
     from ostrack_jax.config import PairConfig
 
     share = f", {total.visible / total.frames:.1%} visible" if total.frames else ""

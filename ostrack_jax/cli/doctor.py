@@ -10,13 +10,12 @@ Example:
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from absl import flags as absl_flags
 
 from ostrack_jax.cli.paths import Place, define_paths
-from ostrack_jax.doctor.finding import Finding
+from ostrack_jax.doctor.finding import Finding, conclude
 from ostrack_jax.errors import UserError
 
 ARGUMENTS = (Place("[DATA_DIR...]"),)
@@ -37,23 +36,18 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
 
     from ostrack_jax.doctor import data, machine, reference
 
-    wrong = _say(machine.versions())
-    wrong += _say([machine.memory(), machine.disk(Path.cwd())])
+    wrong = _print(machine.versions())
+    wrong += _print([machine.memory(), machine.disk(Path.cwd())])
     for folder in folders:
-        wrong += _say(data.find_datasets(folder))
-    wrong += _say(data.configured())
-    wrong += _say(machine.devices())
-    wrong += _say([reference.check_forward()])
-    print(f"{wrong} {'thing is' if wrong == 1 else 'things are'} WRONG, see above" if wrong else "all is well")
-    return 1 if wrong else 0
+        wrong += _print(data.find_datasets(folder))
+    wrong += _print(data.configured())
+    wrong += _print(machine.devices())
+    wrong += _print([reference.check_forward()])
+    return conclude(wrong)
 
 
-def _say(findings: list[Finding]) -> int:
-    """Print the lines; how many are wrong."""
-    loud = ("\033[1;31m", "\033[0m") if sys.stdout.isatty() else ("", "")
+def _print(findings: list[Finding]) -> int:
+    """Print the findings; returns how many are wrong."""
     for finding in findings:
-        verdict = {"ok": "ok   ", "note": "note ", "wrong": f"{loud[0]}WRONG{loud[1]}"}[finding.verdict]
-        print(f"{verdict}  {finding.text}", flush=True)
-        if finding.fix:
-            print(f"{loud[0] * (finding.verdict == 'wrong')}       -> {finding.fix}{loud[1]}", flush=True)
+        finding.print()
     return sum(finding.verdict == "wrong" for finding in findings)

@@ -94,7 +94,7 @@ def open_frames(source: Path, way: Orientation) -> tuple[Path, Frames]:
     place, skipped = folder.find_frames(source)
     frames = folder.open_frames(place, way)
     orientation.say(skipped)
-    orientation.say(frames.notes() if isinstance(frames, NotedFrames) else ())
+    orientation.say(frames.noted()[1] if isinstance(frames, NotedFrames) else ())
     return place, frames
 
 

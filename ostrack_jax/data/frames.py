@@ -101,10 +101,10 @@ class OpenFrames(Frames, Protocol):
 
 @runtime_checkable
 class NotedFrames(Frames, Protocol):
-    """Frames that can say how they are read."""
+    """Frames that may be read otherwise than they are stored."""
 
-    def notes(self) -> list[str]:
-        """What is worth a line: a scale of 16-bit values, an orientation tag."""
+    def noted(self) -> tuple[Image, list[str]]:
+        """The first frame, and what is worth a line: a scale of 16-bit values, an orientation tag."""
         ...
 
 
@@ -152,19 +152,18 @@ class EncodedFrames(abc.ABC):
         images = (decode_values(self.stored(i), self.name(i), 1, self._orientation) for i in sampled(len(self)))
         return find_levels(image for image in images if image.dtype == np.uint16)
 
-    def notes(self) -> list[str]:
-        """What is worth a line about how the images are read, by the first one."""
+    def noted(self) -> tuple[Image, list[str]]:
+        """The first image, and what is worth a line about how it is read (see `NotedFrames`)."""
         name, data = self.name(0), self.stored(0)
-        if is_jpeg(data) and _TAG not in data:  # nothing to say: no need to decode
-            return []
+        image, notes = self._decode(data, 0, 1), []
+        if is_jpeg(data) and _TAG not in data:  # no need to decode it once more
+            return image, notes
         shown, stored = (decode_values(data, name, 1, way) for way in ORIENTATIONS)
-        notes = []
         if stored.dtype == np.uint16:
             notes.append("images of more than 8 bits: values {} to {} are read as 0 to 255".format(*self._levels))
         if not np.array_equal(stored, shown):
-            read = stored if self._orientation == "stored" else shown
-            notes.append(turned_note(name, self._orientation, read.shape))
-        return notes
+            notes.append(turned_note(name, self._orientation, image.shape))
+        return image, notes
 
 
 class ImageFrames(EncodedFrames):
@@ -319,7 +318,9 @@ def decode_values(data: bytes, name: Path | str, factor: int, orientation: Orien
     except cv2.error as e:  # raised for no bytes at all, and for headers that promise absurd sizes
         raise UserError(f"cannot decode the picture {name}: {e.err if data else 'it is empty'}") from e
     if values is not None and values.dtype not in (np.uint8, np.uint16):
-        raise UserError(f"cannot read the picture {name}: its values are {values.dtype}: convert it to 8 or 16 bits")
+        raise UserError(
+            f"cannot read the picture {name}: its values are {values.dtype}: convert it to 8 or 16 bits", fix=""
+        )
     if image is None:
         raise UserError(f"cannot read the picture {name}: not a picture OpenCV can read, or cut short")
     return image if rgb else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
@@ -343,7 +344,8 @@ def list_images(directory: Path) -> list[str]:
         unread = sorted({Path(entry.name).suffix for entry in _scan(directory) if entry.name.lower().endswith(UNREAD)})
         found = f"{' and '.join(unread)} files are not read here: convert them to PNG" if unread else ""
         expected = f"expected files ending in {', '.join(IMAGES[:3])} or the like"
-        raise UserError(f"no pictures in {directory}: {found or expected}")
+        fix = "" if found else "its pictures are missing: unpack its archive again"
+        raise UserError(f"no pictures in {directory}: {found or expected}", fix)
     stems = [name.rpartition(".")[0] for name in names]
     if all(map(str.isdecimal, stems)):  # the same order, ten times as fast
         names = [name for _, name in sorted(zip(map(int, stems), names, strict=True))]
@@ -367,7 +369,8 @@ def _scan(directory: Path) -> list[os.DirEntry[str]]:
         with os.scandir(directory) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as e:
-        raise UserError(f"cannot list {directory}: {e.strerror}") from e
+        fix = "its folder is missing: unpack its archive again, or unlist it"
+        raise UserError(f"cannot list {directory}: {e.strerror}", fix) from e
 
 
 def is_image_file(name: str) -> bool:

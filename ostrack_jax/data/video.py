@@ -23,7 +23,15 @@ from jaxtyping import Float, Shaped, UInt8
 
 from ostrack_jax.data.frames import Orientation, turned_note, within
 from ostrack_jax.data.levels import Levels, find_levels, sampled, to_bytes
-from ostrack_jax.data.video_index import VideoIndex, decode, frame_values, index_by_decoding, open_video, read_index
+from ostrack_jax.data.video_index import (
+    DAMAGED,
+    VideoIndex,
+    decode,
+    frame_values,
+    index_by_decoding,
+    open_video,
+    read_index,
+)
 from ostrack_jax.errors import UserError
 
 # Frames ahead that are reached sooner by decoding on than by a jump to a key frame.
@@ -68,17 +76,17 @@ class VideoFrames:
         self.__dict__.update(state)
         self._forget()
 
-    def notes(self) -> list[str]:
-        """What is worth a line about how the frames are read, by the first one."""
-        values, notes = self._values(0, self._orientation), []
-        if values.dtype != np.uint8:
+    def noted(self) -> tuple[UInt8[np.ndarray, "h w 3"], list[str]]:
+        """The first frame, and what is worth a line about how it is read (see `frames.NotedFrames`)."""
+        image, notes = self[0], []
+        if self._values(0, "stored").dtype != np.uint8:
             notes.append(
                 "grey of more than 8 bits: values {} to {} of 65535 are read as 0 to 255".format(*self._levels)
             )
         (a, b), (c, d) = _display_matrix(self._frame)
         if max(abs(b), abs(c)) > _DEGREE or min(a, d) < 0:
-            notes.append(turned_note(self._path, self._orientation, values.shape))
-        return notes
+            notes.append(turned_note(self._path, self._orientation, image.shape))
+        return image, notes
 
     def close(self) -> None:
         """Close the file; the next frame that is asked for opens it again."""
@@ -109,7 +117,8 @@ class VideoFrames:
             self.close()
             raise UserError(
                 f"cannot decode frame {index} of the video {self._path}: its data is corrupt, "
-                f"only {len(self._index.marks)} of {len(self)} images come of it"
+                f"only {len(self._index.marks)} of {len(self)} images come of it",
+                fix=DAMAGED,
             )
         values = frame_values(self._frame, self._reformatter)
         return values if orientation == "stored" else _turned(values, self._frame, self._path)

@@ -24,6 +24,7 @@ from jaxtyping import Shaped
 
 from ostrack_jax.errors import UserError
 
+DAMAGED = "a video is damaged: copy it again"  # the fix of an error
 _TIMED_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 # Codecs of which each packet gives one image; so does each that knows no other images than key frames.
 _TIMED_CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "ffv1")
@@ -62,14 +63,14 @@ def open_video(path: Path | str) -> tuple[InputContainer, VideoStream]:
         # FFmpeg takes a bare name with a colon for an address. Text in the file may be of any encoding.
         container = av.open(f"file:{os.fspath(path)}", metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as e:
-        raise UserError(f"cannot open the video {path}: {e.strerror}") from e
+        raise UserError(f"cannot open the video {path}: {e.strerror}", DAMAGED) from e
     streams = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
     best = container.streams.best("video")
     stream = next((one for one in streams if one is best), streams[0] if streams else None)
     if stream is None or stream.codec_context is None:
         container.close()
         reason = "it holds no video" if stream is None else "this build of FFmpeg has no decoder for it"
-        raise UserError(f"cannot read {path}: {reason}")
+        raise UserError(f"cannot read {path}: {reason}", DAMAGED)
     return container, stream
 
 
@@ -122,7 +123,7 @@ def index_by_decoding(path: Path | str) -> VideoIndex:
             assert mark is not None
             index.marks.append(mark)
     if not index.marks:
-        raise UserError(f"cannot read the video {path}: no frame of it can be decoded")
+        raise UserError(f"cannot read the video {path}: no frame of it can be decoded", DAMAGED)
     return index
 
 

@@ -1,11 +1,10 @@
-"""Is a data set sound, sequence by sequence? Enters: a reader's name, a folder. Leaves: findings, their fix, counts.
+"""Check a data set sequence by sequence.
 
-Nothing here stops at a flaw: each is a line for a person who wants to mend the folder.
+Nothing here stops at a flaw: each becomes a finding with its fix.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,28 +22,14 @@ from ostrack_jax.data.lists.published import official
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.doctor.finding import Finding, Verdict
-from ostrack_jax.doctor.layouts import find_archives, why_not
-from ostrack_jax.errors import UnknownNameError, UserError
+from ostrack_jax.doctor.layouts import explain, find_archives
+from ostrack_jax.errors import UnknownNameError, UserError, listed
 from ostrack_jax.pipeline.sampling import is_eligible
 
-# What mends an error of a reader, by its words; the first that fits.
-_FIXES = (
-    (r": convert (it|them) to ", ""),  # the error says what mends it
-    (r"cannot list .*No such file|no folder of", "its folder is missing: unpack its archive again, or unlist it"),
-    (
-        r"counts differ",
-        "pictures or annotation are incomplete: unpack both again (the common frames are used)",
-    ),
-    (r"annotation .* cannot be read", "an annotation is damaged: take it from the set's archive again"),
-    (r"no pictures? ", "its pictures are missing: unpack its archive again"),
-    (r"cannot read .*(\.txt|\.label): ", "an annotation is missing or locked: take it from the set's archive again"),
-    (
-        r" line \d+: expected|is empty: expected",
-        "an annotation is damaged: correct that line, or take it from the set's archive again",
-    ),
-    (r"cannot (read|decode) the picture", "a picture is damaged: unpack its archive again"),
-    (r"cannot (read|decode|open) .*video", "a video is damaged: copy it again"),
-)
+# What mends an error or a flaw that does not say so itself, by where it was met.
+_FLAW = "an annotation is damaged, or it or the pictures are incomplete: unpack both again (what fits is used)"
+_ANNOTATION = "an annotation is missing or damaged: correct it, or take it from the set's archive again"
+_IMAGE = "a picture is damaged: unpack its archive again"
 
 
 @dataclass
@@ -52,10 +37,10 @@ class Checked:
     """What a check has counted so far.
 
     Attributes:
-      sequences: looked at; ``frames`` they have, ``visible`` of these to learn from, ``decoded`` pictures.
-      missing: sequences without a label file, by its name.
+      sequences: checked; ``frames`` they have, ``visible`` of these to learn from, ``decoded`` images.
       sampled: sequences that training would draw from, by its published rules.
-      size: of the picture decoded last, `32 x 24`.
+      size: of the image decoded last, `32 x 24`.
+      missing: sequences without a label file, by its name.
       notes: how frames are read that are not read as they are, a line each.
     """
 
@@ -77,7 +62,7 @@ class Checked:
 
 
 def open_checked(data: DataConfig, directory: Path) -> tuple[LazySequences | None, list[Finding]]:
-    """The set's sequences, None where the reader refuses the folder; and what is wrong with the folder as a whole.
+    """The set's sequences, None where the reader refuses the directory; and what is wrong with it as a whole.
 
     Raises:
       UnknownNameError: an unknown reader, part or split.
@@ -87,44 +72,39 @@ def open_checked(data: DataConfig, directory: Path) -> tuple[LazySequences | Non
     except UnknownNameError:
         raise
     except UserError as e:
-        return None, [why_not(data.reader, directory, e)]
-    notes = [Finding("note", note) for note in sequences.notes]
-    return sequences, notes + _whole(data, directory, len(sequences))
-
-
-def _whole(data: DataConfig, directory: Path, count: int) -> list[Finding]:
-    """Whether all of the official set is there."""
-    whole = official(data.reader, data.part)
-    if whole is None or data.split not in ("all", "otb100") or count >= whole:
-        return []
-    text = f"{count:,} of the {whole:,} sequences of the official set are there"
-    if archives := find_archives(directory):
-        return [Finding("wrong", text, f"unpack the archives there ({', '.join(archives[:3])}, ...)")]
-    if data.reader == "trackingnet" and data.part == "train":
-        return [Finding("note", text, "where chunks are missing, say which there are: split=0-3")]
-    return [Finding("note", text)]
+        return None, [explain(data.reader, directory, e)]
+    findings = [Finding("note", note) for note in sequences.notes]
+    whole, count = official(data.reader, data.part), len(sequences)
+    if whole is not None and data.split in ("all", "otb100") and count < whole:
+        text = f"{count:,} of the {whole:,} sequences of the official set are there"
+        archives = find_archives(directory)
+        chunks = data.reader == "trackingnet" and data.part == "train"
+        fix = f"unpack the archives there ({listed(archives, 3)})" if archives else ""
+        fix = fix or ("where chunks are missing, say which there are: split=0-3" if chunks else "")
+        findings.append(Finding("wrong" if archives else "note", text, fix))
+    return sequences, findings
 
 
 def check_sequences(
     sequences: LazySequences, unstarted: Verdict, decode: int | None, total: Checked
 ) -> Iterator[tuple[str, Finding]]:
-    """Look at every sequence, several at a time, a bar on a terminal; yields (sequence, what is wrong) in order.
+    """Check every sequence, several at a time, a bar on a terminal; yields (sequence, what is wrong) in order.
 
     Args:
       sequences: opened.
       unstarted: what a sequence is whose first frame has no box: wrong where trackers start there, ok in training.
-      decode: pictures of each sequence to decode, evenly spaced, first and last among them; None: these two, and of
-        single pictures only whether they are there.
+      decode: images of each sequence to decode, evenly spaced, first and last among them; None: these two, and of
+        single images only whether they are there.
       total: the counts go there.
     """
     size = max(1, min(256, len(sequences) // 200))
     runs = [range(start, min(start + size, len(sequences))) for start in range(0, len(sequences), size)]
 
-    def look(run: range) -> list[tuple[str, list[Finding], Checked]]:
+    def check_run(run: range) -> list[tuple[str, list[Finding], Checked]]:
         return [(sequences.names[i], *check_sequence(sequences, i, unstarted, decode)) for i in run]
 
-    for looks in each(runs, look, "checking"):
-        for name, findings, counted in looks:
+    for checked in each(runs, check_run, "checking"):
+        for name, findings, counted in checked:
             total.add(counted)
             for finding in findings:
                 yield name, finding
@@ -135,60 +115,60 @@ def check_sequence(
 ) -> tuple[list[Finding], Checked]:
     """What is wrong with one sequence, and its counts; see `check_sequences`."""
     counted = Checked(sequences=1)
+    fix = _ANNOTATION
     try:
         sequence = sequences.read(index)
+        fix = _IMAGE
         counted.frames, counted.visible = len(sequence), int(np.count_nonzero(sequence.visible))
         counted.sampled = int(is_eligible(sequence, PairConfig()))
         counted.missing.update(sequence.missing)
-        findings = [Finding("wrong", flaw, _fix(flaw)) for flaw in sequence.flaws]
-        findings += _first_box(sequence, unstarted)
-        findings += _pictures(sequence, decode, counted)
-        if isinstance(sequence.frames, NotedFrames) and counted.decoded:
-            counted.notes += [f"{sequence.name}: {note}" for note in sequence.frames.notes()]
+        findings = [Finding("wrong", flaw, _FLAW) for flaw in sequence.flaws]
+        if unstarted != "ok" and not sequence.is_image and not valid(sequence.boxes_xywh[:1]).all():
+            text = f"the first frame has no box ({_numbers(sequence.boxes_xywh[0])})"
+            findings.append(Finding(unstarted, text, "a tracker starts there: correct the annotation"))
+        findings += _check_images(sequence, decode, counted)
     except (UserError, OSError) as e:
-        findings = [Finding("wrong", str(e), _fix(str(e)))]
+        own = e.fix if isinstance(e, UserError) else None
+        findings = [Finding("wrong", str(e), fix if own is None else own)]
     return findings, counted
 
 
-def _first_box(sequence: Sequence, unstarted: Verdict) -> list[Finding]:
-    if unstarted == "ok" or sequence.is_image or valid(sequence.boxes_xywh[:1]).all():
-        return []
-    box = ",".join(f"{number:g}" for number in sequence.boxes_xywh[0])
-    return [Finding(unstarted, f"the first frame has no box ({box})", "a tracker starts there: correct the annotation")]
-
-
-def _pictures(sequence: Sequence, decode: int | None, counted: Checked) -> list[Finding]:
-    """Decode some pictures; compare their size with what is said, and the boxes with their size."""
+def _check_images(sequence: Sequence, decode: int | None, counted: Checked) -> list[Finding]:
+    """Decode some images; compare their size with the stated one, and the boxes with their size."""
+    frames = sequence.frames
     if decode is None and sequence.is_image:
-        if isinstance(sequence.frames, ImageFrames) and not Path(path := sequence.frames.name(0)).is_file():
+        if isinstance(frames, ImageFrames) and not Path(path := frames.name(0)).is_file():
             raise UserError(f"cannot read the picture {path}: no such file")
-        return _boxes(sequence, sequence.size_wh)
+        return _check_boxes(sequence, sequence.size_wh)
     size = None
-    for frame in np.unique(np.linspace(0, len(sequence) - 1, min(decode or 2, len(sequence))).round().astype(int)):
-        height, width = sequence.frames[int(frame)].shape[:2]
+    for index in np.unique(np.linspace(0, len(sequence) - 1, min(decode or 2, len(sequence))).round().astype(int)):
+        if index == 0 and isinstance(frames, NotedFrames):
+            image, notes = frames.noted()
+            counted.notes += [f"{sequence.name}: {note}" for note in notes]
+        else:
+            image = frames[int(index)]
+        height, width = image.shape[:2]
         counted.decoded, counted.size = counted.decoded + 1, f"{width} x {height}"
         if size is not None and size != (width, height):
-            text = f"frame {frame} is {width} x {height}, those before {size[0]} x {size[1]}"
+            text = f"frame {index} is {width} x {height}, those before {size[0]} x {size[1]}"
             return [Finding("wrong", text, "pictures of another video may be among them: unpack its archive again")]
         size = (width, height)
-    if size is None:
-        return []
-    if sequence.size_wh not in (None, size):
-        said = " x ".join(map(str, sequence.size_wh or ()))
-        text = f"the pictures are {size[0]} x {size[1]}, the annotation says {said}"
+    if size is not None and sequence.size_wh not in (None, size):
+        stated = " x ".join(map(str, sequence.size_wh or ()))
+        text = f"the pictures are {size[0]} x {size[1]}, the annotation says {stated}"
         return [Finding("wrong", text, "pictures that were resized need boxes that were, too")]
-    return _boxes(sequence, size)
+    return _check_boxes(sequence, size) if size else []
 
 
-def _boxes(sequence: Sequence, size: tuple[int, int] | None) -> list[Finding]:
+def _check_boxes(sequence: Sequence, size: tuple[int, int] | None) -> list[Finding]:
     """What the boxes are, where they are no x,y,width,height in pixels of frames of this size."""
     oddity = find_oddity(sequence.boxes_xywh, size)
     if oddity is None:
         return []
-    example = ",".join(f"{number:g}" for number in sequence.boxes_xywh[valid(sequence.boxes_xywh)][0])
+    example = _numbers(sequence.boxes_xywh[valid(sequence.boxes_xywh)][0])
     of = "" if size is None else f" of {size[0]} x {size[1]}"
     return [Finding("wrong", f"the boxes {oddity.text} ({example} in frames{of})", oddity.fix)]
 
 
-def _fix(text: str) -> str:
-    return next((fix for pattern, fix in _FIXES if re.search(pattern, text)), "")
+def _numbers(box: np.ndarray) -> str:
+    return ",".join(f"{number:g}" for number in box)

@@ -1,8 +1,7 @@
-"""Drawn samples, to see whether boxes sit on their targets. Enters: sequences. Leaves: a picture of each."""
+"""Draw sequences with their boxes, to see whether these sit on their targets."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,7 @@ from ostrack_jax.data.annotations import valid
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.io import unfinished
+from ostrack_jax.io import write_atomically
 from ostrack_jax.visualization.draw import TRUTH_COLOUR, draw_box, draw_label
 
 _TILES, _COLUMNS = 6, 3  # frames of a sequence on its sheet
@@ -24,7 +23,7 @@ Sheet = UInt8[np.ndarray, "_h _w 3"]
 
 
 def write_samples(sequences: LazySequences, directory: Path, count: int = 10, seed: int = 0) -> list[Path]:
-    """Draw ``count`` sequences at random and write a JPEG of each; those that cannot be read are passed over.
+    """Draw ``count`` sequences at random and write a JPEG of each; those that cannot be read are skipped.
 
     Args:
       sequences: opened.
@@ -32,26 +31,27 @@ def write_samples(sequences: LazySequences, directory: Path, count: int = 10, se
       count: of sheets; fewer where there are fewer sequences.
       seed: of the choice.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for index in np.random.default_rng(seed).permutation(len(sequences)):
         if len(written) == count:
             break
         try:
             sheet = draw_sheet(sequences[int(index)])
-        except UserError:  # told by the check itself
+        except UserError:  # reported by the check itself
             continue
         name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in sequences.names[int(index)])
         written.append(directory / f"{len(written) + 1:02d}_{name[:80]}.jpg")
-        _write(written[-1], sheet)
+        # Not written by OpenCV, which takes no name that is not UTF-8, and is silent about a full disk.
+        data = cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
+        write_atomically(written[-1], data.tobytes())
     return written
 
 
 def draw_sheet(sequence: Sequence) -> Sheet:
-    """Some frames of a sequence beside each other with their boxes: blue where visible, grey where not.
+    """Some frames of a sequence side by side with their boxes: blue where visible, grey where not.
 
     Raises:
-      UserError: a picture cannot be read.
+      UserError: an image cannot be read.
     """
     frames = np.unique(np.linspace(0, len(sequence) - 1, min(_TILES, len(sequence))).round().astype(int))
     tiles = [_tile(sequence, int(frame)) for frame in frames]
@@ -65,9 +65,9 @@ def draw_sheet(sequence: Sequence) -> Sheet:
 
 
 def _tile(sequence: Sequence, frame: int) -> Sheet:
-    picture = sequence.frames[frame]
-    scale = _WIDTH / picture.shape[1]
-    tile = cv2.resize(picture, (_WIDTH, max(1, round(picture.shape[0] * scale))), interpolation=cv2.INTER_AREA)
+    image = sequence.frames[frame]
+    scale = _WIDTH / image.shape[1]
+    tile = cv2.resize(image, (_WIDTH, max(1, round(image.shape[0] * scale))), interpolation=cv2.INTER_AREA)
     box = sequence.boxes_xywh[frame] * scale
     visible = bool(sequence.visible[frame])
     colour = TRUTH_COLOUR if visible else _HIDDEN
@@ -75,12 +75,3 @@ def _tile(sequence: Sequence, frame: int) -> Sheet:
     words = "" if visible else ", not visible" if valid(box[None])[0] else ", no box"
     draw_label(tile, f"{sequence.name[:40]}  frame {frame} of {len(sequence)}{words}", (0.0, 0.0), 2, colour)
     return tile
-
-
-def _write(path: Path, sheet: Sheet) -> None:
-    part = unfinished(path)
-    try:  # not by OpenCV, which takes no name that is not UTF-8, and says nothing of a full disk
-        part.write_bytes(cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -61,7 +61,7 @@ def test_images_are_read_as_shown_or_as_stored(tmp_path, kind, orientation):
         np.testing.assert_array_equal(read_image(path, way), frames[0])
         small, factor = read_frame(frames, 0, 2)
         np.testing.assert_allclose(small, upright[::factor, ::factor], atol=3)
-        notes = frames.notes()
+        notes = frames.noted()[1]
         assert len(notes) == (orientation != 1)
         assert all(f"{upright.shape[1]} x {upright.shape[0]} pixels" in note for note in notes)
     np.testing.assert_array_equal(ImageFrames([path])[0], read_image(path))  # the default: as shown
@@ -93,7 +93,7 @@ def test_a_sequence_of_16_bits_is_scaled_by_one_range(tmp_path, kind, low, high)
         for i in order:
             np.testing.assert_array_equal(frames[i], expected[i])
             np.testing.assert_array_equal(pickle.loads(pickle.dumps(frames))[i], expected[i])
-    assert ImageFrames(paths).notes() == [f"images of more than 8 bits: values {low} to {high} are read as 0 to 255"]
+    assert ImageFrames(paths).noted()[1] == [f"images of more than 8 bits: values {low} to {high} are read as 0 to 255"]
     alone = read_image(paths[2])
     assert (alone.min(), alone.max()) == (0, 255)
 

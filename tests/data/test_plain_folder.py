@@ -109,7 +109,7 @@ def test_flaws_are_told(tmp_path):
     sequences = open_folder(tmp_path)
     for name, message in {
         "none": "sequence none: no text file next to",
-        "short": "2 boxes for 3 frames: expected one for each, or for the first alone",
+        "short": "2 boxes for 3 frames: expected one for each, or for the first",
         "long": "5 boxes for 3 frames",
         "bad": r"groundtruth.txt line 1",
         "two": r"2 text files \(x.txt, y.txt\)",

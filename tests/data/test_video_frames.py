@@ -128,7 +128,7 @@ def test_a_rotation_tag_is_applied_unless_asked_otherwise(tmp_path, matrix):
     shown = VideoFrames(path)
     np.testing.assert_array_equal(shown[2], expected)
     assert shown[2].flags["C_CONTIGUOUS"]
-    (note,) = shown.notes() if matrix != (1, 0, 0, 1) else ("upright",)
+    (note,) = shown.noted()[1] if matrix != (1, 0, 0, 1) else ("upright",)
     assert "upright" in note
     assert pickle.loads(pickle.dumps(shown))[2].shape == expected.shape
 
@@ -140,7 +140,7 @@ def test_a_rotation_by_other_angles_is_refused(tmp_path):
         VideoFrames(path)[0]
     stored = VideoFrames(path, "stored")
     assert stored[0].shape == (48, 64, 3)
-    (note,) = stored.notes()
+    (note,) = stored.noted()[1]
     assert "is read as stored" in note
 
 
@@ -159,7 +159,7 @@ def test_grey_of_more_than_8_bits_has_one_range_for_the_video(tmp_path, form, sh
     np.testing.assert_array_equal(frames[0], first)
     assert first.min() < 10
     assert first.max() > 150
-    assert frames.notes() == [
+    assert frames.noted()[1] == [
         f"grey of more than 8 bits: values {levels[0]} to {levels[1]} of 65535 are read as 0 to 255"
     ]
 
@@ -174,7 +174,7 @@ def test_colour_of_10_bits_is_what_players_show(tmp_path):
         container.mux(stream.encode(frame.reformat(format="yuv420p10le")))
         container.mux(stream.encode())
     np.testing.assert_allclose(VideoFrames(path)[0][..., 0], grey, atol=3)
-    assert VideoFrames(path).notes() == []
+    assert VideoFrames(path).noted()[1] == []
 
 
 def write_values(path, values, form):

@@ -70,7 +70,7 @@ def test_sequences_without_a_folder_are_wrong(tmp_path):
     (tmp_path / "train/list.txt").write_text("a\nb\nc\nd\ne\n")
     (finding,) = find_datasets(tmp_path / "train")
     assert finding.verdict == "wrong"
-    assert "4 of 5 listed sequences have no folder (b, c, d, ...)" in finding.text
+    assert "4 of 5 listed sequences have no folder (b, c, d and 1 more)" in finding.text
 
 
 def test_a_sequence_that_cannot_be_read_is_wrong(tmp_path):

@@ -274,13 +274,14 @@ def _read(orientation: Orientation, name: str, key: Key) -> Sequence:
     place, texts = key
     if len(texts) != 1:
         found = f"{len(texts)} text files ({', '.join(path.name for path in texts[:4])})" if texts else "no text file"
-        raise UserError(f"sequence {name}: {found} next to {place}: expected one of boxes, such as {BOX_FILES[0]}")
+        raise UserError(f"sequence {name}: {found} next to {place}: expected one of boxes, such as {BOX_FILES[0]}", "")
     frames = open_frames(place, orientation)
     boxes = read_boxes(texts[0])
     if len(boxes) == 1 < len(frames):
         boxes = np.concatenate([boxes, np.full((len(frames) - 1, 4), np.nan)])
     if len(boxes) != len(frames):
         raise UserError(
-            f"{texts[0]} has {len(boxes)} boxes for {len(frames)} frames: expected one for each, or for the first alone"
+            f"{texts[0]} has {len(boxes)} boxes for {len(frames)} frames: expected one for each, or for the first",
+            fix="",
         )
     return Sequence(name, frames, boxes, valid(boxes))

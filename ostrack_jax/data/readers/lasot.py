@@ -105,7 +105,8 @@ def _read(root: Path, name: str, key: None) -> Sequence:
     """One sequence; visible is what is neither fully occluded nor out of view and has a valid box."""
     directory = find_sequence(root, name)
     if directory is None:
-        raise UserError(f"no folder of the sequence {name} in {root}: expected {_such(name)}")
+        fix = "its folder is missing: unpack its archive again, or unlist it"
+        raise UserError(f"no folder of the sequence {name} in {root}: expected {_such(name)}", fix)
     images = list_images(directory / "img")
     found = read_annotation(directory / "groundtruth.txt", images, LABELS)
     present, category = found.unflagged(), name.rpartition("-")[0]

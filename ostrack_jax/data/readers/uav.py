@@ -27,6 +27,9 @@ ANNOTATIONS = {"uav123": "anno/UAV123", "uav20l": "anno/UAV20L", "uav123_10fps":
 VIDEOS = {"uav123": "data_seq/UAV123", "uav20l": "data_seq/UAV123", "uav123_10fps": "data_seq/UAV123_10fps"}
 SHAPE = "data_seq/UAV123/bike1/000001.jpg .. and anno/UAV123/bike1.txt (UAV123_10fps in place of UAV123 at 10 frames/s)"
 
+# Where `data_seq` and `anno` may lie: in the set's directory, or in the one that the archive makes in it.
+ROOTS = (".", "UAV123", "UAV123_10fps")
+
 UAVDT_VIDEOS = ("UAV-benchmark-S", "sequences", "seq")
 UAVDT_ANNOTATIONS = ("UAV-benchmark-SOT_v1.0/anno", "annotations", "anno")
 UAVDT_SHAPE = f"{UAVDT_VIDEOS[0]}/S0101/img000001.jpg .. and {UAVDT_ANNOTATIONS[0]}/S0101_gt.txt"
@@ -44,18 +47,13 @@ def open_uav(directory: Path, part: str = "uav123") -> LazySequences:
     """
     if part not in ANNOTATIONS:
         raise unknown("part of UAV123", part, ANNOTATIONS)
-    root = next((place for place in roots(directory) if (place / VIDEOS[part]).is_dir()), directory)
+    root = first_that(lambda place: (place / VIDEOS[part]).is_dir(), map(directory.joinpath, ROOTS)) or directory
 
     def is_there(row: Row) -> bool:
         return (root / VIDEOS[part] / row.video).is_dir()
 
     rows = those_there(part, directory, read_table("uav", part), is_there, SHAPE)
     return LazySequences({row.name: row for row in rows}, functools.partial(_read, root, part))
-
-
-def roots(directory: Path) -> tuple[Path, ...]:
-    """Where `data_seq` and `anno` may lie: in ``directory``, or in the one that the archive makes in it."""
-    return directory, directory / "UAV123", directory / "UAV123_10fps"
 
 
 def _read(root: Path, part: str, name: str, row: Row) -> Sequence:

@@ -195,7 +195,8 @@ def _build(data: Path, index: Arrays, name: str, row: int) -> Sequence:
     numbered = {number(path): path for path in list_images(data / place)}
     images = [numbered[i] for i in itertools.takewhile(numbered.__contains__, range(first, first + count))]
     if not images:
-        raise UserError(f"sequence {name}: no picture {first} in {data / place}, where its annotation begins")
+        fix = "its pictures are missing: unpack its archive again"
+        raise UserError(f"sequence {name}: no picture {first} in {data / place}, where its annotation begins", fix)
     flaws = []
     if len(images) < count:
         flaws.append(f"no picture {first + len(images)} in {data / place}: the first {len(images)} frames are used")

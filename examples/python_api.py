@@ -52,7 +52,7 @@ def main(output: Path, overrides: list[str]) -> None:
         print(answer.box_xywh, answer.score)
 
     report = ot.evaluate(tracker, "synthetic", output / "results", sequences=["synthetic_test_000000"])
-    print(report["scores"])
+    print(report.scores)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,16 @@ def small_weights(small_config):
     return initial_weights(small_config.model, 0)
 
 
+@pytest.fixture(scope="session")
+def random_weights(small_config):
+    """Weights for `small_config` drawn at random, all positive: nothing is compiled for them."""
+    from ostrack_jax.models.weights import weight_shapes
+
+    draw = np.random.default_rng(0)
+    shapes = weight_shapes(small_config.model)
+    return {name: np.abs(draw.normal(0, 0.1, shape)).astype(np.float32) for name, shape in shapes.items()}
+
+
 @pytest.fixture(scope="module")
 def quickly_compiled():
     """XLA spends less on machine code, here and in processes started here: the same computation, ready sooner.

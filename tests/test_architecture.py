@@ -22,7 +22,7 @@ ARROWS: dict[str, set[str]] = {
     "environment": set(),
     "weights": set(),
     "geometry": set(),
-    "visualization": {"geometry", "data"},
+    "visualization": set(),
     "data": {"geometry"},
     "pipeline": {"geometry", "data"},
     "models": {"geometry"},
@@ -49,11 +49,7 @@ ARROWS: dict[str, set[str]] = {
 }
 # Modules that do not follow them yet.
 PENDING = {
-    *("ostrack_jax/evaluation/comparisons.py", "ostrack_jax/evaluation/evaluations.py"),
-    *("ostrack_jax/evaluation/makers.py", "ostrack_jax/evaluation/page.py"),
-    *("ostrack_jax/integrations/vot_tracker.py", "ostrack_jax/visualization/curves.py"),
-    *("ostrack_jax/visualization/looks.py", "ostrack_jax/visualization/plots.py"),
-    *("ostrack_jax/visualization/strips.py", "ostrack_jax/visualization/video.py"),
+    "ostrack_jax/integrations/vot_tracker.py",
 }
 LEAVES = {"errors", "io", "config", "environment", "weights"}
 PACKAGES = tuple(
@@ -75,7 +71,7 @@ GUARDED: dict[str, set[str]] = {
     "vot": set(),  # GPL: run, never imported
     "jax": {
         *("models", "checkpoint", "training", "tracking", "evaluation", "profiling", "doctor", "cli", "convert"),
-        *("benchmarks", "visualization"),
+        "benchmarks",
     },
     "flax": {"models", "checkpoint", "training", "tracking", "profiling", "doctor", "convert", "benchmarks"},
     "optax": {"training", "benchmarks"},

@@ -55,7 +55,8 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Read, score, tell."""
     from rich.console import Console
 
-    from ostrack_jax.evaluation import benchmarks, compare, comparison_view
+    from ostrack_jax.evaluation import benchmarks, compare
+    from ostrack_jax.evaluation.report_tables import print_comparison
 
     trackers = _named(arguments)
     protocol = benchmarks.find(_benchmark(flags.benchmark, trackers))
@@ -65,9 +66,9 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     sequences, notes = _sequences(flags, protocol)
     if len(protocol.conventions) < rules:
         notes.append("AO, SR0.5 and SR0.75 are left out: GOT-10k's rules need the frame's size, of --data_dir's images")
-    told = compare.compare(protocol, sequences, trackers, flags.convention, shlex.join(sys.argv), notes)
-    comparison_view.show(told, Console())
-    print(f"comparison: {compare.write(flags.output, told)}")
+    comparison = compare.compare(protocol, sequences, trackers, flags.convention, shlex.join(sys.argv), notes)
+    print_comparison(comparison, Console())
+    print(f"comparison: {compare.write(flags.output, comparison)}")
     return 0
 
 

@@ -27,8 +27,9 @@ from ostrack_jax.cli.paths import define_path
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ostrack_jax.evaluation.report import Report
     from ostrack_jax.tracking.track import Track
-    from ostrack_jax.visualization.draw import Picture
+    from ostrack_jax.visualization.draw import Image
 
 # Big Buck Bunny, (c) 2008 Blender Foundation, www.bigbuckbunny.org, CC BY 3.0; see clip/README.md
 CLIP = Path(__file__).parents[1] / "clip" / "bunny.mp4"
@@ -50,27 +51,29 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     from rich.console import Console
 
     console = Console()
-    return train(flags.output, console) if flags.train else follow(flags.output, console)
+    return train(flags.output, console) if flags.train else follow_clip(flags.output, console)
 
 
-def follow(output: Path, console: Console) -> int:
+def follow_clip(output: Path, console: Console) -> int:
     """Track the rabbit; write video and image, print boxes and speed."""
     import numpy as np
 
     from ostrack_jax.data.video import VideoFrames, frame_rate
     from ostrack_jax.io import write_atomically
+    from ostrack_jax.tracking.track import follow
     from ostrack_jax.visualization import video
+    from ostrack_jax.visualization.draw import annotate
     from ostrack_jax.weights import DEFAULT
 
     tracker = trackers.of_checkpoint(DEFAULT).tracker
     frames = VideoFrames(CLIP)
     step = len(frames) // SHOWN
-    shown: list[Picture] = []
+    shown: list[Image] = []
 
     def annotated() -> Any:
         steps = (frames[i] for i in range(len(frames)))
-        for i, (frame, track) in enumerate(video.follow(tracker, steps, np.array(BOX_XYWH))):
-            drawn = video.annotate(frame, track)
+        for i, (frame, track) in enumerate(follow(tracker, steps, np.array(BOX_XYWH))):
+            drawn = annotate(frame, track.box_xywh, track.score)
             if i % step == 0 and len(shown) < SHOWN:
                 shown.append(drawn)
                 console.print(describe(i, track), highlight=False)
@@ -93,7 +96,7 @@ def describe(frame: int, track: Track) -> str:
     return f"frame {frame:3}: box at {x:.0f},{y:.0f}, {w:.0f} x {h:.0f} pixels, {score}"
 
 
-def contact_sheet(frames: list[Picture], step: int, width: int = 320, columns: int = 4) -> bytes:
+def contact_sheet(frames: list[Image], step: int, width: int = 320, columns: int = 4) -> bytes:
     """Draw equally large frames, every ``step``-th of a video, in rows, each with its number above it; a JPEG file."""
     import cv2
 
@@ -125,34 +128,33 @@ def train(output: Path, console: Console) -> int:
     show(reports, console)
     video = draw(tiny, output / "demo.mp4")
     console.print(f"video: {video}  weights and logs: {output / 'train'}", highlight=False, soft_wrap=True)
-    return int(any(report["failed"] for report in reports.values()))
+    return int(any(report.failed for report in reports.values()))
 
 
-def show(reports: dict[str, dict[str, Any]], console: Console) -> None:
+def show(reports: dict[str, Report], console: Console) -> None:
     """Print a row for each tracker."""
-    from rich.table import Table
+    from ostrack_jax.visualization.table import Table
 
-    table = Table(title="held-out synthetic sequences", title_justify="left")
-    table.add_column("tracker")
-    for column in ("AO", "success AUC", "frames/s"):
-        table.add_column(column, justify="right")
-    for name, told in reports.items():
-        scores = told["scores"]
-        table.add_row(name, f"{scores['ao']:.3f}", f"{scores['success_auc']:.3f}", f"{told['speed']['fps']:.0f}")
-    console.print(table)
+    rows = [
+        [name, *(f"{report.scores[key]:.3f}" for key in ("ao", "success_auc")), f"{report.fps or 0:.0f}"]
+        for name, report in reports.items()
+    ]
+    Table("held-out synthetic sequences", ["tracker", "AO", "success AUC", "frames/s"], rows).print(console)
 
 
 def draw(chosen: trackers.LoadedTracker, path: Path) -> Path:
     """Write the first held-out sequences, tracked, as one video."""
     from ostrack_jax.evaluation import benchmarks
+    from ostrack_jax.tracking.track import follow
     from ostrack_jax.visualization import video
+    from ostrack_jax.visualization.draw import annotate
 
     def pictures() -> Any:
         for sequence in benchmarks.find(BENCHMARK).open(None)[:3]:
             frames = (sequence.frames[i] for i in range(len(sequence)))
-            tracked = video.follow(chosen.tracker, frames, sequence.boxes_xywh[0])
+            tracked = follow(chosen.tracker, frames, sequence.boxes_xywh[0])
             for (frame, track), truth in zip(tracked, sequence.boxes_xywh, strict=True):
-                yield video.annotate(frame, track, truth)
+                yield annotate(frame, track.box_xywh, track.score, truth)
 
     video.write_video(path, pictures(), RATE)
     return path

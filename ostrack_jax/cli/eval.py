@@ -59,6 +59,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     from ostrack_jax.evaluation import benchmarks, report
     from ostrack_jax.evaluation.evaluate import open_sequences, score
     from ostrack_jax.evaluation.metrics import conventions
+    from ostrack_jax.evaluation.report_tables import print_report
 
     conventions.choose(flags.convention)  # a wrong name is reported before the work
     benchmark = benchmarks.find(flags.benchmark)
@@ -68,10 +69,10 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     stored = options if "stored" in options.values() else {}  # results in other pixels are not mixed with these
     print_idle_devices(Console(stderr=True))
     provenance = {**chosen.provenance, **stored}
-    told = score(chosen.tracker, provenance, benchmark, sequences, flags.output, chosen.config, flags.convention)
-    report.show(told, Console())
+    made = score(chosen.tracker, provenance, benchmark, sequences, flags.output, chosen.config, flags.convention)
+    print_report(made, Console())
     print(f"report: {flags.output / report.REPORT_FILE}")
-    return 1 if told["failed"] else 0
+    return 1 if made.failed else 0
 
 
 def print_idle_devices(console: Console) -> None:

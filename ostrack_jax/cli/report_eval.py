@@ -15,6 +15,7 @@ Example:
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,9 @@ from ostrack_jax.cli.paths import Place, define_path
 from ostrack_jax.errors import UserError
 
 if TYPE_CHECKING:
-    from ostrack_jax.evaluation.evaluations import Evaluation
-    from ostrack_jax.visualization.strips import Shown
+    from ostrack_jax.evaluation.report import Report
+    from ostrack_jax.evaluation.report_sequences import DrawnSequence
+    from ostrack_jax.tracking.tracker import Tracker
 
 ARGUMENTS = (Place("DIR"), Place("[DIR...]"))
 
@@ -45,60 +47,64 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
-    """Read, draw, say where."""
-    from ostrack_jax.evaluation import page as eval_page
-    from ostrack_jax.evaluation.comparisons import tables_of
-    from ostrack_jax.evaluation.evaluations import comparison_in, read_evaluations
+    """Read the reports, draw them, print the names of the files."""
+    from ostrack_jax.evaluation import compare, report_page
 
-    evaluations = read_evaluations([Path(argument) for argument in arguments])
-    output = Path(arguments[0]) / "report" if flags.output is None else flags.output
-    output.mkdir(parents=True, exist_ok=True)  # told now, not after the drawing, where it cannot be
-    told = [comparison_in(Path(argument)) for argument in arguments]
-    more = [table for one in told if one is not None for table in tables_of(one)]
-    for path in eval_page.write(output, evaluations, _shown(flags, evaluations), more):
+    directories = [Path(argument) for argument in arguments]
+    reports = report_page.read_reports(directories)
+    output = directories[0] / "report" if flags.output is None else flags.output
+    output.mkdir(parents=True, exist_ok=True)  # reported now, not after the drawing, where it cannot be made
+    comparisons = [found for found in map(compare.read, directories) if found is not None]
+    for path in report_page.write(output, reports, _draw_sequences(flags, reports), comparisons):
         print(path)
     return 0
 
 
-def _shown(flags: absl_flags.FlagValues, evaluations: list[Evaluation]) -> dict[str, list[Shown]]:
-    """The sequences to draw of each evaluation, by its name; made-up benchmarks need no folder."""
+def _draw_sequences(flags: absl_flags.FlagValues, reports: list[Report]) -> dict[str, list[DrawnSequence]]:
+    """The sequences to show of each report, by its name; synthetic benchmarks need no directory."""
     from rich.progress import track
 
-    from ostrack_jax.config import freeze
-    from ostrack_jax.evaluation import benchmarks
-    from ostrack_jax.evaluation.evaluations import comparison_in
-    from ostrack_jax.visualization import strips
-    from ostrack_jax.visualization.looks import Looker
+    from ostrack_jax.evaluation import benchmarks, compare
+    from ostrack_jax.evaluation.report_sequences import draw_sequences
 
-    found = sorted({one.benchmark for one in evaluations})
+    found = sorted({one.benchmark for one in reports})
     if flags.data_dir is None and found != ["synthetic"]:
         if flags.checkpoint is not None:
             raise UserError("--checkpoint goes with --data_dir: the sequences' frames are what is looked at")
         return {}
     if len(found) > 1:
         raise UserError(f"--data_dir is of one benchmark, but the results are of {', '.join(found)}")
-    protocol = benchmarks.find(found[0])
-    options = orientation.options(flags, protocol.reader)
-    sequences = protocol.open(flags.data_dir, options)
-    seen = None if flags.checkpoint is None else _weights(flags.checkpoint)
-    if seen is not None and all(seen[0] != one.facts.get("weights_sha256") for one in evaluations):
+    benchmark = benchmarks.find(found[0])
+    sequences = benchmark.open(flags.data_dir, orientation.options(flags, benchmark.reader))
+    evaluated = []
+    if flags.checkpoint is not None:
+        evaluated = [one for one in reports if one.weights_sha256 == _weights(flags.checkpoint)[0]]
+    if flags.checkpoint is not None and not evaluated:
         raise UserError(f"--checkpoint {flags.checkpoint}: no DIR holds results of these weights")
-    drawn: dict[str, list[Shown]] = {}
-    ours = [one for one in evaluations if comparison_in(one.folder) is None]  # whose result files lie there
-    for folder in dict.fromkeys(one.folder for one in evaluations if one not in ours):
-        print(f"{folder} compares results that lie elsewhere: to draw sequences, give the trackers' own folders too")
-    for one in track(ours, "sequences", transient=True):
-        same = seen is not None and one.config is not None and seen[0] == one.facts.get("weights_sha256")
-        looker = Looker(freeze(one.config or {}), seen[1]) if seen is not None and same else None
-        drawn[one.name] = list(strips.show(one, protocol, sequences, flags.show, looker))
+    elsewhere = [one for one in reports if compare.read(one.directory) is not None]
+    for directory in dict.fromkeys(one.directory for one in elsewhere):
+        print(f"{directory} compares results that lie elsewhere: to draw sequences, give the trackers' own folders too")
+    drawn: dict[str, list[DrawnSequence]] = {}
+    for one in track([one for one in reports if one not in elsewhere], "sequences", transient=True):
+        tracker = _tracker(flags.checkpoint, one.config) if one in evaluated and one.config is not None else None
+        drawn[one.name] = list(draw_sequences(one, benchmark, sequences, flags.show, tracker))
     return drawn
 
 
+@functools.cache
 def _weights(path: Path) -> tuple[str, dict[str, Any]]:
     """A checkpoint's hash and its weights."""
     from ostrack_jax.checkpoint.files import load_weights, sha256
-    from ostrack_jax.cli.compiled import keep_compiled
 
-    keep_compiled()
     _, weights = load_weights(path)
     return sha256(weights), dict(weights)
+
+
+def _tracker(path: Any, config: dict[str, Any]) -> Tracker:
+    """The tracker of a checkpoint by a report's config, which keeps what its network saw."""
+    from ostrack_jax.cli.compiled import keep_compiled
+    from ostrack_jax.config import freeze
+    from ostrack_jax.tracking.tracker import Tracker
+
+    keep_compiled()
+    return Tracker(freeze(config), _weights(path)[1], details=True)

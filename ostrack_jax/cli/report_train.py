@@ -28,11 +28,10 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Read, draw, say where."""
-    from ostrack_jax.training import report_page as page
-    from ostrack_jax.training.report_runs import read_runs
+    from ostrack_jax.training import report
 
-    runs = read_runs([Path(argument) for argument in arguments])
+    runs = report.read_runs([Path(argument) for argument in arguments])
     output = Path(arguments[0]) / "report" if flags.output is None else flags.output
-    for path in page.write(output, runs):
+    for path in report.write(output, runs):
         print(path)
     return 0

@@ -132,15 +132,16 @@ def _annotated(
     from rich.console import Console
     from rich.progress import Progress
 
-    from ostrack_jax.visualization import video
+    from ostrack_jax.tracking.track import follow
+    from ostrack_jax.visualization.draw import annotate
 
     shapes: dict[tuple[int, ...], int] = {}  # with the first frame of each
     with Progress(console=Console(stderr=True)) as progress:
         steps = progress.track(range(len(frames)), description="frames")
-        for t, (frame, track) in enumerate(video.follow(tracker, (frames[i] for i in steps), box)):
+        for t, (frame, track) in enumerate(follow(tracker, (frames[i] for i in steps), box)):
             lines.append(",".join(f"{value:.4f}" for value in (*track.box_xywh, track.score)) + "\n")
             shapes.setdefault(frame.shape[:2], t)
-            yield video.annotate(frame, track)
+            yield annotate(frame, track.box_xywh, track.score)
     if len(shapes) > 1:
         sizes = ", ".join(f"{width} x {height} from frame {t}" for (height, width), t in shapes.items())
         orientation.say([f"the frames differ in size or orientation ({sizes}): they are brought to the first one's"])

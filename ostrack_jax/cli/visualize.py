@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ostrack_jax.data.sequence import Frames
-    from ostrack_jax.visualization.looks import Looker
-    from ostrack_jax.visualization.sheets import Seen
+    from ostrack_jax.tracking.tracker import Tracker
+    from ostrack_jax.visualization.network_maps import Seen
 
 ARGUMENTS = ("SEQUENCE",)
 _ROWS, _MOST_ROWS = 6, 100  # frames on a sheet, without --frames and with it
@@ -58,13 +58,13 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
-    """Track, look, draw."""
+    """Track, draw what is seen."""
     from ostrack_jax.checkpoint.files import load_weights
     from ostrack_jax.cli.compiled import keep_compiled
     from ostrack_jax.io import write_atomically
     from ostrack_jax.tracking.precision import for_device
-    from ostrack_jax.visualization import sheets, video
-    from ostrack_jax.visualization.looks import Looker
+    from ostrack_jax.tracking.tracker import Tracker
+    from ostrack_jax.visualization import network_maps, video
     from ostrack_jax.visualization.tiles import png
 
     frames, boxes = _open(flags, arguments[0])
@@ -72,20 +72,20 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     output: Path = flags.output
     keep_compiled()
     stored, weights = load_weights(flags.checkpoint)
-    looker = Looker(for_device(stored, functools.partial(command.config_for, flags)), weights)
-    output.mkdir(parents=True, exist_ok=True)  # told now, not after the tracking, where it cannot be
+    tracker = Tracker(for_device(stored, functools.partial(command.config_for, flags)), weights, details=True)
+    output.mkdir(parents=True, exist_ok=True)  # reported now, not after the tracking, where it cannot be made
     drawn: list[Seen] = []
-    looks = _looks(looker, frames, boxes, chosen, drawn)
+    seen = _track(tracker, frames, boxes, chosen, drawn)
     if flags.video:
-        count = video.write_video(output / "seen.mp4", (sheets.page(one) for one in looks), 10.0)
+        count = video.write_video(output / "seen.mp4", map(network_maps.page, seen), 10.0)
         print(f"{output / 'seen.mp4'}: {count} frames")
     else:
-        for _ in looks:
+        for _ in seen:
             pass
     for name in ("elimination", "attention", "regions"):
-        if name != "elimination" or looker.config.model.eliminate_at:
+        if name != "elimination" or tracker.config.model.eliminate_at:
             path = output / f"{name}.png"
-            write_atomically(path, png(getattr(sheets, name)(drawn)))
+            write_atomically(path, png(getattr(network_maps, name)(drawn)))
             print(path)
 
 
@@ -113,7 +113,7 @@ def _open(flags: absl_flags.FlagValues, name: str) -> tuple[Frames, np.ndarray]:
     protocol = benchmarks.find(flags.benchmark)
     (sequence,) = protocol.open(flags.data_dir, orientation.options(flags, protocol.reader)).select([name])
     if not np.isfinite(sequence.boxes_xywh[0]).all():
-        raise UserError(f"{name}: {flags.benchmark} tells no box for its first frame: expected a sequence with one")
+        raise UserError(f"{name}: {flags.benchmark} has no box for its first frame: expected a sequence with one")
     return sequence.frames, sequence.boxes_xywh
 
 
@@ -132,20 +132,20 @@ def _choose(given: list[str] | None, length: int) -> list[int]:
     return frames
 
 
-def _looks(looker: Looker, frames: Frames, boxes: np.ndarray, chosen: list[int], drawn: list[Seen]) -> Iterator[Seen]:
-    """A look at each frame, tracking, up to the last of ``chosen``; those at the chosen go to ``drawn``."""
+def _track(tracker: Tracker, frames: Frames, boxes: np.ndarray, chosen: list[int], drawn: list[Seen]) -> Iterator[Seen]:
+    """What is seen in each frame, up to the last of ``chosen``; that of the chosen is added to ``drawn``."""
     from rich.console import Console
     from rich.progress import track as with_progress
 
-    from ostrack_jax.visualization.looks import within_search
-    from ostrack_jax.visualization.sheets import Seen
+    from ostrack_jax.tracking.details import within_search
+    from ostrack_jax.visualization.network_maps import Seen
 
-    looker.init(frames[0], boxes[0])
+    tracker.init(frames[0], boxes[0])
     last = boxes[0]
     for t in with_progress(range(1, chosen[-1] + 1), "frames", console=Console(stderr=True)):
-        look = looker.look(frames[t], last)
-        seen = Seen(t, look, within_search(boxes[t], last, looker.config.model))
-        last = look.box_xywh
+        answer = tracker.update(frames[t])
+        seen = Seen(t, within_search(boxes[t], last, tracker.config.model), **vars(tracker.details()))
+        last = answer.box_xywh
         if t in chosen:
             drawn.append(seen)
         yield seen

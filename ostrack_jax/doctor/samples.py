@@ -1,4 +1,4 @@
-"""Draw sequences with their boxes, to see whether these sit on their targets."""
+"""Drawn samples of a data set, to see whether boxes sit on their targets: an image of each sequence."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 
 from ostrack_jax.data.annotations import valid
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.io import write_atomically
-from ostrack_jax.visualization.draw import TRUTH_COLOUR, draw_box, draw_label
+from ostrack_jax.visualization.draw import TRUTH_COLOUR, Image, draw_box, draw_label
+from ostrack_jax.visualization.tiles import grid
 
 _TILES, _COLUMNS = 6, 3  # frames of a sequence on its sheet
 _WIDTH = 480  # pixels of a frame there
 _HIDDEN = (170, 170, 170)  # of a box that training does not learn from
-
-Sheet = UInt8[np.ndarray, "_h _w 3"]
 
 
 def write_samples(sequences: LazySequences, directory: Path, count: int = 10, seed: int = 0) -> list[Path]:
@@ -41,30 +39,23 @@ def write_samples(sequences: LazySequences, directory: Path, count: int = 10, se
             continue
         name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in sequences.names[int(index)])
         written.append(directory / f"{len(written) + 1:02d}_{name[:80]}.jpg")
-        # Not written by OpenCV, which takes no name that is not UTF-8, and is silent about a full disk.
-        data = cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
-        write_atomically(written[-1], data.tobytes())
+        # Not by OpenCV, which takes no name that is not UTF-8, and is silent about a full disk.
+        write_atomically(written[-1], cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
     return written
 
 
-def draw_sheet(sequence: Sequence) -> Sheet:
-    """Some frames of a sequence side by side with their boxes: blue where visible, grey where not.
+def draw_sheet(sequence: Sequence) -> Image:
+    """Some frames of a sequence next to one another with their boxes: blue where visible, grey where not.
 
     Raises:
       UserError: an image cannot be read.
     """
     frames = np.unique(np.linspace(0, len(sequence) - 1, min(_TILES, len(sequence))).round().astype(int))
     tiles = [_tile(sequence, int(frame)) for frame in frames]
-    high = max(len(tile) for tile in tiles)
-    columns = min(_COLUMNS, len(tiles))
-    sheet = np.zeros((high * -(-len(tiles) // columns), _WIDTH * columns, 3), np.uint8)
-    for i, tile in enumerate(tiles):
-        top, left = i // columns * high, i % columns * _WIDTH
-        sheet[top : top + len(tile), left : left + _WIDTH] = tile
-    return sheet
+    return grid(tiles, _COLUMNS)
 
 
-def _tile(sequence: Sequence, frame: int) -> Sheet:
+def _tile(sequence: Sequence, frame: int) -> Image:
     image = sequence.frames[frame]
     scale = _WIDTH / image.shape[1]
     tile = cv2.resize(image, (_WIDTH, max(1, round(image.shape[0] * scale))), interpolation=cv2.INTER_AREA)

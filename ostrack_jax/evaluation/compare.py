@@ -1,6 +1,6 @@
-"""Trackers side by side. Enters: a benchmark's sequences, folders of results. Leaves: the comparison, as JSON holds it.
+"""Trackers side by side on the sequences that all of them have, and its file `comparison.json`.
 
-Keys of the comparison (numbers are shares in 0..1 with the keys of `metrics.MEANING`, null where there is none):
+Keys of the file (numbers are shares in 0..1 with the keys of `metrics.MEANING`, null where there is none):
 
 - `benchmark`; `rules`: of its scores, a line each; `keys`: the numbers there are, the headline first;
 - `sequences`: by name, `frames`, `category`, `attributes`: those that every tracker has; `left_out`: by name, the
@@ -20,9 +20,9 @@ Keys of the comparison (numbers are shares in 0..1 with the keys of `metrics.MEA
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from rich.console import Console
 from rich.progress import track
 
@@ -39,28 +38,28 @@ from ostrack_jax.data.box_forms import find_oddity_of_result
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import report, summary
-from ostrack_jax.evaluation.benchmarks import Benchmark
+from ostrack_jax.evaluation import summary
+from ostrack_jax.evaluation.benchmarks import BENCHMARKS, Benchmark
 from ostrack_jax.evaluation.metrics import conventions, intervals
-from ostrack_jax.evaluation.metrics.scores import Scores, SequencePrediction, average
+from ostrack_jax.evaluation.metrics.scores import CURVES, Scores, SequencePrediction, average
 from ostrack_jax.evaluation.raw_results import RawResults
+from ostrack_jax.evaluation.report import MAIN, REPORT_FILE, Report, from_json, without_nan
 
 COMPARISON_FILE = "comparison.json"
-_MADE_WITH = ("weights_sha256", "config", "processes")  # taken from the folder's own report
-# The number that trackers are ordered by, the first of these that there is.
-HEADLINES = ("ao", "success_auc")
-_MOST_TOLD = 20  # bad files in one message
+_MADE_WITH = ("weights_sha256", "config", "processes")  # taken from the directory's own report
+_MOST_BYTES = 256 << 20
+_MOST_NAMED = 20  # bad files in one message
 
 
 @dataclass(eq=False)
 class Entry:
-    """One tracker's answers, as they are gathered.
+    """One tracker's answers, as they are read.
 
     Attributes:
       results: where they come from.
       answers: one a sequence, of the first run that has it; ``runs`` of each run.
       lengths: of the results that are longer or shorter than the truth.
-      frames: that the time files speak of; ``seconds`` that they took.
+      frames: that the time files cover; ``seconds`` that they took.
     """
 
     results: RawResults
@@ -70,28 +69,51 @@ class Entry:
     frames: int = 0
     seconds: float = 0.0
 
-    def add(self, protocol: Benchmark, sequence: Sequence) -> None:
-        """Read the result of ``sequence``, which must be there in one run at least."""
-        several = [run.read(sequence.name, protocol.reader) for run in self.results.runs]
-        self.runs = self.runs or [[] for _ in several]
-        for i, boxes in enumerate(several):
-            if boxes is not None:
-                self._add(protocol, sequence, i, boxes)
-        self.answers.append(next(run[-1] for run, boxes in zip(self.runs, several, strict=True) if boxes is not None))
+    @property
+    def name(self) -> str:
+        """Of the tracker."""
+        return self.results.name
 
-    def _add(self, protocol: Benchmark, sequence: Sequence, i: int, boxes: Float[np.ndarray, "t 4"]) -> None:
-        """The same of run ``i`` alone."""
-        name = sequence.name if len(self.runs) == 1 else f"{sequence.name}, run {i + 1}"
-        if len(boxes) != len(sequence):
-            self.lengths[name] = [len(boxes), len(sequence)]
-        self.runs[i].append(protocol.prediction(sequence, boxes))
-        times = self.results.runs[i].read_times(sequence.name, protocol.reader)
-        if times is not None and len(times) > 1:  # the first frame starts the tracker
-            self.frames, self.seconds = self.frames + len(times) - 1, self.seconds + float(times[1:].sum())
+    def read(self, benchmark: Benchmark, sequence: Sequence) -> None:
+        """Read the results of ``sequence``, which one run at least must have."""
+        several = [run.read(sequence.name, benchmark.reader) for run in self.results.runs]
+        self.runs = self.runs or [[] for _ in several]
+        found = []
+        for i, boxes in enumerate(several):
+            if boxes is None:
+                continue
+            if len(boxes) != len(sequence):
+                name = sequence.name if len(several) == 1 else f"{sequence.name}, run {i + 1}"
+                self.lengths[name] = [len(boxes), len(sequence)]
+            found.append(benchmark.prediction(sequence, boxes))
+            self.runs[i].append(found[-1])
+            times = self.results.runs[i].read_times(sequence.name, benchmark.reader)
+            if times is not None and len(times) > 1:  # the first frame starts the tracker
+                self.frames, self.seconds = self.frames + len(times) - 1, self.seconds + float(times[1:].sum())
+        self.answers.append(found[0])
+
+    def to_json(self, runs: list[Scores]) -> dict[str, Any]:
+        """The tracker's part of the comparison; ``runs``: its scores."""
+        scores = average(runs)
+        complete = [run.overall for run in runs if run.sequences.keys() == scores.sequences.keys()]
+        several = scores.overall if len(complete) > 1 else ()
+        path = self.results.folder / REPORT_FILE
+        own = io.read_json(path) if self.results.benchmark and path.is_file() else {}
+        return {
+            "folder": str(self.results.folder),
+            "scores": scores.overall,
+            **summary.summarize(scores, self.answers),
+            "sequences": scores.sequences,
+            "runs": len(self.runs),
+            "spread": {key: float(np.std([run[key] for run in complete], ddof=1)) for key in several},
+            "fps": self.frames / self.seconds if self.seconds > 0 else None,
+            "lengths": self.lengths,
+            **{key: own[key] for key in _MADE_WITH if own.get(key) is not None},
+        }
 
 
 def compare(
-    protocol: Benchmark,
+    benchmark: Benchmark,
     sequences: LazySequences,
     trackers: list[RawResults],
     other_rules: Iterable[str] = (),
@@ -101,195 +123,186 @@ def compare(
     """Score every tracker on the sequences that all of them have.
 
     Args:
-      protocol: of the benchmark, whose rules give the numbers.
-      sequences: of the benchmark, all or some; without pictures too where its rules need no frame size.
+      benchmark: whose rules give the numbers.
+      sequences: of the benchmark, all or some; without images too where its rules need no frame size.
       trackers: with names that differ.
       other_rules: names of `conventions`, to show the same results by.
       command: as the user typed it.
       notes: what else is to be noted of the sequences.
 
     Raises:
-      UserError: no sequence that all have; results that are broken, or that the benchmark's rules refuse: all that are,
-        in one message.
+      UserError: no sequence that all have; results that are invalid, or that the benchmark's rules refuse: all that
+        are, in one message.
     """
-    if protocol.not_scored:
-        raise UserError(f"{protocol.name} is {protocol.not_scored}")
-    conventions.choose(list(other_rules))  # a wrong name is told before the work
-    left_out = _left_out(protocol.reader, sequences, trackers)
+    if benchmark.not_scored:
+        raise UserError(f"{benchmark.name} is {benchmark.not_scored}")
+    other_rules = list(conventions.choose(list(other_rules)))  # a wrong name is reported before the work
+    left_out = _left_out(benchmark, sequences, trackers)
     shared = [i for i, name in enumerate(sequences.names) if name not in left_out]
     if not shared:
         raise UserError(
-            f"no sequence of {protocol.name} has results of all trackers, e.g. {sequences.names[0]} lacks those of "
+            f"no sequence of {benchmark.name} has results of all trackers, e.g. {sequences.names[0]} lacks those of "
             f"{', '.join(left_out[sequences.names[0]])}"
         )
     entries = [Entry(results) for results in trackers]
-    about = _read(protocol, sequences, shared, entries)
-    by_run = _score(protocol, entries)
-    scores = {name: average(runs) for name, runs in by_run.items()}
-    keys = sorted(next(iter(scores.values())).overall, key=lambda key: key not in HEADLINES)
-    entries.sort(key=lambda entry: -scores[entry.results.name].overall[keys[0]])
-    told = {
-        "benchmark": protocol.name,
-        "rules": [conventions.first_line(convention) for convention in protocol.conventions],
-        "keys": keys,
-        "sequences": about,
-        "left_out": left_out,
-        "trackers": {entry.results.name: _told(entry, by_run[entry.results.name]) for entry in entries},
-        "thresholds": summary.thresholds(next(iter(scores.values()))),
-        "pairs": _pairs({entry.results.name: scores[entry.results.name] for entry in entries}, keys),
-        "conventions": _other_rules(entries, other_rules),
-        "notes": [*notes, *summary.notes(protocol, entries[0].answers), *_odd_results(entries), *_uneven(entries)],
-        "bootstrap": {"samples": intervals.SAMPLES, "seed": intervals.SEED, "confidence": intervals.CONFIDENCE},
-        "commit": environment.commit(),
-        "versions": environment.versions(),
-        "command": command,
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-    return report.without_nan(told)
-
-
-def write(folder: Path, told: Mapping[str, Any]) -> Path:
-    """Write `comparison.json`; its path."""
-    path = folder / COMPARISON_FILE
-    io.write_text(path, json.dumps(told, indent=1, allow_nan=False) + "\n")
-    return path
-
-
-def _left_out(reader: str, sequences: LazySequences, trackers: list[RawResults]) -> dict[str, list[str]]:
-    lacking: dict[str, list[str]] = {}
-    problems = []
-    for name in sequences.names:
-        for tracker in trackers:
-            try:
-                if not tracker.has(name, reader):
-                    lacking.setdefault(name, []).append(tracker.name)
-            except UserError as e:
-                problems.append(str(e))
-    _refuse(problems)
-    return lacking
-
-
-def _read(
-    protocol: Benchmark, sequences: LazySequences, shared: list[int], entries: list[Entry]
-) -> dict[str, dict[str, Any]]:
-    """Fill the entries with the answers to the ``shared`` sequences; what is told of these, by name."""
-    about, problems = {}, []
-    for i in track(shared, "reading results", console=Console(stderr=True), transient=True):
-        try:
-            sequence = sequences[i]
-        except UserError as e:
-            problems.append(str(e))
-            continue
-        about[sequence.name] = _about(sequence)
-        for entry in entries:
-            try:
-                entry.add(protocol, sequence)
-            except UserError as e:
-                problems.append(str(e))
-    _refuse(problems)
-    return about
-
-
-def _score(protocol: Benchmark, entries: list[Entry]) -> dict[str, list[Scores]]:
-    """By tracker, of each run; where the rules refuse one answer, each is looked at alone, to report them all."""
-    scores, problems = {}, []
+    about = _read(benchmark, sequences, shared, entries)
+    runs = _score(benchmark, entries)
+    scores = {name: average(several) for name, several in runs.items()}
+    first = scores[entries[0].name]
+    keys = sorted(first.overall, key=lambda key: key not in MAIN)
+    entries.sort(key=lambda entry: -scores[entry.name].overall[keys[0]])
+    rules: dict[str, Any] = {}
     for entry in entries:
-        try:
-            scores[entry.results.name] = [protocol.score(answers) for answers in entry.runs if answers]
-        except UserError as e:
-            refusals = [told for answers in entry.runs for told in _refusals(protocol, answers)] or [str(e)]
-            problems += [f"{entry.results.name}: {refusal}" for refusal in refusals]
-    _refuse(problems)
-    return scores
+        for name, found in summary.by_other_rules(other_rules, *filter(None, entry.runs)).items():
+            rule = rules.setdefault(name, {"meaning": found.pop("meaning"), "trackers": {}})
+            rule["trackers"][entry.name] = found
+    axes = {key: CURVES[key] for key in first.curves}
+    return without_nan(
+        {
+            "benchmark": benchmark.name,
+            "rules": [conventions.first_line(convention) for convention in benchmark.conventions],
+            "keys": keys,
+            "sequences": about,
+            "left_out": left_out,
+            "trackers": {entry.name: entry.to_json(runs[entry.name]) for entry in entries},
+            "thresholds": {
+                key: {"values": axis.thresholds.tolist(), "label": axis.label, "score": axis.score}
+                for key, axis in axes.items()
+            },
+            "pairs": [
+                {"a": a.name, "b": b.name, "key": key, **asdict(intervals.paired(scores[a.name], scores[b.name], key))}
+                for a, b in itertools.combinations(entries, 2)
+                for key in keys
+            ],
+            "conventions": rules,
+            "notes": [*notes, *summary.notes(benchmark, entries[0].answers), *_odd_results(entries), *_uneven(entries)],
+            "bootstrap": {"samples": intervals.SAMPLES, "seed": intervals.SEED, "confidence": intervals.CONFIDENCE},
+            "commit": environment.commit(),
+            "versions": environment.versions(),
+            "command": command,
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+    )
 
 
-def _refusals(protocol: Benchmark, answers: list[SequencePrediction]) -> Iterator[str]:
-    for answer in answers:
-        try:
-            protocol.score([answer])
-        except UserError as e:
-            yield str(e)
+def write(directory: Path, comparison: Mapping[str, Any]) -> Path:
+    """Write `comparison.json`; its path."""
+    io.write_json(directory / COMPARISON_FILE, comparison, indent=1)
+    return directory / COMPARISON_FILE
 
 
-def _refuse(problems: list[str]) -> None:
-    """A `UserError` that tells all of them, where there are some."""
+def read(directory: Path) -> dict[str, Any] | None:
+    """The comparison in ``directory``; None where `ostrack eval` wrote its report there, or neither did."""
+    path = directory / COMPARISON_FILE
+    return io.read_json(path, _MOST_BYTES) if path.is_file() and not (directory / REPORT_FILE).is_file() else None
+
+
+def reports_of(comparison: Mapping[str, Any], source: Path = Path(COMPARISON_FILE)) -> list[Report]:
+    """A report for each tracker of a comparison, read from ``source``.
+
+    Raises:
+      UserError: there is none, or it is not as `ostrack compare` writes it.
+    """
+    trackers = comparison.get("trackers")
+    if not isinstance(trackers, dict) or not trackers or not all(isinstance(row, dict) for row in trackers.values()):
+        raise UserError(f"{source} compares no trackers: expected what `ostrack compare` wrote")
+    shared = {
+        key: comparison[key] for key in ("commit", "versions", "command", "finished", "rules") if key in comparison
+    }
+    benchmark = comparison.get("benchmark")
+    known = BENCHMARKS.get(str(benchmark))
+    shared |= {"benchmark": benchmark, "whole": None if known is None else known.sequences}
+    return [
+        from_json({**shared, **row, "tracker": name, "speed": {"fps": row.get("fps")}}, source)
+        for name, row in trackers.items()
+    ]
+
+
+@contextlib.contextmanager
+def _collecting(problems: list[str]) -> Iterator[None]:
+    """Add what is wrong to ``problems``, to report all of it at once."""
+    try:
+        yield
+    except UserError as e:
+        problems.append(str(e))
+
+
+def _raise(problems: list[str]) -> None:
+    """Raise a `UserError` that names the problems, where there are some."""
     different = list(dict.fromkeys(problems))
     if len(different) == 1:
         raise UserError(different[0])
     if different:
-        more = f"; and {len(different) - _MOST_TOLD} more" if len(different) > _MOST_TOLD else ""
-        raise UserError(f"{len(different)} results cannot be compared: {'; '.join(different[:_MOST_TOLD])}{more}")
+        more = f"; and {len(different) - _MOST_NAMED} more" if len(different) > _MOST_NAMED else ""
+        raise UserError(f"{len(different)} results cannot be compared: {'; '.join(different[:_MOST_NAMED])}{more}")
+
+
+def _left_out(benchmark: Benchmark, sequences: LazySequences, trackers: list[RawResults]) -> dict[str, list[str]]:
+    """The sequences that some tracker lacks, with the names of those trackers."""
+    missing: dict[str, list[str]] = {}
+    problems: list[str] = []
+    for name, tracker in itertools.product(sequences.names, trackers):
+        with _collecting(problems):
+            if not tracker.has(name, benchmark.reader):
+                missing.setdefault(name, []).append(tracker.name)
+    _raise(problems)
+    return missing
+
+
+def _read(
+    benchmark: Benchmark, sequences: LazySequences, shared: list[int], entries: list[Entry]
+) -> dict[str, dict[str, Any]]:
+    """Read the answers to the ``shared`` sequences into the entries; what the comparison has of these, by name."""
+    about: dict[str, dict[str, Any]] = {}
+    problems: list[str] = []
+    for i in track(shared, "reading results", console=Console(stderr=True), transient=True):
+        with _collecting(problems):
+            sequence = sequences[i]
+            attributes = list(sequence.attributes)
+            about[sequence.name] = {
+                "frames": len(sequence),
+                "category": sequence.category,
+                "attributes": attributes,
+            }
+            for entry in entries:
+                with _collecting(problems):
+                    entry.read(benchmark, sequence)
+    _raise(problems)
+    return about
+
+
+def _score(benchmark: Benchmark, entries: list[Entry]) -> dict[str, list[Scores]]:
+    """By tracker, of each run; where the rules refuse one answer, each is scored alone, to report them all."""
+    scores: dict[str, list[Scores]] = {}
+    problems: list[str] = []
+    for entry in entries:
+        refused: list[str] = []
+        with _collecting(refused):
+            scores[entry.name] = [benchmark.score(answers) for answers in entry.runs if answers]
+        single: list[str] = []
+        for answer in itertools.chain(*entry.runs) if refused else ():
+            with _collecting(single):
+                benchmark.score([answer])
+        problems += [f"{entry.name}: {problem}" for problem in single or refused]
+    _raise(problems)
+    return scores
 
 
 def _odd_results(entries: list[Entry]) -> Iterator[str]:
-    """What speaks for boxes of another form, or results of other data; either is scored without an error."""
+    """What suggests boxes of another form, or results of other data; either is scored without an error."""
     for entry in entries:
         odd = [
             (find_oddity_of_result(answer.result_xywh[0], answer.truth_xywh[0], answer.size_wh), answer.name)
-            for answers in entry.runs
-            for answer in answers
+            for answer in itertools.chain(*entry.runs)
         ]
-        yield from summary.odd_boxes(f"{entry.results.name}: the boxes", odd, "results")
+        yield from summary.odd_boxes(f"{entry.name}: the boxes", odd, "results")
 
 
 def _uneven(entries: list[Entry]) -> Iterator[str]:
     """Sequences that not every run has: their mean is of fewer."""
     for entry in entries:
-        having = Counter(answer.name for answers in entry.runs for answer in answers)
+        having = Counter(answer.name for answer in itertools.chain(*entry.runs))
         fewer = [name for name, count in having.items() if count < len(entry.runs)]
         if fewer:
-            named = summary.some(fewer, len(having), "sequences")
-            tracker, runs = entry.results.name, len(entry.runs)
-            yield f"{tracker}: {named} have fewer than {runs} runs, and the mean of those they have"
-
-
-def _about(sequence: Sequence) -> dict[str, Any]:
-    return {
-        "frames": len(sequence),
-        "category": sequence.category,
-        "attributes": list(sequence.attributes),
-    }
-
-
-def _told(entry: Entry, runs: list[Scores]) -> dict[str, Any]:
-    scores = average(runs)
-    return {
-        "folder": str(entry.results.folder),
-        "scores": scores.overall,
-        **summary.summarize(scores, entry.answers),
-        "sequences": scores.sequences,
-        "runs": len(entry.runs),
-        "spread": _spread([run.overall for run in runs if run.sequences.keys() == scores.sequences.keys()]),
-        "fps": entry.frames / entry.seconds if entry.seconds > 0 else None,
-        "lengths": entry.lengths,
-        **_made_with(entry.results),
-    }
-
-
-def _spread(runs: list[dict[str, float]]) -> dict[str, float]:
-    """The standard deviation of each overall number over the runs that have all sequences, where there are several."""
-    return {key: float(np.std([run[key] for run in runs], ddof=1)) for key in runs[0]} if len(runs) > 1 else {}
-
-
-def _made_with(found: RawResults) -> dict[str, Any]:
-    """What made the results, by the report in their folder; nothing where they are others'."""
-    path = found.folder / report.REPORT_FILE
-    told = io.read_json(path) if found.benchmark and path.is_file() else {}
-    return {key: told[key] for key in _MADE_WITH if told.get(key) is not None}
-
-
-def _pairs(scores: dict[str, Scores], keys: list[str]) -> list[dict[str, Any]]:
-    return [
-        {"a": a, "b": b, "key": key, **asdict(intervals.paired(scores[a], scores[b], key))}
-        for a, b in itertools.combinations(scores, 2)
-        for key in keys
-    ]
-
-
-def _other_rules(entries: list[Entry], names: Iterable[str]) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-    for entry in entries:
-        for name, found in summary.by_other_rules(names, *filter(None, entry.runs)).items():
-            meaning = found.pop("meaning")
-            told.setdefault(name, {"meaning": meaning, "trackers": {}})["trackers"][entry.results.name] = found
-    return told
+            some = summary.some_of(fewer, len(having), "sequences")
+            yield f"{entry.name}: {some} have fewer than {len(entry.runs)} runs, and the mean of those they have"

@@ -15,6 +15,7 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import benchmarks, locks, report, runner
 from ostrack_jax.evaluation.benchmarks import Benchmark
 from ostrack_jax.evaluation.metrics import conventions as rules
+from ostrack_jax.evaluation.report import Report
 from ostrack_jax.tracking.track import SlotTracker, TrackerLike
 
 
@@ -27,7 +28,7 @@ def evaluate(
     sequences: Sequence[str] | None = None,
     attribute_dir: Path | str | None = None,
     conventions: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Report:
     """Track the sequences of a benchmark that have no result yet in ``output``, and score all of them.
 
     Args:
@@ -41,7 +42,7 @@ def evaluate(
       conventions: other rules to score by too (docs/scores.md).
 
     Returns:
-      The report, as ``report.json`` keeps it: see `ostrack_jax.evaluation.report`.
+      The report: its fields are the keys of ``report.json``, see `ostrack_jax.evaluation.report`.
 
     Raises:
       UserError: an unknown benchmark, sequence or convention, missing data, results of another tracker in ``output``.
@@ -86,8 +87,8 @@ def score(
     output: Path,
     config: Mapping[str, Any] | None = None,
     conventions: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Track what is not yet tracked, write the report and return it; see `report.build` for its keys."""
+) -> Report:
+    """Track what is not yet tracked, write the report and return it."""
     about = {
         "command": shlex.join(sys.argv),
         "config": config,
@@ -97,5 +98,5 @@ def score(
     outcomes = runner.evaluate(tracker, benchmark, sequences, output, provenance, about=about)
     found = locks.read_records(output)
     made = report.build(benchmark, outcomes, provenance, processes=found, other_rules=conventions, **about)
-    report.write(output, made)
+    made.write(output)
     return made

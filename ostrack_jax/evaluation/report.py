@@ -1,48 +1,128 @@
-"""What is told of a run. Enters: outcomes and what made them. Leaves: a table for the terminal, `report.json`.
+"""The report of a tracker's run on a benchmark, and its file `report.json`.
 
-Keys of the report: `benchmark`; `tracker`; `scores` (of all sequences that have a result, keys of `metrics.MEANING`,
-shares in 0..1, null where no frame counts); `sequences` (by name: `state` done | skipped, `frames`, `fps`, its own
-scores, `process` that tracked it); `intervals`, `curves`, `attributes`, `categories`: as `summary.summarize` has them;
-`conventions` (other rules: `summary.by_other_rules`); `failed` (by name: the reason); `counts` (`done`, `skipped`,
-`failed`); `speed` (`fps`: frames a second of a process, in `update` alone, without pictures read, first frames and
-compiling; `first_frame_seconds`: the median of `init`; `compile_seconds`: executables made, or loaded from the cache of
-an earlier run, null where there are none); `made_by`;
-`config` (null for baselines); `not_scored` (why there are no scores: the ground truth is not public; else empty);
-`whole` (sequences of the whole benchmark, null where any number is right); `notes` (what keeps the numbers from being
-the benchmark's own, a line each: `summary.notes`); `weights_sha256`; `commit`; `versions`;
-`hardware`; `command`; `finished` (UTC): of the process that wrote the report; `processes`: all that made results here,
-in this run and before, as `evaluation.processes` keeps them, in place of their sequences how many they finished,
-without what is told above.
+Keys of the file: `benchmark`; `tracker`; `scores` (over all sequences that have a result, keys of `metrics.MEANING`,
+shares in 0..1, null where no frame counts); `not_scored` (why there are no scores: the ground truth is not public; else
+empty); `whole` (sequences of the whole benchmark, null where any number is right); `notes` (what keeps the numbers from
+being the benchmark's own, a line each); `intervals` (of each overall number, [low, high] by bootstrap over sequences,
+null with fewer than `intervals.LEAST_SEQUENCES`); `curves` (by their keys of `metrics.CURVES`, a value for each
+threshold); `attributes`, `categories` (by name, `sequences`, how many, and the numbers over those alone);
+`conventions` (the same results by other rules: `summary.by_other_rules`); `sequences` (by name: `state` done | skipped,
+`frames`, `fps`, its own scores, `process` that tracked it); `failed` (by name: the reason); `counts` (`done`,
+`skipped`, `failed`); `speed` (`fps`: frames a second of a process, in `update` alone, without image reading, first
+frames and compiling; `first_frame_seconds`: the median of `init`; `compile_seconds`: executables made, or loaded from
+the cache of an earlier run, null where there are none); `made_by`; `config` (null for baselines); `weights_sha256`;
+`commit`; `versions`; `hardware`; `command`; `finished` (UTC): of the process that wrote the report; `processes`: all
+that made results here, in this run and before, as `evaluation.processes` keeps them, in place of their sequences how
+many they finished, without what stands above.
 """
 
 from __future__ import annotations
 
 import datetime
-import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ostrack_jax import environment, io
-from ostrack_jax.evaluation import rules_view, summary
+from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation import summary
 from ostrack_jax.evaluation.benchmarks import Benchmark
-from ostrack_jax.evaluation.metrics.scores import HEADINGS, percent
+from ostrack_jax.evaluation.metrics.scores import CURVES, MEANING
 from ostrack_jax.evaluation.results import SequenceResult
 from ostrack_jax.evaluation.runner import Outcome
 
 REPORT_FILE = "report.json"
+MAIN = ("ao", "success_auc")  # the number that trackers and sequences are ordered by, the first that there is
+_MOST_BYTES = 64 << 20
+_NOT_IN_FILE = ("name", "directory", "by_server", "more")
+
+Numbers = dict[str, Any]  # a number, or None, by its key
+
+
+@dataclass(eq=False)
+class Report:
+    """One tracker on one benchmark; the fields are the keys of its file, but for the last four.
+
+    Attributes:
+      name: as it is shown: the tracker's, or its directory's where one tracker is shown twice.
+      directory: of its result files.
+      by_server: whether the scores are an evaluation server's.
+      more: what else the file has.
+    """
+
+    benchmark: str
+    tracker: str | None = None
+    scores: Numbers = field(default_factory=dict)
+    not_scored: str = ""
+    whole: int | None = None
+    notes: list[str] = field(default_factory=list)
+    intervals: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, list[float | None]] = field(default_factory=dict)
+    attributes: dict[str, Numbers] = field(default_factory=dict)
+    categories: dict[str, Numbers] = field(default_factory=dict)
+    conventions: dict[str, Any] = field(default_factory=dict)
+    sequences: dict[str, Numbers] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    speed: Numbers = field(default_factory=dict)
+    made_by: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] | None = None
+    weights_sha256: str | None = None
+    commit: str | None = None
+    versions: dict[str, Any] = field(default_factory=dict)
+    hardware: dict[str, Any] = field(default_factory=dict)
+    command: str = ""
+    finished: str = ""
+    processes: list[dict[str, Any]] = field(default_factory=list)
+    name: str = ""
+    directory: Path = Path()
+    by_server: bool = False
+    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def main(self) -> str:
+        """The key of the number that sequences are ordered by; empty where nothing is scored."""
+        return next((key for key in MAIN if self.scores.get(key) is not None), "")
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second of `update`; None where nothing was timed."""
+        return self.speed.get("fps")
+
+    @property
+    def part(self) -> str:
+        """`2 of 280` where these are not all of the benchmark's sequences; else empty."""
+        return f"{len(self.sequences)} of {self.whole}" if self.whole and len(self.sequences) != self.whole else ""
+
+    @property
+    def note(self) -> str:
+        """What a reader must know of the row: not one-shot, not public, not the whole benchmark, failed sequences."""
+        notes = [self.not_scored.split(":")[0]] if self.not_scored and not self.by_server else []
+        if self.benchmark == "got10k_test":
+            notes.append(not_one_shot(self.config))
+        if self.part:
+            notes.append(f"{self.part} sequences")
+        if self.failed:
+            notes.append(f"{len(self.failed)} failed")
+        return "; ".join(filter(None, notes))
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of the file."""
+        return without_nan({item.name: getattr(self, item.name) for item in fields(self) if _in_file(item.name)})
+
+    def write(self, directory: Path) -> Path:
+        """Write `report.json`; its path."""
+        io.write_json(directory / REPORT_FILE, self.to_json())
+        return directory / REPORT_FILE
 
 
 def build(
-    protocol: Benchmark,
+    benchmark: Benchmark,
     outcomes: list[Outcome],
     made_by: Mapping[str, Any],
     *,
@@ -51,11 +131,11 @@ def build(
     command: str = "",
     processes: Sequence[Mapping[str, Any]] = (),
     other_rules: Sequence[str] = (),
-) -> dict[str, Any]:
-    """The report of one run, as JSON can hold it.
+) -> Report:
+    """Make the report of one run.
 
     Args:
-      protocol: of the benchmark; scores what has a result.
+      benchmark: of the benchmark; scores what has a result.
       outcomes: of every sequence of the run.
       made_by: as `runner.evaluate` got it: `tracker`, and `weights_sha256` where there are weights.
       config: the tracker's whole config, where it has one.
@@ -64,21 +144,16 @@ def build(
       processes: records of all that made the results.
       other_rules: names of `conventions`, to show the same results by.
     """
-    whole = [outcome for outcome in outcomes if outcome.prediction is not None and outcome.result is not None]
-    answers = [outcome.prediction for outcome in whole if outcome.prediction is not None]
-    scores = protocol.score(answers)
-    found = {outcome.name: outcome.result for outcome in whole if outcome.result is not None}
-    states = {outcome.name: outcome.state for outcome in whole}
+    complete = [outcome for outcome in outcomes if outcome.prediction is not None and outcome.result is not None]
+    answers = [outcome.prediction for outcome in complete if outcome.prediction is not None]
+    scores = benchmark.score(answers)
+    found = {outcome.name: outcome.result for outcome in complete if outcome.result is not None}
+    states = {outcome.name: outcome.state for outcome in complete}
     counts = Counter(outcome.state for outcome in outcomes)
     owners = _owners(processes)
-    report = {
-        "benchmark": protocol.name,
-        "tracker": made_by.get("tracker"),
-        "scores": scores.overall,
-        "not_scored": protocol.not_scored,
-        "whole": protocol.sequences,
-        "notes": summary.notes(protocol, answers),
+    values = {
         **summary.summarize(scores, answers),
+        "scores": scores.overall,
         "conventions": summary.by_other_rules(other_rules, answers),
         "sequences": {
             name: {
@@ -87,20 +162,111 @@ def build(
             }
             for name, result in found.items()
         },
-        "failed": {outcome.name: outcome.reason for outcome in outcomes if outcome.state == "failed"},
-        "counts": {state: counts[state] for state in ("done", "skipped", "failed")},
         "speed": {**_speed(list(found.values())), "compile_seconds": compile_seconds},
-        "made_by": dict(made_by),
-        "config": config,
-        "weights_sha256": made_by.get("weights_sha256"),
-        "commit": environment.commit(),
-        "versions": environment.versions(),
-        "hardware": environment.hardware(),
-        "command": command,
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "processes": [_process(record) for record in processes],
     }
-    return without_nan(report)
+    return Report(
+        benchmark.name,
+        made_by.get("tracker"),
+        not_scored=benchmark.not_scored,
+        whole=benchmark.sequences,
+        notes=summary.notes(benchmark, answers),
+        failed={outcome.name: outcome.reason for outcome in outcomes if outcome.state == "failed"},
+        counts={state: counts[state] for state in ("done", "skipped", "failed")},
+        made_by=dict(made_by),
+        config=None if config is None else dict(config),
+        weights_sha256=made_by.get("weights_sha256"),
+        commit=environment.commit(),
+        versions=environment.versions(),
+        hardware=environment.hardware(),
+        command=command,
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        processes=[_process(record) for record in processes],
+        **without_nan(values),
+    )
+
+
+def read_report(path: Path) -> Report:
+    """Read a `report.json`.
+
+    Raises:
+      UserError: it is missing, or not the report of an evaluation.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"no {path.name} in {path.parent}: expected the --output of `ostrack eval` or `ostrack compare`"
+        )
+    return from_json(io.read_json(path, _MOST_BYTES), path)
+
+
+def from_json(values: Mapping[str, Any], source: Path) -> Report:
+    """The report of these values, read from ``source``; keys may be missing, but for the benchmark's and tracker's.
+
+    Raises:
+      UserError: a value is of another kind than a report's.
+    """
+    defaults = {item.name: getattr(Report("", ""), item.name) for item in fields(Report) if _in_file(item.name)}
+    known = {key: value for key, value in values.items() if key in defaults and value is not None}
+    kinds = {key: (str if default is None else type(default)) for key, default in defaults.items()}
+    kinds |= {"whole": int, "config": dict}
+    odd = [key for key, value in known.items() if not isinstance(value, kinds[key])]
+    odd += [key for key in ("benchmark", "tracker") if key not in known]
+    if odd or (problem := next(_problems(known), "")):
+        problem = (
+            f"{odd[0]} is {type(values.get(odd[0])).__name__}, expected {kinds[odd[0]].__name__}" if odd else problem
+        )
+        raise UserError(f"{source} is not the report of an evaluation: {problem}")
+    more = {key: value for key, value in values.items() if key not in defaults}
+    return Report(**known, directory=source.parent, name=known["tracker"], more=more)
+
+
+def _problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """What in the nested values of a report is not as it is written."""
+    tables = [values.get(key, {}) for key in ("sequences", "attributes", "categories")]
+    rows = [values.get("scores", {}), values.get("speed", {}), *(row for table in tables for row in table.values())]
+    for row in rows:
+        if not isinstance(row, dict):
+            yield f"found {str(row)[:40]}, expected numbers by name"
+        elif bad := [key for key in (*MEANING, "fps", "frames", "sequences") if not _is_number(row.get(key))]:
+            yield f"{bad[0]} is {str(row[bad[0]])[:40]}, expected a number"
+    lists = {
+        f"curve {key}": (curve, len(CURVES[key].thresholds))
+        for key, curve in values.get("curves", {}).items()
+        if key in CURVES
+    }
+    lists |= {f"interval of {key}": (ends, 2) for key, ends in values.get("intervals", {}).items() if ends is not None}
+    for name, (numbers, length) in lists.items():
+        if not isinstance(numbers, list) or len(numbers) != length or not all(map(_is_number, numbers)):
+            yield f"{name}: expected {length} numbers"
+    texts = [*values.get("notes", []), *values.get("failed", {}).values()]
+    if not all(isinstance(text, str) for text in texts):
+        yield "notes and failed: expected texts"
+    if not all(isinstance(record, dict) for record in values.get("processes", [])):
+        yield "processes: expected objects"
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and math.isfinite(value))
+
+
+def _in_file(name: str) -> bool:
+    return name not in _NOT_IN_FILE
+
+
+def trained_on(config: Mapping[str, Any] | None) -> list[str] | None:
+    """The readers of a config's training sets, sorted; None without a config."""
+    data = config.get("data") if config else None
+    if not isinstance(data, dict):
+        return None
+    sets = [part for part in data.values() if isinstance(part, dict) and part.get("use") == "train"]
+    return sorted({str(part.get("reader")) for part in sets})
+
+
+def not_one_shot(config: Mapping[str, Any] | None) -> str:
+    """Why results on GOT-10k's test set are not by its rules, which allow its own training part alone; else empty."""
+    sets = trained_on(config)
+    if sets is None:
+        return "one-shot or not: training sets unknown"
+    return "" if sets == ["got10k"] else f"NOT ONE-SHOT: trained on {', '.join(sets) or 'nothing'}"
 
 
 def fps(*several: SequenceResult) -> float:
@@ -110,78 +276,6 @@ def fps(*several: SequenceResult) -> float:
     return frames / seconds if seconds > 0 else float("nan")
 
 
-def _speed(found: Sequence[SequenceResult]) -> dict[str, Any]:
-    first = float(np.median([result.times_s[0] for result in found])) if found else None
-    return {"fps": fps(*found), "first_frame_seconds": first}
-
-
-def _owners(processes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Who made each result: who finished it last, else (one killed before it could say so) who started it."""
-    return {
-        name: record["process"]
-        for state in ("started", "done")
-        for record in processes
-        for name, said in record["sequences"].items()
-        if said == state
-    }
-
-
-def _process(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a report tells of a process's record."""
-    short = {key: value for key, value in record.items() if key not in ("config", "made_by", "sequences")}
-    return short | {"finished_sequences": sum(state == "done" for state in record["sequences"].values())}
-
-
-def write(folder: Path, report: Mapping[str, Any]) -> Path:
-    """Write `report.json`; its path."""
-    path = folder / REPORT_FILE
-    io.write_text(path, json.dumps(report, indent=2, allow_nan=False) + "\n")
-    return path
-
-
-def show(report: Mapping[str, Any], console: Console) -> None:
-    """Print the table of sequences with the overall scores below, the speed, and what failed and why."""
-    keys = [key for key in HEADINGS if key in report["scores"]]
-    table = Table(
-        title=escape(f"{report['tracker']} on {report['benchmark']}, in percent"),
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=0,
-    )
-    table.add_column("sequence", overflow="fold")
-    for heading in ("frames", *(HEADINGS[key] for key in keys), "frames/s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, row in report["sequences"].items():
-        note = " *" if row["state"] == "skipped" else ""
-        table.add_row(escape(name) + note, str(row["frames"]), *(percent(row[k]) for k in keys), _cell(row["fps"]))
-    frames = sum(row["frames"] for row in report["sequences"].values())
-    table.add_section()
-    overall = [percent(report["scores"][key]) for key in keys]
-    table.add_row("all", str(frames), *overall, _cell(report["speed"]["fps"]), style="bold")
-    console.print(table)
-    if report["not_scored"]:
-        console.print(report["not_scored"], soft_wrap=True)
-    for note in report["notes"]:
-        console.print(f"[yellow]note[/yellow]: {escape(note)}", soft_wrap=True)
-    rules = {
-        name: {"meaning": rule["meaning"], "trackers": {str(report["tracker"]): rule}}
-        for name, rule in report["conventions"].items()
-    }
-    rules_view.show(rules, console)
-    counts = report["counts"]
-    compiled = report["speed"]["compile_seconds"]
-    console.print(
-        f"{counts['done']} done, {counts['skipped']} skipped (*, their results were there), {counts['failed']} failed"
-        + (f"; compiled, or loaded from the cache, in {compiled:.1f} s" if compiled is not None else "")
-    )
-    for name, reason in report["failed"].items():
-        console.print(f"[red]failed[/red] {escape(name)}: {escape(reason)}", soft_wrap=True)
-
-
-def _cell(fps: float | None) -> str:
-    return "-" if fps is None else f"{fps:.1f}"
-
-
 def without_nan(value: Any) -> Any:
     """``value`` with None for each number that is not finite, which JSON has not."""
     if isinstance(value, Mapping):
@@ -189,3 +283,25 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _speed(found: Sequence[SequenceResult]) -> dict[str, Any]:
+    first = float(np.median([result.times_s[0] for result in found])) if found else None
+    return {"fps": fps(*found), "first_frame_seconds": first}
+
+
+def _owners(processes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Who made each result: who finished it last, else (a killed one did not record that) who started it."""
+    return {
+        name: record["process"]
+        for wanted in ("started", "done")
+        for record in processes
+        for name, state in record["sequences"].items()
+        if state == wanted
+    }
+
+
+def _process(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report has of a process's record."""
+    short = {key: value for key, value in record.items() if key not in ("config", "made_by", "sequences")}
+    return short | {"finished_sequences": sum(state == "done" for state in record["sequences"].values())}

@@ -13,7 +13,9 @@ from flax import nnx
 from jaxtyping import Float, UInt8
 
 from ostrack_jax.config import Config
+from ostrack_jax.models.ostrack import Prediction
 from ostrack_jax.models.weights import flat, model_of
+from ostrack_jax.tracking.details import discriminative_regions
 from ostrack_jax.tracking.prior import hann
 
 
@@ -24,13 +26,16 @@ class TrackingNetwork:
 
     Attributes:
       compile_seconds: what making the executables took; where the cache of executables has them, their loading.
+      details: of the last step of a network made with ``details`` (and one target): its `Prediction` with all details,
+        and the discriminative regions.
     """
 
-    def __init__(self, config: Config, weights: Mapping[str, Any], targets: int):
+    def __init__(self, config: Config, weights: Mapping[str, Any], targets: int, details: bool = False):
         graph, self._state = nnx.split(model_of(config.model, weights))
         began = time.perf_counter()
-        self._place, self._predict, self._templates = _compile(config, graph, self._state, targets)
+        self._place, self._predict, self._templates = _compile(config, graph, self._state, targets, details)
         self.compile_seconds = time.perf_counter() - began
+        self.details: tuple[Prediction, np.ndarray] | None = None
 
     def weights(self) -> dict[str, np.ndarray]:
         """Return the tensors by dotted name."""
@@ -48,11 +53,13 @@ class TrackingNetwork:
 
         Slots are computed apart from one another: what an empty one holds changes no other's answer.
         """
-        return jax.device_get(self._predict(self._state, self._templates, searches))
+        boxes, scores, *details = jax.device_get(self._predict(self._state, self._templates, searches))
+        self.details = details[0] if details else None
+        return boxes, scores
 
 
 def _compile(
-    config: Config, graph: nnx.GraphDef, state: nnx.State, targets: int
+    config: Config, graph: nnx.GraphDef, state: nnx.State, targets: int, details: bool
 ) -> tuple[Callable[..., Any], Callable[..., Any], Any]:
     """Executables that put a template into its slot and that look for all targets; and the slots, empty."""
     model = config.model
@@ -67,8 +74,14 @@ def _compile(
 
     def predict(state: nnx.State, templates: Any, searches: jax.Array) -> Any:
         tokens, boxes = templates
-        prediction = nnx.merge(graph, state)(tokens, searches, boxes, window=window)
-        return prediction.boxes, prediction.scores
+        network = nnx.merge(graph, state)
+        prediction = network(tokens, searches, boxes, window=window, details=details)
+        answer = prediction.boxes, prediction.scores
+        if not details:
+            return answer
+        ranked = prediction.score_map if window is None else prediction.score_map * window
+        regions = discriminative_regions(network, prediction, ranked.reshape(-1).argmax())
+        return *answer, (prediction._replace(features=None), regions)
 
     crop = jax.ShapeDtypeStruct((model.template_size, model.template_size, 3), jnp.uint8)
     searches = jax.ShapeDtypeStruct((targets, model.search_size, model.search_size, 3), jnp.uint8)

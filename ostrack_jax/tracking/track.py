@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -79,3 +80,15 @@ class OneSlot:
         """Give the tracker the frame."""
         assert self._frame is not None
         return {0: self._tracker.update(self._frame)}
+
+
+def follow(
+    tracker: TrackerLike, frames: Iterable[UInt8[np.ndarray, "_h _w 3"]], box_xywh: Float[np.ndarray, " 4"]
+) -> Iterator[tuple[UInt8[np.ndarray, "_h _w 3"], Track]]:
+    """Each frame with where the target is in it, as it is tracked; the first with the box given and no score."""
+    for i, frame in enumerate(frames):
+        if i == 0:
+            tracker.init(frame, box_xywh)
+            yield frame, Track(np.asarray(box_xywh, np.float64), float("nan"))
+        else:
+            yield frame, tracker.update(frame)

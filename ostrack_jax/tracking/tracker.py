@@ -23,6 +23,7 @@ from ostrack_jax.config import Config, to_dict
 from ostrack_jax.errors import UserError
 from ostrack_jax.geometry.boxes import clip_xywh
 from ostrack_jax.geometry.crops import box_to_crop, crop_to_frame, square_crop
+from ostrack_jax.tracking.details import Details, details_of
 from ostrack_jax.tracking.network import TrackingNetwork
 from ostrack_jax.tracking.precision import for_device
 from ostrack_jax.tracking.track import Track
@@ -37,17 +38,19 @@ class Tracker:
     Everything is compiled when the tracker is made, for crops of a fixed size and a fixed number of slots: no frame,
     whatever its size, and no slot that is empty, compiles anything again. A template is prepared once, at its start.
 
+    With ``details`` (and one target) it also keeps what the network saw in the last frame, see `details`.
+
     Attributes:
       targets: how many there may be at once; each has a slot, counted from 0.
       network: the compiled step, on ready crops.
       compile_seconds: what making the executables took, or loading them from the cache.
     """
 
-    def __init__(self, config: Config, weights: Mapping[str, Any], targets: int = 1):
-        if targets < 1:
-            raise UserError(f"a tracker of {targets} targets: expected at least 1")
+    def __init__(self, config: Config, weights: Mapping[str, Any], targets: int = 1, details: bool = False):
+        if targets < 1 or (details and targets > 1):
+            raise UserError(f"a tracker of {targets} targets: expected at least 1, with details exactly 1")
         self.config, self.targets = config, targets
-        self.network = TrackingNetwork(config, weights, targets)
+        self.network = TrackingNetwork(config, weights, targets, details)
         self.compile_seconds = self.network.compile_seconds
         size = config.model.search_size
         self._searches = np.zeros((targets, size, size, 3), np.uint8)
@@ -109,6 +112,20 @@ class Tracker:
             self.crop_search(slot, frame)
         tracks = self.predict_slots()
         return [tracks[slot] for slot in self._boxes_xywh]
+
+    def details(self) -> Details:
+        """What the network saw in the last frame, of a tracker made with ``details=True``.
+
+        Raises:
+          RuntimeError: it was made without, or there was no `update` yet.
+        """
+        if self.network.details is None:
+            raise RuntimeError("Tracker.details: expected a tracker made with details=True, after an update")
+        return details_of(self._searches[0].copy(), *self.network.details, self.config.model)
+
+    def search_around(self, slot: int, box_xywh: Float[np.ndarray, " 4"]) -> None:
+        """Search the next frame of the target in ``slot`` around this box in place of the last answer."""
+        self._boxes_xywh[slot] = np.array(box_xywh, np.float64)
 
     def init_slot(self, slot: int, frame: Frame, box_xywh: Sequence[Any] | Float[np.ndarray, " 4"]) -> None:
         """Start a target in ``slot``, whatever was there, with its box in ``frame``.

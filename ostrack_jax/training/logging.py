@@ -16,7 +16,7 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.io import write_atomically
 from ostrack_jax.training.board import Board
 from ostrack_jax.training.events import LOG_FILE, PICTURES
-from ostrack_jax.visualization.draw import Picture
+from ostrack_jax.visualization.draw import Image
 
 TENSORBOARD, WANDB_ID = "tensorboard", "wandb_id.txt"
 
@@ -54,7 +54,7 @@ class Log:
         if self._wandb is not None:
             self._wandb.log(tagged | {"step": step})
 
-    def picture(self, name: str, step: int, picture: Picture) -> Path:
+    def picture(self, name: str, step: int, picture: Image) -> Path:
         """A picture as ``pictures/NAME.png``, in TensorBoard and W&B; the file's path."""
         path = self._pictures / f"{name}.png"
         png = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
@@ -99,7 +99,7 @@ class Silent(Log):
     def write(self, kind: str, step: int, numbers: Mapping[str, float]) -> None:
         """Nothing."""
 
-    def picture(self, name: str, step: int, picture: Picture) -> Path:
+    def picture(self, name: str, step: int, picture: Image) -> Path:
         """Nothing; where it would lie."""
         return Path(PICTURES) / f"{name}.png"
 

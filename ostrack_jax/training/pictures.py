@@ -21,8 +21,9 @@ from ostrack_jax.models.ostrack import Prediction
 from ostrack_jax.models.weights import from_flat, structure
 from ostrack_jax.pipeline.loader import Use, open_sources, record
 from ostrack_jax.training.step import State, weights_of
-from ostrack_jax.visualization.draw import TRACK_COLOUR, TRUTH_COLOUR, Picture
-from ostrack_jax.visualization.tiles import WORDS, Words, boxed, captioned, heat, sheet, stages, tile
+from ostrack_jax.visualization.draw import TRACK_COLOUR, TRUTH_COLOUR, Image
+from ostrack_jax.visualization.network_maps import stages
+from ostrack_jax.visualization.tiles import WORDS, Words, boxed, captioned, heat, sheet, tile
 
 PAIRS = 4
 FIELDS = ("template", "search", "template_box", "search_box")
@@ -55,7 +56,7 @@ def make_look(config: Config, mesh: Mesh) -> Callable[..., Prediction]:
     return jax.jit(look, static_argnames="kept", out_shardings=everywhere)
 
 
-def draw(batch: Mapping[str, np.ndarray], prediction: Prediction) -> Picture:
+def draw(batch: Mapping[str, np.ndarray], prediction: Prediction) -> Image:
     """All pairs of ``batch`` below one another; ``prediction`` as `make_look` gives it, on the host."""
     pairs_of_batch = range(len(batch["search"]))
     return sheet([_row({name: batch[name][i] for name in FIELDS}, _one(prediction, i)) for i in pairs_of_batch])
@@ -66,7 +67,7 @@ def _one(prediction: Prediction, i: int) -> Prediction:
     return jax.tree.map(lambda value: np.asarray(value[i]), prediction)
 
 
-def _row(pair: Mapping[str, np.ndarray], prediction: Prediction) -> list[Picture]:
+def _row(pair: Mapping[str, np.ndarray], prediction: Prediction) -> list[Image]:
     """One pair's tiles."""
     true, predicted = pair["search_box"], cxcywh_to_xywh(prediction.boxes)
     overlap = float(iou(xywh_to_xyxy(predicted), np.clip(xywh_to_xyxy(true), 0, 1)))

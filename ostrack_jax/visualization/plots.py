@@ -1,30 +1,57 @@
-"""Plots of evaluations. Enters: `Evaluation`s on one benchmark, or answers over time. Leaves: PNG pictures."""
+"""Plots of plain numbers as PNG files, by matplotlib without a display; each for a light or a dark page."""
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation.evaluations import Evaluation
-from ostrack_jax.evaluation.metrics.scores import CURVES
-from ostrack_jax.evaluation.report import HEADINGS
-from ostrack_jax.visualization import canvas
-from ostrack_jax.visualization.canvas import COLOURS, Theme
 
-TITLES = {
-    "success_pooled": "Success (pooled frames)",
-    "success": "Success",
-    "precision": "Precision",
-    "norm_precision": "Normalised precision",
-}
-MOST_BARS, _MOST_ANGLES, _BESIDE_CURVES = 200, 24, 3
+COLOURS = ("#3b82f6", "#f08c00", "#12a150", "#d6409f", "#8b5cf6", "#0e9db2", "#a16207", "#e5484d")
+DPI = 160
+MOST_BARS = 200
+_MOST_ANGLES, _MOST_INSIDE = 24, 3  # of a radar plot; lines whose legend fits inside the axes
 _WIDE = 300  # slowest to fastest, above which only whole powers of ten are written along the axis
-_SIZE = (5.0, 3.4)
+_SIZE = (5.0, 3.4)  # inches
+_SMOOTH_FROM = 120  # points of a training curve; with fewer, each is seen
+_COLUMNS = 3  # panels of training curves next to each other
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours that fit a page's ground."""
+
+    ground: str
+    words: str
+    grid: str
+
+
+LIGHT = Theme("#ffffff", "#1f2328", "#e4e7eb")
+DARK = Theme("#15181c", "#e6e8eb", "#2d333a")
+
+
+class Line(NamedTuple):
+    """A curve with its entry in the legend."""
+
+    label: str
+    colour: str
+    x: Sequence[float] | Float[np.ndarray, " n"]
+    y: Sequence[float] | Float[np.ndarray, " n"]
+
+
+class Series(NamedTuple):
+    """Percent by name: of sequences, of attributes."""
+
+    label: str
+    colour: str
+    values: Mapping[str, float]
 
 
 class Point(NamedTuple):
@@ -37,131 +64,241 @@ class Point(NamedTuple):
     here: bool  # measured here, else the paper's
 
 
-def label_of(one: Evaluation) -> str:
-    """Its name in a legend; a part of a benchmark says so, as its numbers are not the benchmark's."""
-    return canvas.words(one.name) + (f" ({one.part})" if one.part else "")
+class TrainingLine(NamedTuple):
+    """A curve of a training run: ``second`` lines of a panel are dashed, ``marked`` ones have a dot at each value."""
+
+    label: str
+    colour: str
+    steps: Float[np.ndarray, " n"]
+    values: Float[np.ndarray, " n"]
+    second: bool = False
+    marked: bool = False
 
 
-def colours_of(group: Sequence[Evaluation]) -> dict[str, str]:
-    """A colour for each evaluation, by its name.
+@dataclass(frozen=True)
+class Panel:
+    """One plot of training curves.
+
+    Attributes:
+      title: above it; ``x_label`` below.
+      lines: of all runs.
+      scale: of the values: log, percent or empty.
+      smooth: whether a long first line is averaged over its neighbours, the values as logged faint behind.
+      several: whether colours mean runs; the legend then is of line styles alone.
+    """
+
+    title: str
+    x_label: str
+    lines: Sequence[TrainingLine]
+    scale: str = ""
+    smooth: bool = True
+    several: bool = False
+
+
+def matplotlib() -> Any:
+    """Matplotlib by its objects, without pyplot: no global state, no display.
 
     Raises:
-      UserError: more than one can tell apart.
+      UserError: it is not installed.
     """
-    if len(group) > len(COLOURS):
-        raise UserError(f"{len(group)} trackers in one plot: expected at most {len(COLOURS)}")
-    return {one.name: colour for one, colour in zip(group, COLOURS, strict=False)}
+    try:
+        import matplotlib.figure
+        import matplotlib.lines
+        import matplotlib.ticker
+    except ImportError as e:
+        raise UserError("drawing curves needs matplotlib: pip install 'ostrack-jax[report]'") from e
+    matplotlib.rcParams["text.parse_math"] = False  # a name with two $ is a name, not a formula
+    return matplotlib
 
 
-def curve(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes:
-    """One curve of each evaluation, the number taken from it in the legend."""
-    axis, colours = CURVES[key], colours_of(group)
-    crowded = len(group) > _BESIDE_CURVES
-    figure = canvas.figure((_SIZE[0], _SIZE[1] + (0.1 + 0.2 * len(group)) * crowded), theme)
+def printable(text: str, most: int = 48) -> str:
+    """A name as a plot can show it: printable, short, and not hidden, as labels are that begin with an underscore."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in text[: most + 1])
+    plain = plain if len(plain) <= most else f"{plain[: most - 2]}.."
+    return f" {plain}" if plain.startswith("_") else plain
+
+
+def colours_of(names: Sequence[str], what: str) -> dict[str, str]:
+    """A colour for each name.
+
+    Raises:
+      UserError: more names than colours one can tell apart; ``what`` says of what they are.
+    """
+    if len(names) > len(COLOURS):
+        raise UserError(f"{len(names)} {what} in one plot: expected at most {len(COLOURS)}")
+    return dict(zip(names, COLOURS, strict=False))
+
+
+def curve(lines: Sequence[Line], title: str, x_label: str, theme: Theme) -> bytes:
+    """Curves of shares over thresholds."""
+    crowded = len(lines) > _MOST_INSIDE
+    figure = _figure((_SIZE[0], _SIZE[1] + (0.1 + 0.2 * len(lines)) * crowded), theme)
     axes = figure.add_subplot()
-    for one in group:
-        if key in one.curves:
-            number = one.scores.get(axis.score)
-            label = label_of(one) + ("" if number is None else f"  {100 * number:.1f}")
-            axes.plot(axis.thresholds, one.curves[key], color=colours[one.name], linewidth=1.8, label=label)
-    canvas.dress(axes, TITLES[key], axis.label, theme)
+    for label, colour, x, y in lines:
+        axes.plot(x, y, color=colour, linewidth=1.8, label=label)
+    _dress(axes, title, x_label, theme)
     axes.set_ylim(0, 1)
-    axes.set_xlim(axis.thresholds[0], axis.thresholds[-1])
-    axes.yaxis.set_major_formatter(canvas.matplotlib().ticker.PercentFormatter(1.0))
+    axes.set_xlim(lines[0].x[0], lines[0].x[-1])
+    axes.yaxis.set_major_formatter(matplotlib().ticker.PercentFormatter(1.0))
     if crowded:
-        figure.legend(loc="outside lower left", frameon=False, labelcolor=theme.words, fontsize=8)
+        _legend_outside(figure, theme, "lower left")
     else:
         axes.legend(frameon=False, labelcolor=theme.words, fontsize=9)
-    return canvas.png(figure)
+    return _png(figure)
 
 
-def shown_sequences(group: Sequence[Evaluation], key: str) -> list[str]:
-    """The sequences that any has a number for, the worst mean first; of very many the worst and the best."""
-    numbers: dict[str, list[float]] = {}
-    for one in group:
-        for name, row in one.sequences.items():
-            if key in row:
-                numbers.setdefault(name, []).append(row[key])
-    ordered = sorted(numbers, key=lambda name: (float(np.mean(numbers[name])), name))
-    return ordered if len(ordered) <= MOST_BARS else ordered[: MOST_BARS // 2] + ordered[-MOST_BARS // 2 :]
-
-
-def bars(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes:
-    """A row a sequence, the best on top: a bar for one evaluation, a dot each for several."""
-    shown, colours = shown_sequences(group, key), colours_of(group)
-    legend = 0.2 * math.ceil(len(group) / 2) if len(group) > 1 else 0.0  # inches
-    figure = canvas.figure((_SIZE[0], 0.8 + 0.2 * len(shown) + legend), theme)
+def bars(names: Sequence[str], series: Sequence[Series], title: str, theme: Theme) -> bytes:
+    """A row for each of ``names``, the last on top: a bar of a single series, a dot each of several."""
+    legend = 0.2 * math.ceil(len(series) / 2) if len(series) > 1 else 0.0  # inches
+    figure = _figure((_SIZE[0], 0.8 + 0.2 * len(names) + legend), theme)
     axes = figure.add_subplot()
-    rows = {name: i for i, name in enumerate(shown)}
-    for one in group:
-        places = [(rows[name], 100 * one.sequences[name][key]) for name in shown if key in one.sequences.get(name, {})]
-        at, values = [row for row, _ in places], [value for _, value in places]
-        if len(group) == 1:
-            axes.barh(at, values, color=colours[one.name], height=0.7)
+    for label, colour, values in series:
+        rows = [row for row, name in enumerate(names) if name in values]
+        lengths = [values[names[row]] for row in rows]
+        if len(series) == 1:
+            axes.barh(rows, lengths, color=colour, height=0.7)
         else:
-            axes.plot(values, at, "o", color=colours[one.name], markersize=6, label=label_of(one))
-    canvas.dress(axes, f"{HEADINGS[key]} of each sequence", "percent", theme)
-    axes.set_yticks(range(len(shown)), [canvas.words(name, 28) for name in shown], fontsize=8)
-    axes.set_ylim(-0.6, len(shown) - 0.4)
+            axes.plot(lengths, rows, "o", color=colour, markersize=6, label=label)
+    _dress(axes, title, "percent", theme)
+    axes.set_yticks(range(len(names)), [printable(name, 28) for name in names], fontsize=8)
+    axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_xlim(0, 100)
-    if len(group) > 1:
-        figure.legend(loc="outside upper left", ncols=2, frameon=False, labelcolor=theme.words, fontsize=8)
-    return canvas.png(figure)
+    if len(series) > 1:
+        _legend_outside(figure, theme, "upper left", columns=2)
+    return _png(figure)
 
 
-def radar(group: Sequence[Evaluation], key: str, theme: Theme) -> bytes | None:
-    """The score by attribute, of very many attributes the most common ones; None where fewer than three have any."""
-    counts = {name: int(row.get("sequences", 0)) for one in group for name, row in one.attributes.items() if key in row}
-    if len(counts) < 3:
-        return None
+def radar(counts: Mapping[str, int], series: Sequence[Series], title: str, theme: Theme) -> bytes:
+    """Each series by attribute; of very many attributes the most common ones by ``counts``."""
     names = sorted(sorted(counts, key=lambda name: (-counts[name], name))[:_MOST_ANGLES])
     angles = np.linspace(0, 2 * math.pi, len(names), endpoint=False)
-    figure = canvas.figure((_SIZE[0], 4.6), theme)
+    figure = _figure((_SIZE[0], 4.6), theme)
     axes: Any = figure.add_subplot(projection="polar")
-    for one in group:
-        values = [100 * one.attributes.get(name, {}).get(key, float("nan")) for name in names]
-        closed = [*values, values[0]], [*angles, angles[0]]
-        axes.plot(closed[1], closed[0], color=colours_of(group)[one.name], linewidth=1.8, label=label_of(one))
-        axes.fill(angles, values, color=colours_of(group)[one.name], alpha=0.08)
-    canvas.dress(axes, "", "", theme)
-    axes.set_title(f"{HEADINGS[key]} by attribute (sequences)", color=theme.words, fontsize=12, loc="left", pad=22)
-    axes.set_xticks(angles, [f"{canvas.words(name, 22)} ({counts[name]})" for name in names], fontsize=8)
+    for label, colour, percent in series:
+        values = [percent.get(name, float("nan")) for name in names]
+        axes.plot([*angles, angles[0]], [*values, values[0]], color=colour, linewidth=1.8, label=label)
+        axes.fill(angles, values, color=colour, alpha=0.08)
+    _dress(axes, "", "", theme)
+    axes.set_title(title, color=theme.words, fontsize=12, loc="left", pad=22)
+    axes.set_xticks(angles, [f"{printable(name, 22)} ({counts[name]})" for name in names], fontsize=8)
     axes.set_ylim(0, 100)
     axes.set_yticks([20, 40, 60, 80], ["20", "40", "60", "80"], fontsize=7)
     axes.spines["polar"].set_color(theme.grid)
-    if len(group) > 1:
-        figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=theme.words, fontsize=8)
-    return canvas.png(figure)
+    if len(series) > 1:
+        _legend_outside(figure, theme, "lower center", columns=2)
+    return _png(figure)
 
 
 def speed(points: Sequence[Point], score: str, theme: Theme) -> bytes:
     """Score over frames a second as in the paper's figure 1: measured here filled, the paper's own hollow."""
-    figure = canvas.figure((_SIZE[0], _SIZE[1] + 0.2 * len(points)), theme)
+    figure = _figure((_SIZE[0], _SIZE[1] + 0.2 * len(points)), theme)
     axes = figure.add_subplot()
     for label, fps, percent, colour, here in points:
         style = {"color": colour, "markerfacecolor": colour if here else theme.ground, "markersize": 9}
         axes.plot([fps], [percent], "o" if here else "D", linestyle="", label=label, **style)
-    canvas.dress(axes, f"{score} over speed", "frames a second (logarithmic)", theme)
+    _dress(axes, f"{score} over speed", "frames a second (logarithmic)", theme)
     axes.set_xscale("log")
-    ticker = canvas.matplotlib().ticker
+    ticker = matplotlib().ticker
     wide = max(point.fps for point in points) > _WIDE * min(point.fps for point in points)
     axes.xaxis.set_minor_locator(ticker.LogLocator(subs=() if wide else (2, 5)))
-    for write in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        write(ticker.StrMethodFormatter("{x:.7g}"))
+    for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        set_formatter(ticker.StrMethodFormatter("{x:.7g}"))
     axes.margins(0.2, 0.2)
-    figure.legend(loc="outside lower left", frameon=False, labelcolor=theme.words, fontsize=8)
-    return canvas.png(figure)
+    _legend_outside(figure, theme, "lower left")
+    return _png(figure)
 
 
 def over_time(overlaps: Float[np.ndarray, " t"], scores: Float[np.ndarray, " t"], title: str, theme: Theme) -> bytes:
-    """A sequence frame by frame: the overlap with the truth, and the tracker's own score where it states one."""
-    figure = canvas.figure((7.9, 1.9), theme)
+    """A sequence frame by frame: the overlap with the truth, and the tracker's own score where it has one."""
+    figure = _figure((7.9, 1.9), theme)
     axes = figure.add_subplot()
     axes.plot(overlaps, color=COLOURS[0], linewidth=1.5, label="overlap")
     if np.isfinite(scores).any():
         axes.plot(scores, color=COLOURS[1], linewidth=1.2, label="score")
-    canvas.dress(axes, canvas.words(title, 80), "frame", theme)
+    _dress(axes, printable(title, 80), "frame", theme)
     axes.set_ylim(0, 1.02)
     axes.set_xlim(0, max(len(overlaps) - 1, 1))
     axes.legend(frameon=False, labelcolor=theme.words, fontsize=8, ncols=2, loc="lower left")
-    return canvas.png(figure)
+    return _png(figure)
+
+
+def training_panel(panel: Panel, theme: Theme) -> bytes:
+    """One panel of training curves, 800 x 500 pixels."""
+    figure = _figure((5.0, 3.125), theme)
+    _draw_panel(figure.add_subplot(), panel, theme)
+    return _png(figure)
+
+
+def training_panels(panels: Sequence[Panel], colours: Mapping[str, str], theme: Theme = LIGHT) -> bytes:
+    """All panels in one image, with the names of the runs."""
+    rows = -(-len(panels) // _COLUMNS)
+    figure = _figure((5.0 * _COLUMNS, 3.125 * rows + 0.5), theme)
+    for i, panel in enumerate(panels):
+        _draw_panel(figure.add_subplot(rows, _COLUMNS, i + 1), panel, theme)
+    marks = [matplotlib().lines.Line2D([], [], color=colour, linewidth=3) for colour in colours.values()]
+    figure.legend(marks, list(colours), loc="outside upper left", ncols=4, frameon=False, labelcolor=theme.words)
+    return _png(figure)
+
+
+def smoothed(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """The mean of the points around each, a fortieth of all."""
+    width = max(len(values) // 40, 1)
+    window = np.ones(2 * (width // 2) + 1)
+    return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
+
+
+def _draw_panel(axes: Any, panel: Panel, theme: Theme) -> None:
+    drawn = {}
+    for label, colour, steps, values, second, marked in panel.lines:
+        if panel.smooth and not second and len(values) >= _SMOOTH_FROM:
+            axes.plot(steps, values, color=colour, alpha=0.2, linewidth=0.8)
+            values = smoothed(values)
+        style = {"color": colour, "linestyle": (0, (4, 2)) if second else "-", "linewidth": 1.8}
+        marker = "o" if marked or len(values) == 1 else None
+        drawn[label] = axes.plot(steps, values, marker=marker, markersize=4, **style)[0]
+    ticker = matplotlib().ticker
+    if panel.scale == "percent":
+        axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
+    elif panel.scale == "log" and all((line.values > 0).all() for line in panel.lines):
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(ticker.LogLocator(subs=(1.5, 2, 3, 5, 7)))
+        for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            set_formatter(ticker.StrMethodFormatter("{x:g}"))
+    else:
+        axes.ticklabel_format(axis="y", scilimits=(-2, 5))
+    if len(drawn) > 1:
+        legend = axes.legend(drawn.values(), drawn, frameon=False, labelcolor=theme.words, fontsize=9)
+        for handle in legend.legend_handles if panel.several else ():
+            handle.set_color(theme.words)
+    _dress(axes, panel.title, panel.x_label, theme)
+
+
+def _figure(inches: tuple[float, float], theme: Theme) -> Any:
+    return matplotlib().figure.Figure(inches, dpi=DPI, facecolor=theme.ground, layout="constrained")
+
+
+def _legend_outside(figure: Any, theme: Theme, place: str, columns: int = 1) -> None:
+    figure.legend(loc=f"outside {place}", ncols=columns, frameon=False, labelcolor=theme.words, fontsize=8)
+
+
+def _dress(axes: Any, title: str, x_label: str, theme: Theme) -> None:
+    """Title, the horizontal axis's label, colours, a grid behind."""
+    axes.set_title(title, color=theme.words, fontsize=12, loc="left")
+    axes.set_xlabel(x_label, color=theme.words, fontsize=10)
+    axes.set_facecolor(theme.ground)
+    axes.grid(color=theme.grid, linewidth=0.8, which="both")
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=theme.words, labelsize=10, which="both", length=0)
+    axes.yaxis.get_offset_text().set_color(theme.words)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(theme.grid)
+
+
+def _png(figure: Any) -> bytes:
+    """A figure as a PNG file, the same bytes each time."""
+    out = io.BytesIO()
+    with warnings.catch_warnings():  # a name may have letters that the font lacks: they are boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()

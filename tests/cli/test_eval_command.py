@@ -48,7 +48,7 @@ def test_truth_of_the_first_frame_alone_is_noted(otb, tmp_path, capsys):
         shutil.copytree(otb / name / "img", tmp_path / "mine" / name)
         (tmp_path / "mine" / name / "boxes.txt").write_text("10,20,12,16\n")
     data = ("--data_dir", str(tmp_path / "mine"))
-    note = "note: 2 of 2 sequences (Fast, Slow) have a true box in the first frame alone: their scores say nothing\n"
+    note = "note: 2 of 2 sequences (Fast, Slow) have a true box in the first frame alone: their scores mean nothing\n"
     for run in ("a", "b"):
         words = ("--benchmark", "folder", "--tracker", "still", "--output", str(tmp_path / run))
         assert main(["eval", *words, *data]) == 0

@@ -13,7 +13,7 @@ from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.cli import trackers
 from ostrack_jax.config import DataConfig
 from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation.evaluations import not_one_shot, trained_on
+from ostrack_jax.evaluation.report import not_one_shot, trained_on
 from ostrack_jax.tracking.tracker import Tracker
 
 

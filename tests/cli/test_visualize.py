@@ -15,15 +15,10 @@ ACROSS, DOWN = tiles.TILE + tiles.GAP, tiles.CAPTION + tiles.TILE + tiles.GAP
 
 
 @pytest.fixture(scope="module")
-def weights(small_config, tmp_path_factory):
-    from ostrack_jax.models.weights import weight_shapes
-
-    folder = tmp_path_factory.mktemp("eliminating")
-    draw = np.random.default_rng(0)
-    shapes = weight_shapes(small_config.model)
-    weights = {name: np.abs(draw.normal(0, 0.1, shape)).astype(np.float32) for name, shape in shapes.items()}
-    save_weights(folder, weights, small_config)
-    return folder
+def weights(small_config, random_weights, quickly_compiled, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("eliminating")
+    save_weights(directory, random_weights, small_config)
+    return directory
 
 
 @pytest.fixture
@@ -69,7 +64,7 @@ def test_a_sequence_of_a_benchmark_has_its_true_boxes(visualize, tmp_path):
     _, _, err = visualize(*place, sequence="frmes")
     assert "did you mean 'frames'" in err
     (tmp_path / "frames" / "groundtruth.txt").write_text("nan,nan,nan,nan\n" + lines[lines.index("\n") + 1 :])
-    assert "frames: folder tells no box for its first frame" in visualize(*place, sequence="frames")[2]
+    assert "frames: folder has no box for its first frame" in visualize(*place, sequence="frames")[2]
 
 
 def test_mistakes_are_one_line(visualize):

@@ -107,7 +107,7 @@ def test_a_picture_that_is_missing_between_others_is_an_error(tmp_path):
     (note,) = [
         line for line in notes(find("lasot"), [find("lasot").prediction(cut, cut.boxes_xywh)]) if "cat-1" in line
     ]
-    assert note.startswith("sequences that are not whole, scored on the frames that are there: 1 (cat-1)")
+    assert note.startswith("sequences that are not complete, scored on the frames that are there: 1 (cat-1)")
     (folder / "img/00000002.jpg").unlink()
     with pytest.raises(UserError, match=r"no picture 2 in .*cat-1/img \(2 pictures, 4 lines in groundtruth.txt\)"):
         open_lasot(tmp_path, "test")[0]

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from ostrack_jax import environment
 from ostrack_jax.evaluation import benchmarks, locks, report, runner
+from ostrack_jax.evaluation.report_tables import print_report
 from ostrack_jax.evaluation.results import SequenceResult
 
 KEYS = [
@@ -38,12 +39,12 @@ def told(tmp_path, oracle, sequence, listed):
 
 
 def test_the_report_tells_which_process_made_what(told):
-    by_command = {process["command"]: process for process in told["processes"]}
-    assert told["sequences"]["one"]["process"] == by_command["before"]["process"]
-    assert told["sequences"]["two"]["process"] == by_command["ostrack eval"]["process"]
+    by_command = {process["command"]: process for process in told.processes}
+    assert told.sequences["one"]["process"] == by_command["before"]["process"]
+    assert told.sequences["two"]["process"] == by_command["ostrack eval"]["process"]
     assert [by_command[c]["finished_sequences"] for c in ("before", "ostrack eval")] == [1, 1]
-    assert all(process["versions"] and process["hardware"] for process in told["processes"])
-    assert "config" not in told["processes"][0]
+    assert all(process["versions"] and process["hardware"] for process in told.processes)
+    assert "config" not in told.processes[0]
 
 
 def test_what_a_killed_process_has_made_is_its_own():
@@ -53,35 +54,35 @@ def test_what_a_killed_process_has_made_is_its_own():
         {"process": "killed too", "sequences": {"b": "started"}},
     ]
     told = report.build(benchmarks.find("otb"), [], {}, processes=records)
-    assert [process["finished_sequences"] for process in told["processes"]] == [0, 1, 0]
+    assert [process["finished_sequences"] for process in told.processes] == [0, 1, 0]
     assert report._owners(records) == {"a": "killed", "b": "next"}
 
 
 def test_the_report_has_its_keys_and_numbers(told):
-    assert list(told) == KEYS
+    assert list(told.to_json()) == KEYS
     assert all(f"`{key}`" in report.__doc__ for key in KEYS)
-    assert told["curves"]["success"][0] == 1
-    assert len(told["curves"]["precision"]) == 51
-    assert told["attributes"] == {}
-    assert told["counts"] == {"done": 1, "skipped": 1, "failed": 1}
-    assert told["failed"] == {"b[r]oken": "cannot read the picture 1.jpg"}
-    one = told["sequences"]["one"]
+    assert told.curves["success"][0] == 1
+    assert len(told.curves["precision"]) == 51
+    assert told.attributes == {}
+    assert told.counts == {"done": 1, "skipped": 1, "failed": 1}
+    assert told.failed == {"b[r]oken": "cannot read the picture 1.jpg"}
+    one = told.sequences["one"]
     assert (one["state"], one["frames"]) == ("skipped", 6)
     assert one["ao"] == pytest.approx(1)
-    assert told["scores"]["ao"] == pytest.approx(1)
-    assert told["scores"]["success_auc"] == pytest.approx(20 / 21)
+    assert told.scores["ao"] == pytest.approx(1)
+    assert told.scores["success_auc"] == pytest.approx(20 / 21)
     # one frame: none that counts for AO, none in `update`
-    assert told["sequences"]["two"]["ao"] is None
-    assert told["sequences"]["two"]["fps"] is None
-    assert told["speed"]["compile_seconds"] == 2.5
-    assert told["weights_sha256"] == "ab"
-    assert told["config"] == {"name": "x"}
+    assert told.sequences["two"]["ao"] is None
+    assert told.sequences["two"]["fps"] is None
+    assert told.speed["compile_seconds"] == 2.5
+    assert told.weights_sha256 == "ab"
+    assert told.config == {"name": "x"}
 
 
 def test_it_is_written_as_strict_json(tmp_path, told):
-    path = report.write(tmp_path / "new", told)
+    path = told.write(tmp_path / "new")
     text = path.read_text()
-    assert json.loads(text) == told
+    assert json.loads(text) == told.to_json()
     assert "NaN" not in text
 
 
@@ -103,7 +104,7 @@ def test_speed_leaves_first_frames_out():
 
 def test_the_table_tells_all(told):
     out = io.StringIO()
-    report.show(told, Console(file=out, width=80))
+    print_report(told, Console(file=out, width=80))
     text = out.getvalue()
     assert re.search(r"one \* +6 +100\.0 +100\.0 +100\.0 +95\.24 +100\.0 ", text)
     assert re.search(r"two +1 +- ", text)
@@ -119,10 +120,10 @@ def test_a_run_that_failed_whole_still_reports(tmp_path, oracle, sequence, liste
         oracle(), protocol, listed(sequence("a", 3, broken=0)), tmp_path, {}, Console(file=io.StringIO())
     )
     told = report.build(protocol, outcomes, {})
-    assert told["scores"] == {"success_auc": None, "precision": None}
-    assert told["speed"]["fps"] is None
-    report.show(told, Console(file=io.StringIO()))
-    json.dumps(told, allow_nan=False)
+    assert told.scores == {"success_auc": None, "precision": None}
+    assert told.speed["fps"] is None
+    print_report(told, Console(file=io.StringIO()))
+    json.dumps(told.to_json(), allow_nan=False)
 
 
 @pytest.mark.parametrize("name", ["got10k_test", "trackingnet"])
@@ -132,13 +133,13 @@ def test_results_without_a_public_truth_go_without_scores(tmp_path, oracle, sequ
         oracle(), protocol, listed(sequence("a", 3)), tmp_path, {}, Console(file=io.StringIO(), width=200)
     )
     told = report.build(protocol, outcomes, {})
-    assert told["counts"]["done"] == 1
-    assert (told["scores"], list(told["sequences"]["a"])) == ({}, ["state", "frames", "fps", "process"])
+    assert told.counts["done"] == 1
+    assert (told.scores, list(told.sequences["a"])) == ({}, ["state", "frames", "fps", "process"])
     out = io.StringIO()
-    report.show(told, Console(file=out, width=200))
+    print_report(told, Console(file=out, width=200))
     assert f"not scored: the ground truth is not public; `ostrack submit {name.split('_')[0]}` packs" in out.getvalue()
     assert f"1 of the benchmark's {protocol.sequences} sequences" in out.getvalue()
-    json.dumps(told, allow_nan=False)
+    json.dumps(told.to_json(), allow_nan=False)
 
 
 def test_versions_and_hardware():

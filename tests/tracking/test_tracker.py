@@ -11,6 +11,7 @@ import pytest
 from ostrack_jax.checkpoint.files import save_weights
 from ostrack_jax.errors import UserError
 from ostrack_jax.tracking.prior import hann
+from ostrack_jax.tracking.track import Track, follow
 from ostrack_jax.tracking.tracker import Tracker
 
 
@@ -106,3 +107,20 @@ def test_frames_that_are_none(small_config, small_weights, tracker, frame):
 def test_update_before_init(small_config, small_weights):
     with pytest.raises(RuntimeError, match="init"):
         Tracker(small_config, small_weights).update(_noise(72, 96))
+
+
+def test_following_starts_with_the_box_given():
+    class Drifts:
+        def init(self, frame, box_xywh):
+            self.box = box_xywh
+
+        def update(self, frame):
+            self.box = self.box + 1
+            return Track(self.box, 0.5)
+
+    frames = [np.full((48, 64, 3), value, np.uint8) for value in (1, 2, 3)]
+    steps = list(follow(Drifts(), iter(frames), np.array([1.0, 2, 3, 4])))
+    assert [frame[0, 0, 0] for frame, _ in steps] == [1, 2, 3]
+    assert [track.box_xywh[0] for _, track in steps] == [1, 2, 3]
+    assert np.isnan(steps[0][1].score)
+    assert steps[1][1].score == 0.5

@@ -1,0 +1,256 @@
+"""The report of evaluations: one HTML file that needs nothing else, the same as Markdown with PNG files, and as JSON.
+
+Directories of `ostrack eval` and `ostrack compare` are read. Where a server scores, as for `got10k_test`, what it
+answered may lie next to the report in `server.json`: shares in 0..1 by their keys of `metrics.MEANING`, such as
+{"ao": 0.71, "sr50": 0.804}.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.progress import track
+
+from ostrack_jax import __version__
+from ostrack_jax.errors import UserError
+from ostrack_jax.evaluation import compare, expected
+from ostrack_jax.evaluation import report_tables as tables
+from ostrack_jax.evaluation.metrics.scores import CURVES, HEADINGS, MEANING
+from ostrack_jax.evaluation.report import REPORT_FILE, Report, read_report
+from ostrack_jax.evaluation.report_sequences import DrawnSequence
+from ostrack_jax.io import read_json, write_atomically, write_json
+from ostrack_jax.visualization import plots
+from ostrack_jax.visualization.html import Page, distinct_names
+from ostrack_jax.visualization.plots import COLOURS, Line, Point, Series, printable
+from ostrack_jax.visualization.table import Table, flatten
+
+SERVER_FILE = "server.json"
+HTML, MARKDOWN, JSON = "report.html", "report.md", "report.json"
+_CURVES = {
+    "success_pooled": "Success (pooled frames)",
+    "success": "Success",
+    "precision": "Precision",
+    "norm_precision": "Normalised precision",
+}
+_SPEED = f"* the paper's frames a second: {expected.HARDWARE}; those measured here: of the tracker's whole update."
+_LEGEND = "The answered box is amber, with the tracker's score; the true one blue."
+
+
+def read_reports(directories: Sequence[Path]) -> list[Report]:
+    """The reports in ``directories``; one of `ostrack compare` holds several.
+
+    A tracker of a comparison whose own directory is given too is one report, by the comparison's name and scores.
+
+    Raises:
+      UserError: a directory is missing, holds no report of `ostrack eval` or `ostrack compare`, or is given twice.
+    """
+    for directory in directories:
+        if not directory.is_dir():
+            raise UserError(f"no directory {directory}: expected the --output of `ostrack eval`")
+    resolved = [directory.resolve() for directory in directories]
+    if len(set(resolved)) < len(resolved):
+        raise UserError("a directory is given twice: expected different ones")
+    comparisons = {path: compare.read(path) for path in resolved}
+    found: dict[Path, list[Report]] = {}
+    for path, comparison in comparisons.items():
+        if comparison is not None:
+            found[path] = compare.reports_of(comparison, path / compare.COMPARISON_FILE)
+            for report in found[path]:
+                own = Path(str(report.more.get("folder", "")).replace("\0", "")).resolve()
+                report.directory = own if own in comparisons and comparisons[own] is None else path
+    shown = {report.directory for reports in found.values() for report in reports}
+    for path, comparison in comparisons.items():
+        if comparison is None and path not in shown:
+            found[path] = [read_report(path / REPORT_FILE)]
+    reports = [report for path in resolved for report in found.get(path, [])]
+    trackers = [str(report.tracker) for report in reports]
+    if len(set(trackers)) < len(trackers):
+        places = [report.directory for report in reports]
+        short = dict(zip(dict.fromkeys(places), distinct_names(list(dict.fromkeys(places))), strict=True))
+        for report, place in zip(reports, places, strict=True):
+            report.name = short[place] if places.count(place) == 1 else f"{short[place]}: {report.tracker}"
+    for report in reports:
+        if report.not_scored and (report.directory / SERVER_FILE).is_file():
+            report.scores, report.by_server = _server_scores(report.directory / SERVER_FILE), True
+    return reports
+
+
+def _server_scores(path: Path) -> dict[str, Any]:
+    """What a server answered, from its file; a `UserError` for anything but shares of known scores."""
+    scores = read_json(path)
+    numbers = [value if isinstance(value, (int, float)) else -1 for value in scores.values()]
+    if not scores or not scores.keys() <= MEANING.keys() or not all(0 <= value <= 1 for value in numbers):
+        raise UserError(f'{path}: expected shares in 0..1 by the names of scores, as {{"ao": 0.71, "sr50": 0.804}}')
+    return scores
+
+
+def write(
+    output: Path,
+    reports: Sequence[Report],
+    drawn: Mapping[str, Sequence[DrawnSequence]],
+    comparisons: Sequence[Mapping[str, Any]] = (),
+) -> list[Path]:
+    """Write the page's files into ``output``; their paths, the page first.
+
+    Args:
+      output: made where it is not there.
+      reports: at most as many of one benchmark as can be told apart.
+      drawn: sequences to show, by the report's name.
+      comparisons: whose pairs, notes and other rules are shown.
+
+    Raises:
+      UserError: matplotlib is missing, or more trackers on one benchmark than can be told apart.
+    """
+    page = Page("Evaluation: " + ", ".join(one.name for one in reports))
+    groups: dict[str, list[Report]] = {}
+    for one in reports:
+        groups.setdefault(one.benchmark, []).append(one)
+    for benchmark, group in track(groups.items(), "drawing", transient=True):
+        page.heading(benchmark)
+        headline = tables.headline(group)
+        page.table(headline)
+        if any("*" in cell for row in headline.rows for cell in row):
+            page.paragraph(_SPEED)
+        for text in tables.remarks(group):
+            page.paragraph(text)
+        _add_plots(page, benchmark, group)
+        folded = [tables.sequences_table(group), *(tables.groups_table(group, w) for w in ("attributes", "categories"))]
+        for table in [*folded, tables.rules_table(tables.rules_of(group))]:
+            page.table(table, folded=True)
+        failures = [[one.name, name, reason] for one in group for name, reason in one.failed.items()]
+        page.table(Table("Sequences that failed and have no result:", ["tracker", "sequence", "reason"], failures))
+        for one in group:
+            _add_sequences(page, one, drawn.get(one.name, ()))
+    for comparison in comparisons:
+        notes = [[text] for text in comparison.get("notes", [])]
+        page.table(Table("What keeps these numbers from being the benchmark's own", [""], notes))
+        page.table(tables.pairs_table(comparison))
+        page.table(tables.rules_table(comparison.get("conventions", {})))
+    page.heading("Made with")
+    for benchmark, group in groups.items():
+        page.table(tables.processes_table(group, f"{benchmark}: the processes that made the results"), folded=True)
+        title = f"{benchmark}: weights and settings; the process that wrote the report"
+        page.table(tables.facts_table(group, title), folded=True)
+        for one in group:
+            page.table(Table(f"{one.name}: config", ["setting", "value"], list(flatten(one.config or {}))), folded=True)
+    page.paragraph(f"Written by ostrack-jax {__version__}: ostrack report eval.")
+    texts = {HTML: page.html(), MARKDOWN: page.markdown()}
+    files = {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()} | page.images
+    for name, content in files.items():
+        write_atomically(output / name, content)
+    write_json(output / JSON, tables.as_json(reports))
+    return [output / name for name in (HTML, MARKDOWN, JSON)]
+
+
+def _add_plots(page: Page, benchmark: str, group: list[Report]) -> None:
+    """Curves, speed, attributes and bars of one benchmark."""
+    colours = plots.colours_of([one.name for one in group], "trackers")
+    main = next((one.main for one in group if one.main), "")
+    with page.group("curves"):
+        for key, title in _CURVES.items():
+            lines = curve_lines(group, key)
+            if lines:
+                draw = functools.partial(plots.curve, lines, title, CURVES[key].label)
+                page.plot(f"{benchmark}_{key}", draw, title)
+        score, points = speed_points(group)
+        if len(points) > 1:
+            draw = functools.partial(plots.speed, points, score)
+            page.plot(f"{benchmark}_speed", draw, f"{score} over frames a second")
+        if not main:
+            return
+        heading = HEADINGS[main]
+        counts = {
+            name: int(row.get("sequences") or 0)
+            for one in group
+            for name, row in one.attributes.items()
+            if row.get(main) is not None
+        }
+        if len(counts) >= 3:
+            series = [Series(_label(one), colours[one.name], _percents(one.attributes, main)) for one in group]
+            draw = functools.partial(plots.radar, counts, series, f"{heading} by attribute (sequences)")
+            page.plot(f"{benchmark}_attributes", draw, "scores by attribute")
+        series = [Series(_label(one), colours[one.name], _percents(one.sequences, main)) for one in group]
+        names = ordered_names(series)
+        if names:
+            some = (
+                names
+                if len(names) <= plots.MOST_BARS
+                else names[: plots.MOST_BARS // 2] + names[-plots.MOST_BARS // 2 :]
+            )
+            draw = functools.partial(plots.bars, some, series, f"{heading} of each sequence")
+            page.plot(f"{benchmark}_sequences", draw, "scores of single sequences")
+    if main and len(names) > plots.MOST_BARS:
+        page.paragraph(f"Of the sequences the {plots.MOST_BARS // 2} worst and best are drawn.")
+
+
+def curve_lines(group: Sequence[Report], key: str) -> list[Line]:
+    """A curve of each report, with the number taken from it in the legend."""
+    axis, colours, lines = CURVES[key], plots.colours_of([one.name for one in group], "trackers"), []
+    for one in group:
+        curve = one.curves.get(key)
+        known = [value for value in curve or () if value is not None]
+        if curve and len(known) == len(curve):
+            number = one.scores.get(axis.score)
+            label = _label(one) + ("" if number is None else f"  {100 * number:.1f}")
+            lines.append(Line(label, colours[one.name], axis.thresholds, known))
+    return lines
+
+
+def speed_points(group: Sequence[Report]) -> tuple[str, list[Point]]:
+    """The score that the speed plot shows and its points: ours in the colours of all plots, the paper's in the next."""
+    benchmark, theirs = group[0].benchmark, expected.of_benchmark(group[0].benchmark)
+    stated = [key for key in HEADINGS if any(key in entry.scores[benchmark] for entry in theirs)]
+    key = next((one.main for one in group if one.main), next(iter(stated), ""))
+    ours = [
+        Point(_label(one), one.fps, 100 * one.scores[key], colour, True)
+        for one, colour in zip(group, COLOURS, strict=False)
+        if one.fps and one.fps > 0 and one.scores.get(key) is not None
+    ]
+    entries = [entry for entry in theirs if entry.fps and key in entry.scores[benchmark]]
+    more = itertools.islice(itertools.cycle(COLOURS), len(group), None)
+    papers = [
+        Point(f"{printable(entry.config)} (paper)", entry.fps or 0.0, entry.scores[benchmark][key], colour, False)
+        for entry, colour in zip(entries, more, strict=False)
+    ]
+    return HEADINGS.get(key, ""), ours + papers
+
+
+def ordered_names(series: Sequence[Series]) -> list[str]:
+    """The sequences that any series has, the worst mean first."""
+    numbers: dict[str, list[float]] = {}
+    for one in series:
+        for name, value in one.values.items():
+            numbers.setdefault(name, []).append(value)
+    return sorted(numbers, key=lambda name: (float(np.mean(numbers[name])), name))
+
+
+def _label(report: Report) -> str:
+    """Its name in a legend; a part of a benchmark says so, as its numbers are not the benchmark's."""
+    return printable(report.name) + (f" ({report.part})" if report.part else "")
+
+
+def _percents(rows: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, float]:
+    return {name: 100 * row[key] for name, row in rows.items() if row.get(key) is not None}
+
+
+def _add_sequences(page: Page, report: Report, drawn: Sequence[DrawnSequence]) -> None:
+    if not drawn:
+        return
+    which = "best and worst sequences" if len(drawn) < len(report.sequences) else "sequences"
+    page.heading(f"{report.name}: {which}", 3)
+    page.paragraph(_LEGEND)
+    for one in drawn:
+        rank = f" ({one.rank})" if one.rank else ""
+        name = f"{report.benchmark}_{report.name}_{one.name}"
+        with page.group("shown wide"):
+            title = f"{one.name}{rank}: {HEADINGS[report.main]} {one.percent:.1f}"
+            page.photograph(f"{name}_frames", one.frames, title)
+            draw = functools.partial(plots.over_time, one.overlaps, one.scores, one.name)
+            page.plot(f"{name}_time", draw, f"{one.name}: overlap and score by frame")
+            if one.stages is not None:
+                page.photograph(f"{name}_stages", one.stages, f"{one.name}: candidates left after each stage")

@@ -1,0 +1,291 @@
+"""The tables of evaluations and comparisons: on the terminal, and on the page of `ostrack report eval`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from ostrack_jax.errors import listed
+from ostrack_jax.evaluation import expected, summary
+from ostrack_jax.evaluation.compare import reports_of
+from ostrack_jax.evaluation.metrics.scores import HEADINGS, MEANING, percent
+from ostrack_jax.evaluation.report import Report
+from ostrack_jax.visualization.table import Table, flatten
+
+_HARDEST = 24  # classes that the terminal lists: all are in the JSON
+_SHORT = 12  # letters of a commit in a table
+_FACTS = ("benchmark", "tracker", "made_by", "weights_sha256", "commit", "versions", "hardware", "command", "finished")
+OURS, SERVED, THEIRS = "measured here", "the server's, of results made here", "the paper's"
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the table of sequences with the overall scores below, the speed, and what failed and why."""
+    keys = [key for key in HEADINGS if key in report.scores]
+    rows = [
+        [f"{name} *" if row["state"] == "skipped" else name, str(row["frames"]), *_scores(row, keys), _fps(row["fps"])]
+        for name, row in report.sequences.items()
+    ]
+    frames = sum(row["frames"] for row in report.sequences.values())
+    rows.append(["all", str(frames), *_scores(report.scores, keys), _fps(report.fps)])
+    title = f"{report.tracker} on {report.benchmark}, in percent"
+    columns = ["sequence", "frames", *(HEADINGS[key] for key in keys), "frames/s"]
+    Table(title, columns, rows, styles=[*[""] * len(report.sequences), "total"]).print(console)
+    if report.not_scored:
+        console.print(report.not_scored, soft_wrap=True)
+    _print_notes(report.notes, console)
+    if report.conventions:
+        rules_table(rules_of([report])).print(console)
+    counts, compiled = report.counts, report.speed["compile_seconds"]
+    console.print(
+        f"{counts['done']} done, {counts['skipped']} skipped (*, their results were there), {counts['failed']} failed"
+        + (f"; compiled, or loaded from the cache, in {compiled:.1f} s" if compiled is not None else "")
+    )
+    for name, reason in report.failed.items():
+        console.print(f"[red]failed[/red] {escape(name)}: {escape(reason)}", soft_wrap=True)
+
+
+def print_comparison(comparison: Mapping[str, Any], console: Console) -> None:
+    """Print the numbers, the pairs, attributes, classes, other rules, what was left out and why."""
+    keys, trackers, reports = comparison["keys"], comparison["trackers"], reports_of(comparison)
+    headings = [HEADINGS[key] for key in keys]
+    count = len(comparison["sequences"])
+    title = f"{comparison['benchmark']}, {count} sequence{'s' * (count > 1)}, in percent"
+    rows = [[report.name, *_scores(report.scores, keys), _fps(report.fps)] for report in reports]
+    Table(title, ["tracker", *headings, "frames/s"], rows).print(console)
+    if any(ends for report in reports for ends in report.intervals.values()):
+        # A table of its own: next to the numbers it would leave no space for names on a terminal of 80 columns.
+        rows = [[report.name, *(_interval(report, key, "..") or "-" for key in keys)] for report in reports]
+        Table("95 % intervals, by drawing sequences", ["tracker", *headings], rows).print(console)
+    if any(tracker["runs"] > 1 for tracker in trackers.values()):
+        rows = [[name, str(row["runs"]), *_scores(row["spread"], keys)] for name, row in trackers.items()]
+        Table("standard deviation over runs", ["tracker", "runs", *headings], rows).print(console)
+    tables = [pairs_table(comparison, keys[:1])]
+    tables += [groups_table(reports, what, _HARDEST) for what in ("attributes", "categories")]
+    tables.append(rules_table(comparison["conventions"]))
+    for table in tables:
+        if table.rows:
+            table.print(console)
+    _print_notes(comparison["notes"], console)
+    left_out = comparison["left_out"]
+    if left_out:
+        named = listed([f"{name} ({', '.join(missing)})" for name, missing in left_out.items()], 4)
+        console.print(f"[yellow]{len(left_out)} sequences left out[/yellow], not all have them: {escape(named)}")
+    for name, tracker in trackers.items():
+        if tracker["lengths"]:
+            some = listed(
+                [f"{s} ({found} for {frames} frames)" for s, (found, frames) in tracker["lengths"].items()], 3
+            )
+            console.print(f"{escape(name)}: {len(tracker['lengths'])} results of another length: {escape(some)}")
+
+
+def headline(group: Sequence[Report]) -> Table:
+    """A row a tracker and, below, the paper's rows for the benchmark; each says whose it is."""
+    benchmark, theirs = group[0].benchmark, expected.of_benchmark(group[0].benchmark)
+    keys = [
+        key
+        for key in HEADINGS
+        if any(one.scores.get(key) is not None for one in group) or any(key in e.scores[benchmark] for e in theirs)
+    ]
+    rows = []
+    for one in group:
+        ends = _interval(one, one.main, " to ") if one.main else ""
+        whose = SERVED if one.by_server else OURS
+        last = [ends, _fps(one.fps), str(len(one.sequences)), _verdict(one), one.note]
+        rows.append([one.name, whose, *_scores(one.scores, keys, ".1f"), *last])
+    for entry in theirs:
+        figures = entry.scores[benchmark]
+        scores = [f"{figures[key]:.1f} ± {entry.tolerance:.1f}" if key in figures else "-" for key in keys]
+        whose = THEIRS if entry.by == expected.PAPER else "expected of the config"
+        speed = f"{entry.fps:.1f} *" if entry.fps is not None else "-"
+        rows.append([entry.config, whose, *scores, "", speed, "-", "", ""])
+    main = HEADINGS[next((one.main for one in group if one.main), "ao")]
+    columns = ["tracker", "whose", *(HEADINGS[key] for key in keys), f"{main}, 95 % interval", "frames/s", "sequences"]
+    styles = ["ours"] * len(group) + ["theirs"] * len(theirs)
+    return Table("", [*columns, "expected", "note"], rows, styles=styles).without_empty_columns()
+
+
+def remarks(group: Sequence[Report]) -> list[str]:
+    """What keeps scores from being the benchmark's own and no `note` says: each once, with whose they are."""
+    names: dict[str, list[str]] = {}
+    for one in group:
+        for text in one.notes:
+            if not (one.whole and text == summary.part_of_benchmark(len(one.sequences), one.whole)):
+                names.setdefault(text, []).append(one.name)
+    return [f"{', '.join(whose)}: {text}." for text, whose in names.items()]
+
+
+def sequences_table(group: Sequence[Report]) -> Table:
+    """A row a sequence: the scores of each tracker."""
+    keys = [key for key in HEADINGS if any(one.scores.get(key) is not None for one in group)]
+    columns = [f"{one.name}: {HEADINGS[k]}" if len(group) > 1 else HEADINGS[k] for one in group for k in keys]
+    names = dict.fromkeys(name for one in group for name in one.sequences)
+    rows = [
+        [name, *(cell for one in group for cell in _scores(one.sequences.get(name, {}), keys, ".1f"))] for name in names
+    ]
+    return Table("Every sequence, in numbers", ["sequence", *columns], rows if keys else [])
+
+
+def groups_table(group: Sequence[Report], what: str, most: int | None = None) -> Table:
+    """The main score by `attributes` or `categories`, the hardest of the first tracker on top, ``most`` of them."""
+    first, key = group[0], group[0].main
+    found: dict[str, list[dict[str, Any]]] = {
+        name: [getattr(one, what).get(name, {}) for one in group]
+        for name in dict.fromkeys(name for one in group for name in getattr(one, what))
+    }
+    names = sorted(found, key=lambda name: (getattr(first, what).get(name, {}).get(key) or 0.0, name))
+    rows = [
+        [
+            name,
+            str(max(row.get("sequences", 0) for row in found[name])),
+            *(percent(row.get(key)) for row in found[name]),
+        ]
+        for name in names[:most]
+        if any(row.get(key) is not None for row in found[name])
+    ]
+    notes = [f"the {most} hardest of {len(names)}"] if most and len(names) > most else []
+    word = {"attributes": "attribute", "categories": "class"}[what]
+    return Table(f"{HEADINGS.get(key, '')} by {word}", [word, "sequences", *(one.name for one in group)], rows, notes)
+
+
+def pairs_table(comparison: Mapping[str, Any], keys: Iterable[str] = HEADINGS) -> Table:
+    """The trackers of a comparison two by two, by the scores ``keys``."""
+    wanted, rows = set(keys), []
+    for pair in comparison.get("pairs", []):
+        if pair["key"] in wanted and pair["difference"] is not None:
+            low, high = pair["interval"] or (None, None)
+            ends = "" if low is None else f"{percent(low, '+.1f')} to {percent(high, '+.1f')}"
+            counts = (str(pair[count]) for count in ("won", "lost", "tied"))
+            difference = percent(pair["difference"], "+.2f")
+            rows.append([pair["a"], pair["b"], HEADINGS[pair["key"]], difference, ends, *counts])
+    columns = ["first", "second", "score", "difference", "95 % interval", "won", "lost", "tied"]
+    return Table("pairs: the first less the second, in points", columns, rows).without_empty_columns()
+
+
+def rules_of(group: Sequence[Report]) -> dict[str, Any]:
+    """The other rules of reports as a comparison has them: by name `meaning` and `trackers`."""
+    rules: dict[str, Any] = {}
+    for one in group:
+        for name, found in one.conventions.items():
+            rule = rules.setdefault(name, {"meaning": found["meaning"], "trackers": {}})
+            rule["trackers"][one.name or str(one.tracker)] = found
+    return rules
+
+
+def rules_table(rules: Mapping[str, Any]) -> Table:
+    """The same results by other conventions: a row for each and each tracker, below them what each does or refuses."""
+    rows, notes, trackers = [], [], {tracker for rule in rules.values() for tracker in rule["trackers"]}
+    for name, rule in rules.items():
+        rows += [[name, who, *_scores(found.get("scores", {}), HEADINGS)] for who, found in rule["trackers"].items()]
+        refused = sorted({found["refused"] for found in rule["trackers"].values() if "refused" in found})
+        notes.append(f"{name}: {rule['meaning']}" + "".join(f" Refused: {reason}" for reason in refused))
+    if len(trackers) == 1:
+        rows = [[name, "-", *cells] for name, _, *cells in rows]
+    columns = ["rules", "tracker", *HEADINGS.values()]
+    return Table("the same results by other rules, in percent", columns, rows, notes).without_empty_columns("-")
+
+
+def processes_table(group: Sequence[Report], title: str) -> Table:
+    """A row for each process that made results: when, where, with what."""
+    keys = {"sequences": "sequences", "started": "started (UTC)"}
+    keys |= {key: key for key in ("host", "hardware", "commit", "jax", "command")}
+    rows = [[one.name, *(str(maker[key]) for key in keys)] for one in group for maker in makers(one)]
+    for row in rows:
+        row[2], row[5] = row[2].removesuffix("+00:00"), _short(row[5])
+    return Table(title, ["tracker", *keys.values()], rows)
+
+
+def makers(report: Report) -> list[dict[str, Any]]:
+    """The processes that finished any sequence, with "-" for what is not known.
+
+    The one that wrote the report may have tracked little or nothing of it: it may have resumed where others ended.
+    """
+    found = []
+    for record in report.processes:
+        count = record.get("finished_sequences") or 0
+        if count >= 1:
+            hardware = record.get("hardware") or {}
+            kinds = Counter(hardware.get("jax_devices") or ())
+            devices = [f"{n} x {kind}" if n > 1 else kind for kind, n in kinds.items() if kind != "cpu"]
+            cores = f", {hardware['cores']} cores" if hardware.get("cores") else ""
+            texts = {key: record.get(key) or "-" for key in ("started", "host", "commit", "command")}
+            jax = (record.get("versions") or {}).get("jax") or "-"
+            hardware = "; ".join([f"{hardware.get('cpu') or '-'}{cores}", *devices])
+            found.append({"sequences": int(count), **texts, "hardware": hardware, "jax": jax})
+    return found
+
+
+def facts(report: Report) -> dict[str, str]:
+    """Weights and settings, and of the process that wrote the report versions, hardware, commit and command."""
+    values = {key: getattr(report, key) for key in _FACTS} | report.more
+    return dict(flatten({key: value for key, value in values.items() if value not in (None, "", {}, [])}))
+
+
+def facts_table(group: Sequence[Report], title: str) -> Table:
+    """The `facts` of several reports next to one another."""
+    found = [facts(one) for one in group]
+    keys = dict.fromkeys(key for one in found for key in one)
+    return Table(
+        title, ["", *(one.name for one in group)], [[key, *(one.get(key, "-") for one in found)] for key in keys]
+    )
+
+
+def as_json(reports: Sequence[Report]) -> dict[str, Any]:
+    """All numbers of the page, for programs."""
+    rows = [
+        {
+            **{"name": one.name, "benchmark": one.benchmark, "tracker": one.tracker},
+            **{"whose": "server" if one.by_server else "ours"},
+            **{"scores": one.scores, "intervals": one.intervals, "curves": one.curves},
+            **{"attributes": one.attributes, "categories": one.categories},
+            **{"sequences": one.sequences, "fps": one.fps, "failed": one.failed, "note": one.note},
+            **{"remarks": one.notes, "makers": makers(one), "made_with": facts(one), "config": one.config},
+        }
+        for one in reports
+    ]
+    theirs = [
+        {"config": entry.config, "benchmark": benchmark, "whose": "theirs" if entry.by == expected.PAPER else "ours"}
+        | {"scores": {key: round(value / 100, 6) for key, value in entry.scores[benchmark].items()}}
+        | {"tolerance": entry.tolerance / 100, "fps": entry.fps}
+        for benchmark in dict.fromkeys(one.benchmark for one in reports)
+        for entry in expected.of_benchmark(benchmark)
+    ]
+    return {"evaluations": rows, "expected": theirs, "meaning": MEANING}
+
+
+def _print_notes(notes: Iterable[str], console: Console) -> None:
+    for note in notes:
+        console.print(f"[yellow]note[/yellow]: {escape(note)}", soft_wrap=True)
+
+
+def _scores(row: Mapping[str, Any], keys: Iterable[str], form: str = ".2f") -> list[str]:
+    return [percent(row.get(key), form) for key in keys]
+
+
+def _fps(fps: float | None) -> str:
+    return "-" if fps is None else f"{fps:.1f}"
+
+
+def _interval(report: Report, key: str, between: str) -> str:
+    """In percent with one decimal: the ends are drawn at random, which the second depends on. Empty without one."""
+    low, high = report.intervals.get(key) or (None, None)
+    return "" if low is None else f"{percent(low, '.1f')}{between}{percent(high, '.1f')}"
+
+
+def _verdict(report: Report) -> str:
+    """Each score next to what the config should reach; empty where nothing is stated, or of a part of a benchmark."""
+    scores = {key: report.scores.get(key) for key in HEADINGS if not report.part}
+    verdicts = {
+        key: expected.verdict(str(report.tracker), report.benchmark, key, 100 * score)
+        for key, score in scores.items()
+        if score is not None
+    }
+    return "; ".join(f"{HEADINGS[key]} {verdict}" for key, verdict in verdicts.items() if verdict)
+
+
+def _short(commit: str) -> str:
+    """The first letters of a commit, which are enough to find it, and whether files differed."""
+    return commit[:_SHORT] + ("-dirty" if commit.endswith("-dirty") and len(commit) > _SHORT else "")

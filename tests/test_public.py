@@ -6,12 +6,10 @@ import ast
 import importlib.util
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import ostrack_jax as ot
-from ostrack_jax.checkpoint.files import save_weights
-from ostrack_jax.models.weights import weight_shapes
+from tests.checkpoints import save_random_weights
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples/python_api.py"
@@ -53,9 +51,7 @@ def test_the_example_runs(tmp_path, capsys, monkeypatch):
 
     def train(config, workdir):
         assert config.train.pairs_per_epoch == 8
-        rng, shapes = np.random.default_rng(0), weight_shapes(config.model)
-        weights = {name: np.abs(rng.normal(0, 0.1, shape)).astype(np.float32) for name, shape in shapes.items()}
-        save_weights(workdir, weights, config)
+        save_random_weights(workdir, config.model)
         return {}
 
     monkeypatch.setattr(ot, "train", train)

@@ -37,7 +37,6 @@ from timing import write
 from ostrack_jax import config as configs
 from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.cli.command import run
-from ostrack_jax.cli.compiled import keep_compiled
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config
 from ostrack_jax.data.frames import ArrayFrames
@@ -46,6 +45,7 @@ from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.evaluation import benchmarks, results, runner
 from ostrack_jax.models.attention import chosen
+from ostrack_jax.models.devices import keep_compiled
 from ostrack_jax.models.weights import initial_weights
 from ostrack_jax.tracking.tracker import Tracker
 

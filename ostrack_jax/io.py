@@ -46,6 +46,13 @@ def local_path(text: str) -> Path:
     return Path(expanded)
 
 
+def cache_directory() -> Path:
+    """Return where indexes and executables are kept; it need not exist."""
+    if given := os.environ.get("OSTRACK_CACHE"):
+        return local_path(given)
+    return local_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ostrack_jax"
+
+
 def unfinished(path: Path) -> Path:
     """A free name next to ``path`` for the file while it is written; short where that of ``path`` is very long."""
     # Processes of several machines or containers may have one number.

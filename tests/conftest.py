@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import tempfile
@@ -77,7 +78,8 @@ def small_weights(small_config):
     """Fresh weights for `small_config`."""
     from ostrack_jax.models.weights import initial_weights
 
-    return initial_weights(small_config.model, 0)
+    with _quickly_compiled():
+        return initial_weights(small_config.model, 0)
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +100,12 @@ def quickly_compiled():
     in float32 over many steps on other devices, is compiled as for a user: otherwise it rounds more coarsely, and once
     another candidate is eliminated the losses part.
     """
+    with _quickly_compiled():
+        yield
+
+
+@contextlib.contextmanager
+def _quickly_compiled():
     import jax
 
     name = "jax_disable_most_optimizations"

@@ -125,7 +125,7 @@ def define_config(flags: absl_flags.FlagValues, required: bool = True) -> None:
 
 
 def define_config_for(flags: absl_flags.FlagValues) -> None:
-    """Declare the same where weights bring a config of their own, see `config_for`."""
+    """Declare the same where weights bring a config of their own."""
     define_config(flags, required=False)
     flags["config"].help = "a named config or the path of one, in place of the checkpoint's own; its model must fit"
     flags[_OVERRIDES].help = "changes one setting of it, e.g. --config.model.dtype=bfloat16"
@@ -142,17 +142,6 @@ def read_config(flags: absl_flags.FlagValues) -> Config:
     if flags.config is None:
         raise UserError("--config is required")
     return load_config(str(flags.config), overrides(flags))
-
-
-def config_for(flags: absl_flags.FlagValues, stored: Config) -> Config:
-    """Return the config that ``--config`` asks for, else ``stored``, that of the weights; either with its overrides.
-
-    Raises:
-      UserError: as `read_config`.
-    """
-    from ostrack_jax.config import change
-
-    return change(stored, overrides(flags)) if flags.config is None else read_config(flags)
 
 
 def overrides(flags: absl_flags.FlagValues) -> list[str]:

@@ -20,15 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
 
-from ostrack_jax.cli import trackers
-from ostrack_jax.cli.compiled import keep_compiled
 from ostrack_jax.cli.paths import define_path
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ostrack_jax.evaluation.report import Report
-    from ostrack_jax.tracking.track import Track
+    from ostrack_jax.tracking.track import Track, TrackerLike
     from ostrack_jax.visualization.draw import Image
 
 # Big Buck Bunny, (c) 2008 Blender Foundation, www.bigbuckbunny.org, CC BY 3.0; see clip/README.md
@@ -60,12 +58,14 @@ def follow_clip(output: Path, console: Console) -> int:
 
     from ostrack_jax.data.video import VideoFrames, frame_rate
     from ostrack_jax.io import write_atomically
+    from ostrack_jax.models.devices import keep_compiled
     from ostrack_jax.tracking.track import follow
+    from ostrack_jax.tracking.tracker import Tracker
     from ostrack_jax.visualization import video
     from ostrack_jax.visualization.draw import annotate
-    from ostrack_jax.weights import DEFAULT
 
-    tracker = trackers.of_checkpoint(DEFAULT).tracker
+    keep_compiled()
+    tracker = Tracker.from_checkpoint()
     frames = VideoFrames(CLIP)
     step = len(frames) // SHOWN
     shown: list[Image] = []
@@ -114,16 +114,18 @@ def train(output: Path, console: Console) -> int:
     from ostrack_jax.config import load
     from ostrack_jax.evaluation import benchmarks
     from ostrack_jax.evaluation.evaluate import score
+    from ostrack_jax.models.devices import keep_compiled
+    from ostrack_jax.tracking import baselines
+    from ostrack_jax.tracking.tracker import Tracker
     from ostrack_jax.training import trainer
 
     keep_compiled()
     trainer.train(load("tiny"), output / "train", console=console)
-    tiny = trackers.of_checkpoint(output / "train")
+    tiny = Tracker.from_checkpoint(output / "train")
     held_out = benchmarks.find(BENCHMARK)
-    compared = {"tiny": tiny, "still": trackers.of_baseline("still"), "opencv_mil": trackers.of_baseline("opencv:mil")}
+    compared = {"tiny": tiny, "still": baselines.make("still"), "opencv_mil": baselines.make("opencv:mil")}
     reports = {
-        TITLES[name]: score(one.tracker, one.provenance, held_out, held_out.open(None), output / name, one.config)
-        for name, one in compared.items()
+        TITLES[name]: score(tracker, held_out, held_out.open(None), output / name) for name, tracker in compared.items()
     }
     show(reports, console)
     video = draw(tiny, output / "demo.mp4")
@@ -142,7 +144,7 @@ def show(reports: dict[str, Report], console: Console) -> None:
     Table("held-out synthetic sequences", ["tracker", "AO", "success AUC", "frames/s"], rows).print(console)
 
 
-def draw(chosen: trackers.LoadedTracker, path: Path) -> Path:
+def draw(tracker: TrackerLike, path: Path) -> Path:
     """Write the first held-out sequences, tracked, as one video."""
     from ostrack_jax.evaluation import benchmarks
     from ostrack_jax.tracking.track import follow
@@ -152,7 +154,7 @@ def draw(chosen: trackers.LoadedTracker, path: Path) -> Path:
     def pictures() -> Any:
         for sequence in benchmarks.find(BENCHMARK).open(None)[:3]:
             frames = (sequence.frames[i] for i in range(len(sequence)))
-            tracked = follow(chosen.tracker, frames, sequence.boxes_xywh[0])
+            tracked = follow(tracker, frames, sequence.boxes_xywh[0])
             for (frame, track), truth in zip(tracked, sequence.boxes_xywh, strict=True):
                 yield annotate(frame, track.box_xywh, track.score, truth)
 

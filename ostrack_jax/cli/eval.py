@@ -65,11 +65,10 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     benchmark = benchmarks.find(flags.benchmark)
     options = orientation.options(flags, benchmark.reader)
     sequences = open_sequences(benchmark, flags.data_dir, options, flags.sequences, flags.attributes)
-    chosen = trackers.choose(flags, flags.batch)
+    tracker = trackers.choose(flags, flags.batch)
     stored = options if "stored" in options.values() else {}  # results in other pixels are not mixed with these
     print_idle_devices(Console(stderr=True))
-    provenance = {**chosen.provenance, **stored}
-    made = score(chosen.tracker, provenance, benchmark, sequences, flags.output, chosen.config, flags.convention)
+    made = score(tracker, benchmark, sequences, flags.output, flags.convention, stored)
     print_report(made, Console())
     print(f"report: {flags.output / report.REPORT_FILE}")
     return 1 if made.failed else 0

@@ -69,7 +69,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     box = read_box(flags.box, frames[0].shape)
     rate = frame_rate(place) if flags.rate is None else flags.rate
     video.check(output, rate)
-    tracker = trackers.choose(flags, otherwise=DEFAULT).tracker
+    tracker = trackers.choose(flags, otherwise=DEFAULT)
     lines: list[str] = []
     began = time.perf_counter()
     count = 0

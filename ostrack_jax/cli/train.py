@@ -23,7 +23,6 @@ from __future__ import annotations
 from absl import flags as absl_flags
 
 from ostrack_jax.cli.command import define_config, read_config
-from ostrack_jax.cli.compiled import keep_compiled
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.errors import UserError
 from ostrack_jax.io import must_be_text
@@ -56,6 +55,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     must_be_text(flags.workdir)
     if flags.init is not None and not locate(flags.init).exists():
         raise UserError(f"--init: nothing at {flags.init}; networks in the package: {', '.join(names())}")
+    from ostrack_jax.models.devices import keep_compiled
     from ostrack_jax.training import hosts
     from ostrack_jax.training.trainer import train
 
@@ -72,6 +72,7 @@ def _replay(flags: absl_flags.FlagValues) -> int:
             raise UserError(f"--{name} does not go with --replay, whose file holds all")
     from rich.console import Console
 
+    from ostrack_jax.models.devices import keep_compiled
     from ostrack_jax.training.replay import run_again
 
     keep_compiled()

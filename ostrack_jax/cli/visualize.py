@@ -17,7 +17,6 @@ Example:
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,10 +58,8 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Track, draw what is seen."""
-    from ostrack_jax.checkpoint.files import load_weights
-    from ostrack_jax.cli.compiled import keep_compiled
     from ostrack_jax.io import write_atomically
-    from ostrack_jax.tracking.precision import for_device
+    from ostrack_jax.models.devices import keep_compiled
     from ostrack_jax.tracking.tracker import Tracker
     from ostrack_jax.visualization import network_maps, video
     from ostrack_jax.visualization.tiles import png
@@ -71,8 +68,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     chosen = _choose(flags.frames, len(frames))
     output: Path = flags.output
     keep_compiled()
-    stored, weights = load_weights(flags.checkpoint)
-    tracker = Tracker(for_device(stored, functools.partial(command.config_for, flags)), weights, details=True)
+    tracker = Tracker.from_checkpoint(flags.checkpoint, flags.config, changes=command.overrides(flags), details=True)
     output.mkdir(parents=True, exist_ok=True)  # reported now, not after the tracking, where it cannot be made
     drawn: list[Seen] = []
     seen = _track(tracker, frames, boxes, chosen, drawn)

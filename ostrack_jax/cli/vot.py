@@ -35,8 +35,8 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 
     workspace = Path(arguments[0])
     vot_entry.check(workspace, flags.name)
-    chosen = trackers.choose(flags)
-    path = vot_entry.add(workspace, flags.name, f"{chosen.provenance['tracker']} (JAX)", trackers.words(flags))
+    provenance = trackers.choose(flags).provenance
+    path = vot_entry.add(workspace, flags.name, f"{provenance['tracker']} (JAX)", trackers.words(flags))
     print(f"{path}: [{flags.name}], run by {path.with_name(vot_entry.SCRIPT)}")
     place = f"--workspace {shlex.quote(str(workspace))}"
     if not (workspace / "config.yaml").is_file():

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ostrack_jax.io import local_path, replacing
+from ostrack_jax.io import cache_directory, replacing
 
 _FORM = "1"  # of the indexes: another number makes all of them again
 _THREADS = 8  # that wait for files; only one at a time computes
@@ -64,13 +64,6 @@ def sign(paths: Iterable[Path]) -> str:
         size = 0 if path.is_dir() else stat.st_size
         digest.update(os.fsencode(path) + f"\0{size}\0{stat.st_mtime_ns}\0".encode())
     return digest.hexdigest()
-
-
-def cache_directory() -> Path:
-    """Where indexes are kept; need not exist."""
-    if given := os.environ.get("OSTRACK_CACHE"):
-        return local_path(given)
-    return local_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ostrack_jax"
 
 
 def each(items: list[Item], work: Callable[[Item], Outcome], what: str) -> Iterator[Outcome]:

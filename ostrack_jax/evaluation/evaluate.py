@@ -55,10 +55,7 @@ def evaluate(
         names=sequences,
         attribute_dir=None if attribute_dir is None else Path(attribute_dir),
     )
-    provenance = getattr(tracker, "provenance", None) or {"tracker": type(tracker).__qualname__}
-    config = getattr(tracker, "config", None)
-    whole = to_dict(config) if isinstance(config, Config) else None
-    return score(tracker, provenance, found, opened, Path(output), whole, conventions)
+    return score(tracker, found, opened, Path(output), conventions)
 
 
 def open_sequences(
@@ -81,17 +78,22 @@ def open_sequences(
 
 def score(
     tracker: TrackerLike | SlotTracker,
-    provenance: Mapping[str, Any],
     benchmark: Benchmark,
     sequences: LazySequences,
     output: Path,
-    config: Mapping[str, Any] | None = None,
     conventions: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Track what is not yet tracked, write the report and return it."""
+    """Track what is not yet tracked, write the report and return it.
+
+    ``options``: what else the results follow from, beyond ``tracker.provenance``.
+    """
+    provenance = getattr(tracker, "provenance", None) or {"tracker": type(tracker).__qualname__}
+    provenance = {**provenance, **(options or {})}
+    config = getattr(tracker, "config", None)
     about = {
         "command": shlex.join(sys.argv),
-        "config": config,
+        "config": to_dict(config) if isinstance(config, Config) else None,
         "compile_seconds": getattr(tracker, "compile_seconds", None),
     }
     locks.read_records(output)  # an invalid record is reported before the work

@@ -1,12 +1,17 @@
-"""The devices that JAX computes on, or one line that says why there are none."""
+"""The devices that JAX computes on, or one line that says why there are none; and the executables that are kept."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import platform
+from pathlib import Path
 from typing import Any
 
 import jax
 
 from ostrack_jax.errors import UserError
+from ostrack_jax.io import cache_directory
 
 _config: Any = jax.config  # whose type does not list its options
 _EXTRAS = {"cuda": "cuda", "gpu": "cuda", "tpu": "tpu"}  # extras of this package, by the platform's name
@@ -30,6 +35,21 @@ def devices() -> list[Any]:
     raise UserError(
         f"JAX finds no device for JAX_PLATFORMS={asked}, but {_there()} ({reason}): unset JAX_PLATFORMS{install}"
     )
+
+
+def keep_compiled() -> None:
+    """Keep executables in the user's cache directory, unless JAX_COMPILATION_CACHE_DIR names another.
+
+    A directory for each kind of processor: home directories are shared by machines, and the CPU's executables are not.
+    For every command that computes, before it does: a `UserError` where there is nothing to compute on.
+    """
+    devices()
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        info = Path("/proc/cpuinfo")
+        lines = info.read_text().splitlines() if info.is_file() else []
+        able = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+        processor = f"{platform.machine()}-{hashlib.sha256(able.encode()).hexdigest()[:8]}"
+        _config.update("jax_compilation_cache_dir", str(cache_directory() / f"compiled-{processor}"))
 
 
 def _there() -> str:

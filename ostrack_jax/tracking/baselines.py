@@ -1,7 +1,7 @@
-"""Trackers to compare with. Enters: a spec such as `still` or `opencv:nano`. Leaves: a tracker with init and update.
+"""Trackers to compare with: one that never moves, and OpenCV's.
 
-OpenCV's trackers answer in whole pixels. Where one of them says that it lost the target, its answer is OpenCV's own:
-an empty box (0, 0, 0, 0), which scores as a miss.
+OpenCV's trackers predict whole pixels. Where one of them reports that it lost the target, its box is OpenCV's own: an
+empty one (0, 0, 0, 0), which scores as a miss.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from ostrack_jax.errors import UserError, unknown
-from ostrack_jax.tracking.track import Track, TrackerLike
+from ostrack_jax.tracking.track import Track
 
 # kind -> for each file of its model: words that its name holds
 MODEL_FILES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -35,13 +35,19 @@ _LEAST = {"mil": (25, 2)}
 
 
 class StillTracker:
-    """Answers the first box for ever: what a benchmark gives for nothing."""
+    """Predicts the first box for ever: what a benchmark gives for nothing.
+
+    Attributes:
+      provenance: what the predictions follow from, for a report.
+    """
+
+    provenance: ClassVar[dict[str, Any]] = {"tracker": "still"}
 
     def __init__(self) -> None:
         self._box_xywh: Float[np.ndarray, " 4"] | None = None
 
     def init(self, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
-        """Start with the target's box in pixels; the frame is not looked at."""
+        """Start with the target's box in pixels; the frame is not used."""
         self._box_xywh = np.asarray(box_xywh, np.float64).copy()
 
     def update(self, frame: UInt8[np.ndarray, "h w 3"]) -> Track:
@@ -55,12 +61,12 @@ class OpenCVTracker:
     """One of OpenCV's trackers behind our interface: RGB frames and float boxes in, BGR and whole pixels inside."""
 
     def __init__(self, kind: str, files: dict[str, Path] | None = None, seed: int = 0) -> None:
-        """Load the model once, to know that its files are good.
+        """Load the model once, to know that its files are valid.
 
         Args:
           kind: mil | nano | vit.
           files: the model's files as `find_files` has them.
-          seed: of MIL, whose answers are drawn: over 14 videos, 16 seeds spread by 0.024 in AO (standard deviation).
+          seed: of MIL, which draws: over 14 videos, 16 seeds spread by 0.024 in AO (standard deviation).
             The same seed repeats them where C's `rand` is in reach (POSIX).
 
         Raises:
@@ -76,6 +82,12 @@ class OpenCVTracker:
                 f"OpenCV {cv2.__version__} cannot make its tracker {kind}{f' from {names}' if names else ''}: "
                 f"{_first_line(e)}"
             ) from e
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the predictions follow from, for a report: OpenCV's version, hashes of the model files."""
+        hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in self._files.items()}
+        return {"tracker": f"opencv:{self.kind}", "opencv": cv2.__version__, "model_files_sha256": hashes}
 
     def init(self, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
         """Start (again) on RGB ``frame``; the box is rounded to whole pixels and clipped to the frame.
@@ -99,7 +111,7 @@ class OpenCVTracker:
         self._tracker = tracker
 
     def update(self, frame: UInt8[np.ndarray, "h w 3"]) -> Track:
-        """Where OpenCV sees the target; 0, 0, 0, 0 where it says that it is lost. MIL states no score."""
+        """Where OpenCV sees the target; 0, 0, 0, 0 where it is lost. MIL has no score."""
         if self._tracker is None:
             raise RuntimeError("OpenCVTracker.update before OpenCVTracker.init: there is no target yet")
         found, box = self._tracker.update(_bgr(frame))
@@ -123,11 +135,14 @@ class OpenCVTracker:
             ctypes.CDLL(None).srand(self._seed)
 
 
-def make(spec: str, files: Path | None = None) -> TrackerLike:
-    """The baseline named by ``spec``, one of `SPECS`; ``files`` is the folder of OpenCV's model files.
+Baseline = StillTracker | OpenCVTracker
+
+
+def make(spec: str, files: Path | None = None) -> Baseline:
+    """Make the baseline named by ``spec``, one of `SPECS`; ``files`` is the directory of OpenCV's model files.
 
     Raises:
-      UserError: an unknown spec, missing or broken model files.
+      UserError: an unknown spec, missing or invalid model files.
     """
     if spec not in SPECS:
         raise unknown("tracker", spec, SPECS)
@@ -137,35 +152,26 @@ def make(spec: str, files: Path | None = None) -> TrackerLike:
     return OpenCVTracker(kind, find_files(kind, files))
 
 
-def describe(spec: str, files: Path | None = None) -> dict[str, Any]:
-    """What makes the answers of ``spec`` what they are: its name, OpenCV's version, the hashes of its model files."""
-    if spec == "still":
-        return {"tracker": spec}
-    found = find_files(spec.removeprefix("opencv:"), files)
-    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()}
-    return {"tracker": spec, "opencv": cv2.__version__, "model_files_sha256": hashes}
-
-
-def find_files(kind: str, folder: Path | None) -> dict[str, Path]:
-    """The model files of a kind of tracker, by the parameter they are for, in ``folder`` or a folder of it.
+def find_files(kind: str, directory: Path | None) -> dict[str, Path]:
+    """Return the model files of a kind of tracker, by the parameter they are for, in ``directory`` or one level below.
 
     Raises:
-      UserError: no folder, no file or several files that fit, or one of no sane size.
+      UserError: no directory, no file or several files that fit, or one of no sane size.
     """
     wanted = MODEL_FILES[kind]
     if not wanted:
         return {}
-    if folder is None or not folder.is_dir():
-        found = "none was given" if folder is None else f"{folder} is none"
-        raise UserError(f"opencv:{kind} needs the folder of its model files (--tracker_files): {found}")
-    models = sorted([*folder.glob("*.onnx"), *folder.glob("*/*.onnx")])
+    if directory is None or not directory.is_dir():
+        found = "none was given" if directory is None else f"{directory} is none"
+        raise UserError(f"opencv:{kind} needs the directory of its model files (--tracker_files): {found}")
+    models = sorted([*directory.glob("*.onnx"), *directory.glob("*/*.onnx")])
     out = {}
     for parameter, words in wanted.items():
         fitting = [path for path in models if all(word in path.name.lower() for word in words)]
         if len(fitting) != 1:
             names = "*".join(["", *words, ".onnx"])
             found = ", ".join(str(path) for path in fitting[:4]) or "none"
-            raise UserError(f"opencv:{kind} needs one file {names} in {folder}: found {found}")
+            raise UserError(f"opencv:{kind} needs one file {names} in {directory}: found {found}")
         if not 0 < fitting[0].stat().st_size <= _MODEL_BYTES:
             raise UserError(f"{fitting[0]} is empty or over {_MODEL_BYTES >> 20} MiB: expected an ONNX model")
         out[parameter] = fitting[0]
@@ -182,7 +188,7 @@ def _first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without OpenCV's warnings of each load, which say nothing about the answers and would break a progress bar."""
+    """Without OpenCV's warnings of each load, which do not matter and would break a progress bar."""
     logging = cv2.utils.logging
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)

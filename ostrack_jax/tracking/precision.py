@@ -1,7 +1,7 @@
-"""The precision in which a checkpoint is followed on this device.
+"""The precision in which a checkpoint tracks on this device.
 
 A network is trained in bfloat16 where that is fast. Where the device has no such arithmetic, XLA computes in float32
-and rounds in between, which is slower than float32 and coarser: there the same weights are followed in float32.
+and rounds in between, which is slower than float32 and coarser: there the same weights are used in float32.
 """
 
 from __future__ import annotations
@@ -9,29 +9,38 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
+from ostrack_jax import config as configs
 from ostrack_jax.config import Config
 
 _log = logging.getLogger(__name__)
 _LEFT, _RIGHT = (128, 256), (256, 512)  # large enough that XLA gives the product to its libraries
 
 
-def for_device(stored: Config, change: Callable[[Config], Config] | None = None) -> Config:
-    """Return the config that a checkpoint with the config ``stored`` is tracked by here, as changed by ``change``.
+def for_device(stored: Config, other: Path | str | None = None, changes: Sequence[str] = ()) -> Config:
+    """Return the config that a checkpoint with the config ``stored`` is tracked by here.
 
     bfloat16 holds where `computes_in_bfloat16`; elsewhere it becomes float32, and a line of the log says so. What was
-    trained in float32 stays so. ``change`` comes last, so what it sets holds whatever the device.
+    trained in float32 stays so.
+
+    Args:
+      stored: with the weights.
+      other: the name or path of a config in its place, which holds whatever the device.
+      changes: settings as ``model.dtype=bfloat16``, which hold whatever the device.
+
+    Raises:
+      UserError: no such config, an unknown setting.
     """
     model = stored.model
     if model.dtype == "bfloat16" and not computes_in_bfloat16():
         model = dataclasses.replace(model, dtype="float32", attention="auto")  # cuDNN's kernel is for bfloat16 alone
     here = dataclasses.replace(stored, model=model)
-    config = here if change is None else change(here)
+    config = configs.change(here, changes) if other is None else configs.load(str(other), changes)
     if config.model.dtype == model.dtype != stored.model.dtype:
         _log.warning(
             "tracking in float32: this CPU does not compute in bfloat16, in which the weights were trained "

@@ -58,15 +58,33 @@ class Tracker:
         self._looked: dict[int, tuple[float, tuple[int, int]]] = {}  # the crop's resize factor, the frame's size
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path = DEFAULT, config: Config | None = None, targets: int = 1) -> Tracker:
-        """Make the tracker of a weights folder, a ``.safetensors`` file, a training workdir or a shipped network.
+    def from_checkpoint(
+        cls,
+        path: str | Path = DEFAULT,
+        config: Config | str | Path | None = None,
+        targets: int = 1,
+        *,
+        changes: Sequence[str] = (),
+        details: bool = False,
+    ) -> Tracker:
+        """Load a weights directory, a ``.safetensors`` file, a training's workdir or a shipped network.
 
-        ``config`` replaces the one stored there (its model must fit the weights), which else holds but for its
-        precision where the device does not compute in it (`tracking.precision`).
+        Args:
+          path: of the checkpoint, or the name of a shipped network.
+          config: itself, its name or its path, in place of the checkpoint's own; its model must fit the weights. The
+            checkpoint's own holds but for its precision where the device does not compute in it, see `precision`.
+          targets: how many there may be at once.
+          changes: settings of a config that is not given itself, as ``model.dtype=bfloat16``.
+          details: keep what the network saw in the last frame.
+
+        Raises:
+          UserError: no checkpoint, no such config, an unknown setting, weights that do not fit the model.
         """
         stored, weights = load_weights(path)
-        config = dataclasses.replace(config or for_device(stored), data=stored.data)  # what the weights were trained on
-        return cls(config, weights, targets)
+        if not isinstance(config, Config):
+            config = for_device(stored, config, changes)
+        config = dataclasses.replace(config, data=stored.data)  # what the weights were trained on
+        return cls(config, weights, targets, details)
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -139,15 +139,16 @@ def test_mistakes_are_one_line_and_leave_nothing(track, pictures, tmp_path):
 
 def test_without_a_checkpoint_the_shipped_network_tracks(track, pictures, tmp_path, monkeypatch):
     """Also where a directory has the network's name."""
-    from ostrack_jax.cli import trackers
+    from ostrack_jax.tracking.baselines import StillTracker
+    from ostrack_jax.tracking.tracker import Tracker
 
     asked = []
 
-    def of_checkpoint(path, *_):
+    def from_checkpoint(path, *_, **__):
         asked.append(str(path))
-        return trackers.of_baseline("still")
+        return StillTracker()
 
-    monkeypatch.setattr(trackers, "of_checkpoint", of_checkpoint)
+    monkeypatch.setattr(Tracker, "from_checkpoint", from_checkpoint)
     (tmp_path / "small").mkdir()
     monkeypatch.chdir(tmp_path)
     status, _, err = track(pictures, tracker=())

@@ -14,11 +14,11 @@ from ostrack_jax.tracking import baselines
 PUBLISHED = {
     "still": (0.277, 0.293, 0.094),
     "opencv:nano": (0.678, 0.851, 0.514),
-    "opencv:vit": (0.404, 0.485, 0.222),
 }
 
 
 @pytest.mark.data
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", PUBLISHED)
 def test_peers_score_as_measured_elsewhere(tmp_path, shared_data, spec):
     files = shared_data.parent / "peers"
@@ -26,10 +26,8 @@ def test_peers_score_as_measured_elsewhere(tmp_path, shared_data, spec):
         pytest.skip(f"no model files at {files}")
     protocol = benchmarks.find("got10k_val")
     sequences = protocol.open(shared_data / "got10k")
-    made_by = baselines.describe(spec, files)
-    outcomes = runner.evaluate(
-        baselines.make(spec, files), protocol, sequences, tmp_path, made_by, Console(file=io.StringIO())
-    )
+    tracker, quiet = baselines.make(spec, files), Console(file=io.StringIO())
+    outcomes = runner.evaluate(tracker, protocol, sequences, tmp_path, tracker.provenance, quiet)
     assert {outcome.state for outcome in outcomes} == {"done"}
     scores = protocol.score([outcome.prediction for outcome in outcomes if outcome.prediction is not None])
     assert tuple(scores.overall.values()) == pytest.approx(PUBLISHED[spec], abs=0.005)

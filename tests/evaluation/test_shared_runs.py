@@ -84,6 +84,7 @@ def until(true, seconds=60):
     return value
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_nothing_and_nothing_is_done_twice(tmp_path, start):
     out, all_three = tmp_path / "out", [start() for _ in range(3)]
     go(*all_three)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import runpy
@@ -15,6 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
+from ostrack_jax.checkpoint.files import save_weights
+from ostrack_jax.config import TrackConfig
 from ostrack_jax.tracking.track import Track
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +77,7 @@ class Recorder:
 
 @pytest.fixture
 def script(monkeypatch):
-    """The script's names, loaded beside a stand-in for vot-trax."""
+    """The script's names, loaded next to a stand-in for vot-trax."""
     status = SimpleNamespace(INITIALIZE="initialize", FRAME="frame", QUIT="quit")
     stand_in = SimpleNamespace(
         Server=Session,
@@ -139,14 +142,26 @@ def test_a_tracker_without_scores_states_no_confidence(script, frames):
 
 def test_the_tracker_has_run_before_the_handshake(script, monkeypatch):
     tracker = Recorder()
-    monkeypatch.setattr(script["trackers"], "choose", lambda flags: SimpleNamespace(tracker=tracker))
+    monkeypatch.setitem(script["main"].__globals__, "load", lambda words: tracker)
     monkeypatch.setitem(script["main"].__globals__, "serve", lambda served: served.calls.append("handshake"))
-    script["main"](None, [])
+    assert script["main"]([]) == 0
     assert [call if isinstance(call, str) else call[0] for call in tracker.calls] == ["init", "update", "handshake"]
 
 
+def test_the_words_that_ostrack_vot_writes(script, small_config, small_weights, tmp_path, capsys):
+    save_weights(tmp_path, small_weights, small_config)
+    loaded = script["load"](["--checkpoint", str(tmp_path), "--config.track.margin=7"])
+    assert loaded.config == dataclasses.replace(small_config, track=TrackConfig(margin=7.0))
+    assert script["load"](["--tracker", "still"]).provenance == {"tracker": "still"}
+    assert script["main"](["--tracker", "stil"]) == 2
+    assert "did you mean 'still'" in capsys.readouterr().err
+    for words in ([], ["--tracker", "still", "--checkpoint", "a"], ["--tracker", "still", "--speed=2"]):
+        with pytest.raises(SystemExit):
+            script["load"](words)
+
+
 def toolkit_python():
-    """The Python that has the toolkit: OSTRACK_VOT_TOOLKIT, else that beside `vot` on the path; None without either."""
+    """The Python that has the toolkit: OSTRACK_VOT_TOOLKIT, else that of `vot` on the path; None without either."""
     named = os.environ.get("OSTRACK_VOT_TOOLKIT")
     found = shutil.which("vot")
     return named or (str(Path(found).with_name("python")) if found else None)

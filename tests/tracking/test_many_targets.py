@@ -10,7 +10,7 @@ import pytest
 
 from ostrack_jax.data.generated.synthetic import open_synthetic
 from ostrack_jax.errors import UserError
-from ostrack_jax.tracking.track import ManyTracker, OneTarget
+from ostrack_jax.tracking.track import OneSlot, SlotTracker
 from ostrack_jax.tracking.tracker import Tracker
 
 
@@ -140,6 +140,6 @@ def test_which_trackers_take_many(three):
 
         def update(self, frame): ...
 
-    assert isinstance(three, ManyTracker)
-    assert not isinstance(Single(), ManyTracker)
-    assert isinstance(OneTarget(Single()), ManyTracker)
+    assert isinstance(three, SlotTracker)
+    assert not isinstance(Single(), SlotTracker)
+    assert isinstance(OneSlot(Single()), SlotTracker)

@@ -10,7 +10,6 @@ from absl import flags as absl_flags
 
 from ostrack_jax.checkpoint.files import save_weights
 from ostrack_jax.cli import trackers, visualize
-from ostrack_jax.config import change
 from ostrack_jax.tracking import precision, tracker
 from ostrack_jax.tracking.precision import for_device
 from ostrack_jax.tracking.tracker import Tracker
@@ -58,7 +57,7 @@ def test_a_plain_cpu_follows_in_float32_and_says_so(in_bfloat16, caplog):
 
 @pytest.mark.usefixtures("on_a_plain_cpu")
 def test_what_is_asked_for_holds(in_bfloat16, caplog):
-    assert for_device(in_bfloat16, lambda config: change(config, [AS_ASKED])).model.dtype == "bfloat16"
+    assert for_device(in_bfloat16, changes=[AS_ASKED]).model.dtype == "bfloat16"
     assert not caplog.records
 
 
@@ -113,5 +112,6 @@ def test_the_library_and_the_commands_act_alike(stored, in_bfloat16, monkeypatch
     assert Tracker.from_checkpoint(stored, in_bfloat16).config.model.dtype == "bfloat16"
     for words, dtype in (((), "float32"), ((f"--config_override={AS_ASKED}",), "bfloat16")):
         chosen = trackers.choose(flags_of(trackers, *words))
-        assert chosen.tracker.config.model.dtype == chosen.provenance["model"]["dtype"] == dtype
+        assert isinstance(chosen, Tracker)
+        assert chosen.config.model.dtype == chosen.provenance["model"]["dtype"] == dtype
         assert seen_by_visualize(*words).model.dtype == dtype

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 PROGRAM = """
-from ostrack_jax.cli.compiled import keep_compiled
+from ostrack_jax.models.devices import keep_compiled
 keep_compiled()
 import jax
 assert jax.jit(lambda x: x * 2 + 1)(3) == 7

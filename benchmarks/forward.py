@@ -24,7 +24,7 @@ from ostrack_jax import config as configs
 from ostrack_jax.cli.command import run
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.models.weights import initial_weights
-from ostrack_jax.profiling.forward import compile_forward
+from ostrack_jax.profiling.latency import compile_forward
 from ostrack_jax.profiling.macs import as_the_paper_counts, macs, parameters
 
 MODELS = tuple(f"vitb_{size}_mae_{ce}32x4_ep300" for size in (256, 384) for ce in ("", "ce_"))

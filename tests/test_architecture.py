@@ -30,7 +30,7 @@ ARROWS: dict[str, set[str]] = {
     "tracking": {"geometry", "models", "checkpoint"},
     "training": {"geometry", "data", "pipeline", "models", "checkpoint", "profiling", "visualization"},
     "evaluation": {"geometry", "data", "models", "tracking", "visualization"},
-    "profiling": {"data", "models", "tracking"},
+    "profiling": {"data", "models", "tracking", "visualization"},
     "doctor": {"data", "pipeline", "models", "profiling", "visualization"},
     "integrations": {"data", "models", "tracking"},
     "convert": {"models", "checkpoint"},

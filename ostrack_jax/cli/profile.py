@@ -1,7 +1,7 @@
 """What a model costs on this machine, with and without elimination: MACs, parameters, memory, compile time, latency.
 
 Times the network alone, the tracker's update and a whole video with its JPEGs read from disk, side by side. The weights
-are untrained, which costs the same; the video is made up.
+are untrained, which costs the same; the video is synthetic.
 
 Example:
   ostrack profile --config vitb_256_mae_ce_32x4_ep300
@@ -10,7 +10,6 @@ Example:
 
 from __future__ import annotations
 
-import json
 import re
 
 from absl import flags as absl_flags
@@ -34,9 +33,9 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from rich.console import Console
 
     from ostrack_jax import environment
-    from ostrack_jax.io import write_text
+    from ostrack_jax.io import write_json
     from ostrack_jax.models.devices import devices
-    from ostrack_jax.profiling import latency as profile
+    from ostrack_jax.profiling import latency
 
     config, size = command.read_config(flags), read_size(flags.frame_size)
     devices()
@@ -45,14 +44,14 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
         "dtype": config.model.dtype,
         "frames": flags.frames,
         "frame_size": flags.frame_size,
-        "variants": profile.measure(config, flags.frames, size),
+        "variants": latency.measure(config, flags.frames, size),
         "versions": environment.versions(),
         "hardware": environment.hardware(),
         "commit": environment.commit(),
     }
-    profile.show(measured, Console())
+    latency.table(measured).print(Console())
     if flags.output is not None:
-        write_text(flags.output, json.dumps(measured, indent=2) + "\n")
+        write_json(flags.output, measured)
         print(f"the same as JSON: {flags.output}")
 
 

@@ -23,7 +23,7 @@ def test_counts_of_the_paper(name, paper, with_products):
     assert sum(parts.values()) / 1e9 == pytest.approx(with_products, abs=0.005)
 
 
-def test_parameters_are_those_with_a_gradient(small_config, small_weights):
+def test_parameters_are_those_with_a_gradient(small_config, random_weights):
     unused = ("backbone.cls_token", "backbone.pos_embed", ".mean", ".var", ".count")
-    expected = sum(value.size for name, value in small_weights.items() if not name.endswith(unused))
+    expected = sum(value.size for name, value in random_weights.items() if not name.endswith(unused))
     assert parameters(small_config.model) == expected

@@ -8,15 +8,14 @@ import json
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
 from rich.console import Console
 
 from ostrack_jax import config as configs
 from ostrack_jax.cli.main import main
-from ostrack_jax.profiling import forward
-from ostrack_jax.profiling import latency as profile
+from ostrack_jax.profiling import latency
 from ostrack_jax.profiling.macs import as_the_paper_counts, macs
+from ostrack_jax.tracking.tracker import Tracker
 
 
 @pytest.fixture(scope="module")
@@ -28,25 +27,25 @@ def little():
 
 
 @pytest.fixture(scope="module")
-def measured(little):
-    return profile.measure(little, frames=11, size_wh=(160, 120), console=Console(file=io.StringIO()))
+def measured(little, quickly_compiled):
+    return latency.measure(little, frames=11, size_wh=(160, 120), console=Console(file=io.StringIO()))
 
 
 def test_variants_differ_in_elimination_alone(little):
-    with_it, without = profile.variants(little).values()
+    with_it, without = latency.variants(little).values()
     assert with_it == little
     assert without.model.eliminate_at == ()
     assert dataclasses.replace(without.model, eliminate_at=(0,), keep_ratio=(0.7,)) == little.model
     plain = configs.load("vitb_256_mae_32x4_ep300")
     published = configs.load("vitb_256_mae_ce_32x4_ep300")
-    assert profile.variants(plain)["with elimination"].model == published.model
-    assert list(profile.variants(configs.load("tiny"))) == ["without"]  # three blocks: the published ones are not there
+    assert latency.variants(plain)["with elimination"].model == published.model
+    assert list(latency.variants(configs.load("tiny"))) == ["without"]  # three blocks: the published ones are not there
 
 
 def test_counts_and_times_of_every_variant(measured, little):
     assert list(measured) == ["with elimination", "without"]
     for name, row in measured.items():
-        model = profile.variants(little)[name].model
+        model = latency.variants(little)[name].model
         assert row["macs"] == macs(model)
         assert row["macs_paper"] == as_the_paper_counts(macs(model))
         assert row["compile_seconds"] > 0
@@ -60,14 +59,24 @@ def test_counts_and_times_of_every_variant(measured, little):
     assert measured["with elimination"]["macs_paper"] < measured["without"]["macs_paper"]
 
 
-def test_the_target_stays_where_it_is(little, tmp_path):
-    video, box = profile.make_video(tmp_path, (160, 120))
-    assert video[0].shape == (120, 160, 3)
-    tracker = profile.HeldTracker(little, profile.make_weights(little.model))
-    tracker.init(video[0], box)
-    first, again = tracker.update(video[1]), tracker.update(video[1])
-    assert not np.array_equal(first.box_xywh, box)
-    np.testing.assert_array_equal(first.box_xywh, again.box_xywh)
+def test_the_target_stays_where_it_is(tmp_path):
+    """The box that was given is searched around in every frame."""
+
+    class Recorder(Tracker):
+        def __init__(self):
+            self.calls = []
+
+        def update(self, frame):
+            self.calls.append(frame.shape)
+
+        def search_around(self, slot, box_xywh):
+            self.calls.append((slot, *box_xywh))
+
+    video, box = latency.make_video(tmp_path, (160, 120))
+    tracker = Recorder()
+    timed = latency.Timed(latency.Forward(lambda: None, 0.0, {}), tracker, video, box)
+    timed.block()
+    assert tracker.calls == [(120, 160, 3), (0, *box)] * 7  # two to warm up
 
 
 def test_compiling_is_timed_without_the_cache():
@@ -76,7 +85,7 @@ def test_compiling_is_timed_without_the_cache():
     before = jax.config.values[least]
     jax.config.update(least, 0)
     try:
-        with forward.compiling_anew():
+        with latency.without_cache():
             jax.jit(lambda x: x * 3.1415).lower(1.0).compile()
         without = kept()
         jax.jit(lambda x: x * 3.1415).lower(1.0).compile()
@@ -90,7 +99,7 @@ def kept():
 
 
 def test_the_command_prints_and_writes_the_same(measured, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(profile, "measure", lambda config, frames, size_wh: measured)
+    monkeypatch.setattr(latency, "measure", lambda config, frames, size_wh: measured)
     words = ["--config", "tiny", "--frames", "11", "--frame_size", "160x120", "--output", str(tmp_path / "p.json")]
     assert main(["profile", *words]) == 0
     out = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Tiny folders in the layouts of the data sets, for tests: a few pictures of 32 x 24 pixels and their annotations."""
+"""Tiny folders in the layouts of the data sets, for tests: a few images of 32 x 24 pixels and their annotations."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 BOX = "1,2,10,8\n"
 
 
-def pictures(folder: Path, count: int = 3, form: str = "{:08d}.jpg", first: int = 1) -> Path:
-    """``count`` pictures, picture i of grey 40 * i (modulo 256)."""
+def make_images(folder: Path, count: int = 3, form: str = "{:08d}.jpg", first: int = 1) -> Path:
+    """``count`` images, image i of grey 40 * i (modulo 256)."""
     folder.mkdir(parents=True)
     for i in range(count):
         cv2.imwrite(str(folder / form.format(first + i)), np.full((24, 32, 3), 40 * i % 256, np.uint8))
@@ -23,7 +23,7 @@ def pictures(folder: Path, count: int = 3, form: str = "{:08d}.jpg", first: int 
 def got10k(root: Path, names: tuple[str, ...] = ("a", "b"), count: int = 3, labels: bool = False) -> Path:
     """A part of GOT-10k."""
     for name in names:
-        pictures(root / name, count)
+        make_images(root / name, count)
         (root / name / "groundtruth.txt").write_text(BOX * count)
         if labels:
             (root / name / "absence.label").write_text("0\n" * count)
@@ -35,7 +35,7 @@ def got10k(root: Path, names: tuple[str, ...] = ("a", "b"), count: int = 3, labe
 def otb(root: Path, names: tuple[str, ...] = ("Girl",), count: int = 3) -> Path:
     """Sequences of OTB."""
     for name in names:
-        pictures(root / name / "img", count, "{:04d}.jpg")
+        make_images(root / name / "img", count, "{:04d}.jpg")
         (root / name / "groundtruth_rect.txt").write_text(BOX * count)
     return root
 
@@ -44,7 +44,7 @@ def lasot(root: Path, names: tuple[str, ...] = ("cat-4", "cat-1"), count: int = 
     """Sequences of LaSOT: cat-4 is of its training list, cat-1 of its test list."""
     for name in names:
         folder = root / name if flat else root / name.rpartition("-")[0] / name
-        pictures(folder / "img", count)
+        make_images(folder / "img", count)
         (folder / "groundtruth.txt").write_text(BOX * count)
         for label in ("full_occlusion.txt", "out_of_view.txt"):
             (folder / label).write_text(",".join("0" * count) + "\n")
@@ -55,7 +55,7 @@ def trackingnet(root: Path, chunk: str = "TRAIN_0", names: tuple[str, ...] = ("v
     """A chunk of TrackingNet; of the test chunk the first box alone."""
     (root / chunk / "anno").mkdir(parents=True)
     for name in names:
-        pictures(root / chunk / "frames" / name, count, "{}.jpg", first=0)
+        make_images(root / chunk / "frames" / name, count, "{}.jpg", first=0)
         (root / chunk / "anno" / f"{name}.txt").write_text(BOX * (1 if chunk == "TEST" else count))
     return root
 
@@ -67,7 +67,7 @@ def lasot_ext(root: Path) -> Path:
 
 def nfs(root: Path, rate: str = "30", name: str = "car_jumping", count: int = 3, lines: int | None = None) -> Path:
     """A sequence of NFS as its authors have it: boxes at 240 frames a second, as corners, with flags and a label."""
-    pictures(root / name / rate / name, count, "{:05d}.jpg")
+    make_images(root / name / rate / name, count, "{:05d}.jpg")
     lines = lines if lines is not None else count * (8 if rate == "30" else 1)
     rows = [f'0 {1 + i} 2 {11 + i} 10 {i + 1} {int(i == 16)} 0 1 "car"\n' for i in range(lines)]
     (root / name / rate / f"{name}.txt").write_text("".join(rows))
@@ -76,7 +76,7 @@ def nfs(root: Path, rate: str = "30", name: str = "car_jumping", count: int = 3,
 
 def nfs_rehosted(root: Path) -> Path:
     """A sequence of NFS, 22 frames long, in the form it is handed on in."""
-    pictures(root / "sequences/car_jumping", 22, "{:05d}.jpg")
+    make_images(root / "sequences/car_jumping", 22, "{:05d}.jpg")
     (root / "anno").mkdir()
     (root / "anno/nfs_car_jumping.txt").write_text("1\t2\t10\t8\n" * 22)
     return root
@@ -87,7 +87,7 @@ def uav(
 ) -> Path:
     """A video of UAV123, all its sequences by name and length; ``long``: of UAV20L, its boxes too."""
     last = sum(count - 1 for _, count in pieces) + 1
-    pictures(root / "data_seq/UAV123" / video, last, "{:06d}.jpg")
+    make_images(root / "data_seq/UAV123" / video, last, "{:06d}.jpg")
     for part, names in (("UAV123", pieces), ("UAV20L", ((long, last),) if long else ())):
         (root / "anno" / part / "att").mkdir(parents=True)
         for name, count in names:
@@ -98,7 +98,7 @@ def uav(
 
 def uav_10fps(root: Path, name: str = "uav6", count: int = 37) -> Path:
     """A sequence of UAV123@10fps."""
-    pictures(root / "data_seq/UAV123_10fps" / name, count, "{:06d}.jpg")
+    make_images(root / "data_seq/UAV123_10fps" / name, count, "{:06d}.jpg")
     (root / "anno/UAV123_10fps").mkdir(parents=True)
     (root / f"anno/UAV123_10fps/{name}.txt").write_text(BOX * count)
     return root
@@ -108,15 +108,15 @@ def uavdt(
     root: Path, name: str = "S0601", videos: str = "UAV-benchmark-S", boxes: str = "UAV-benchmark-SOT_v1.0/anno"
 ) -> Path:
     """A sequence of UAVDT's single-object set."""
-    pictures(root / videos / name, 3, "img{:06d}.jpg")
+    make_images(root / videos / name, 3, "img{:06d}.jpg")
     (root / boxes).mkdir(parents=True)
     (root / boxes / f"{name}_gt.txt").write_text(BOX * 3)
     return root
 
 
 def tc128(root: Path, name: str = "Ball_ce2", first: int = 3, count: int = 3) -> Path:
-    """A sequence of TC-128 with pictures before and after the annotated ones, its files in another case."""
-    pictures(root / name / "img", first + count + 1, "{:04d}.jpg")
+    """A sequence of TC-128 with images before and after the annotated ones, its files in another case."""
+    make_images(root / name / "img", first + count + 1, "{:04d}.jpg")
     (root / name / f"{name.lower()}_gt.txt").write_text(BOX * count)
     (root / name / f"{name.lower()}_frames.txt").write_text(f"{first},{first + count - 1}\n")
     return root
@@ -125,7 +125,7 @@ def tc128(root: Path, name: str = "Ball_ce2", first: int = 3, count: int = 3) ->
 def tnl2k(root: Path, names: tuple[str, ...] = ("Cat_video_01-Done",), part: str = "") -> Path:
     """Sequences of TNL2K, side by side or in a folder of one of its archives."""
     for name in names:
-        pictures(root / part / name / "imgs", 3, "{:05d}.png")
+        make_images(root / part / name / "imgs", 3, "{:05d}.png")
         (root / part / name / "groundtruth.txt").write_text(BOX * 3)
         (root / part / name / "language.txt").write_text("the cat\n")
     return root
@@ -133,14 +133,14 @@ def tnl2k(root: Path, names: tuple[str, ...] = ("Cat_video_01-Done",), part: str
 
 def itb(root: Path) -> Path:
     """A sequence of ITB."""
-    pictures(root / "Cartoon" / "mouse", 3, "{:04d}.jpg")
+    make_images(root / "Cartoon" / "mouse", 3, "{:04d}.jpg")
     (root / "Cartoon/mouse/groundtruth.txt").write_text(BOX * 3)
     return root
 
 
 def vot(root: Path, regions: str = "1,2,11,2,11,10,1,10\n" * 3, color: str = "color") -> Path:
     """A sequence of VOT."""
-    pictures(root / "ants1" / color, len(regions.splitlines()))
+    make_images(root / "ants1" / color, len(regions.splitlines()))
     (root / "ants1/groundtruth.txt").write_text(regions)
     (root / "ants1/camera_motion.tag").write_text("0\n1\n0\n")
     (root / "ants1/occlusion.tag").write_text("0\n0\n0\n")
@@ -174,8 +174,8 @@ BENCHMARKS = {
 
 
 def coco(root: Path, split: str = "train2017", below: str = "", images: int = 2, annotations: int = 2) -> Path:
-    """COCO with as many annotations a picture, and a crowd."""
-    folder = pictures(root / below / split, images, "{:012d}.jpg", first=7)
+    """COCO with as many annotations an image, and a crowd."""
+    folder = make_images(root / below / split, images, "{:012d}.jpg", first=7)
     listed = [{"id": i, "file_name": f"{i:012d}.jpg", "width": 32, "height": 24} for i in range(7, 7 + images)]
     records = [
         {"id": 100 * i + j, "image_id": i, "bbox": [1.25, 2, 10 + j, 8], "iscrowd": 0, "segmentation": [[1, 2, 3, 4]]}
@@ -198,7 +198,7 @@ def write_coco(root: Path, split: str, images: list[dict], annotations: list[dic
 
 def vid(root: Path, frames: list[dict[str, tuple[int, int, int, int, int]]], snippet: str = "g/s_000") -> Path:
     """A snippet of ImageNet VID: for each frame its targets: track -> (xmin, ymin, xmax, ymax, occluded)."""
-    pictures(root / "Data/VID/train" / snippet, len(frames), "{:06d}.JPEG", first=0)
+    make_images(root / "Data/VID/train" / snippet, len(frames), "{:06d}.JPEG", first=0)
     folder = root / "Annotations/VID/train" / snippet
     folder.mkdir(parents=True)
     for i, targets in enumerate(frames):
@@ -217,8 +217,8 @@ def vid_xml(targets: dict[str, tuple[int, int, int, int, int]]) -> str:
 
 
 def folder_of_ones_own(root: Path) -> Path:
-    """A plain folder with one sequence of pictures."""
-    (pictures(root / "mine") / "boxes.txt").write_text(BOX * 3)
+    """A plain folder with one sequence of images."""
+    (make_images(root / "mine") / "boxes.txt").write_text(BOX * 3)
     return root
 
 

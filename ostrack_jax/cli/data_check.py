@@ -3,14 +3,14 @@
 NAME is a reader (got10k, lasot, trackingnet, coco, vid, otb, folder, ...) or a benchmark (got10k_val, nfs30, uav20l,
 vot2022, ...), DIR its folder, looked up as in training where it is left out. What is both is the reader: the
 benchmarks lasot and trackingnet are its --part test. Of each sequence the annotation is read and the first and last
-picture are decoded (of COCO's single pictures it is seen whether they are there). In all parts but train, and in sets
+image are decoded (of COCO's single images it is seen whether they are there). In all parts but train, and in sets
 without parts, the first frame needs a box (of a folder of one's own, which may be for training, it is noted). Ends
 with status 1 where something is wrong.
 
 Example:
   ostrack data check got10k /data/got10k --part train --split vot_train
   ostrack data check lasot /data/lasot --samples /tmp/lasot   # ten drawn sequences, to look at
-  ostrack data check coco /data/coco --decode all             # every picture
+  ostrack data check coco /data/coco --decode all             # every image
   ostrack data check uav123 /data/UAV123                      # a benchmark
 """
 
@@ -40,7 +40,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("part", "train", "the set's own part: train, val or test", flag_values=flags)
     absl_flags.DEFINE_string("split", "all", "a published list of sequences, or all", flag_values=flags)
     orientation.define(flags)
-    absl_flags.DEFINE_string("decode", None, "pictures of each sequence to decode: a number, or all", flag_values=flags)
+    absl_flags.DEFINE_string("decode", None, "images of each sequence to decode: a number, or all", flag_values=flags)
     define_path("samples", None, "write ten drawn sequences with their boxes there", flags, writes="directory")
     absl_flags.DEFINE_integer("most", 100, "lines of sequences to print; 0: all", 0, flag_values=flags)
 
@@ -115,7 +115,7 @@ def _print_counts(what: str, total: Checked) -> None:
     from ostrack_jax.config import PairConfig
 
     share = f", {total.visible / total.frames:.1%} visible" if total.frames else ""
-    print(f"{what}: {total.sequences:,} sequences, {total.frames:,} frames{share}; {total.decoded:,} pictures decoded")
+    print(f"{what}: {total.sequences:,} sequences, {total.frames:,} frames{share}; {total.decoded:,} images decoded")
     for name, count in sorted(total.missing.items()):
         print(f"note   {name} is missing in {count:,} sequences: it hides no frame there")
     for note in total.notes[:_NOTES]:
@@ -133,5 +133,5 @@ def _decode(text: str | None) -> int | None:
     if text in (None, "all"):
         return None if text is None else 2**31
     if not (text.isdecimal() and int(text[:9]) > 0):
-        raise UserError(f"--decode: expected a number of pictures above 0, or all, found {text!r}")
+        raise UserError(f"--decode: expected a number of images above 0, or all, found {text!r}")
     return int(text[:9])

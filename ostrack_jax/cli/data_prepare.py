@@ -1,12 +1,12 @@
-"""Write a data set anew for fast reading: pictures in a few large files, as they are stored, annotations beside them.
+"""Pack a data set for fast reading: images in a few large files, as they are stored, annotations next to them.
 
 NAME is a reader (got10k, lasot, coco, ...), DIR its folder. Training takes the new folder in place of the old by its
 path: --config.data.NAME.dir=OUTPUT. The files are ArrayRecord in TensorFlow Datasets' layout, which
-tfds.builder_from_directory reads; TensorFlow is not needed. Interrupted work goes on when the same command is given
+tfds.builder_from_directory reads; TensorFlow is not needed. Interrupted work continues when the same command is given
 again; every file is read again before it counts.
 
---crop CONFIG cuts each picture to what the training crops of that config can reach, encodes it anew as JPEG of quality
-95 where that is smaller, and tells the space saved. Such a set serves training only, with crops and jitter of that
+--crop CONFIG cuts each image to what the training crops of that config can reach, encodes it again as JPEG of quality
+95 where that is smaller, and prints the space saved. Such a set serves training only, with crops and jitter of that
 config or smaller ones.
 
 Example:
@@ -32,12 +32,12 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("part", "train", "the set's own part: train, val or test", flag_values=flags)
     absl_flags.DEFINE_string("split", "all", "a published list of sequences, or all", flag_values=flags)
     orientation.define(flags)
-    define_path("crop", None, "a config: cut pictures to what its crops can reach", flags)
-    absl_flags.DEFINE_integer("per_file", 32768, "pictures in a file", lower_bound=1, flag_values=flags)
+    define_path("crop", None, "a config: cut images to what its crops can reach", flags)
+    absl_flags.DEFINE_integer("per_file", 32768, "images in a file", lower_bound=1, flag_values=flags)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
-    """Plan, write, tell."""
+    """Plan, write, report."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -59,7 +59,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
         splits = published_splits(data, plan.names)
         part = flags.part if knows_parts(reader) else ""
         label = Label(reader, part, flags.split, reach, flags.per_file, orientation_of(data))
-        bar = progress.add_task("pictures", total=len(plan.shown))
+        bar = progress.add_task("images", total=len(plan.shown))
         written = pack(plan, label, flags.output, splits, lambda count: progress.advance(bar, count))
     for note in sequences.notes:
         console.print(f"note: {note}", markup=False)
@@ -69,6 +69,6 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
         console.print(f"unreadable, kept empty: {name}", markup=False)
     size, before = written["after"] / 2**20, written["before"] / 2**20
     saved = f", {1 - size / max(before, 1e-9):.1%} less than the {before:.1f} MiB they were" if reach else ""
-    counts = f"{len(plan.names)} sequences, {written['records']} pictures ({written['unreadable']} unreadable)"
+    counts = f"{len(plan.names)} sequences, {written['records']} images ({written['unreadable']} unreadable)"
     console.print(f"{counts}, {size:.1f} MiB{saved}, all read again: {flags.output}", markup=False)
     console.print(f"train on it: --config.data.{reader}.dir={shlex.quote(str(flags.output))}", markup=False)

@@ -1,1 +1,1 @@
-"""Annotated videos, on disk or made up: the `Sequence` record and the readers that fill it. No dice."""
+"""Annotated videos, on disk or generated: the `Sequence` record and the readers that fill it."""

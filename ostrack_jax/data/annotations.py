@@ -116,11 +116,11 @@ def read_annotation(
             missing.append(name)
     if len(table) == 1 < images:
         table = np.concatenate([table, np.full((images - 1, 4), np.nan)])
-    counts = {"pictures": images, boxes.name: len(table), **{name: len(column) for name, column in found.items()}}
+    counts = {"images": images, boxes.name: len(table), **{name: len(column) for name, column in found.items()}}
     common, flaws = min(counts.values()), ()
     if max(counts.values()) > common:
         named = ", ".join(f"{count} {name}" for name, count in counts.items())
-        flaws = (f"counts differ beside {boxes} ({named}): the first {common} are used",)
+        flaws = (f"counts differ next to {boxes} ({named}): the first {common} are used",)
     found = {name: column[:common] for name, column in found.items()}
     return Annotation(table[:common], found, flaws, tuple(missing))
 
@@ -137,9 +137,9 @@ def check_gaps(images: ListOf[str], lines: int, boxes: Path) -> None:
     gone = next(i for i in itertools.count(min(numbers)) if i not in numbers)
     if gone < max(numbers):
         raise UserError(
-            f"no picture {gone} in {os.path.dirname(images[0])} ({len(images)} pictures, {lines} lines in "
-            f"{boxes.name}): the boxes after it would belong to other pictures",
-            fix="pictures are missing: unpack their archive again",
+            f"no image {gone} in {os.path.dirname(images[0])} ({len(images)} images, {lines} lines in "
+            f"{boxes.name}): the boxes after it would belong to other images",
+            fix="images are missing: unpack their archive again",
         )
 
 
@@ -155,7 +155,7 @@ def read_names(path: Path) -> list[str]:
     seen: set[str] = set()
     for name in names:
         if name in (".", "..") or re.search(r"[/\\\0]", name):
-            raise UserError(f"{path}: {name[:60]!r} is no name of a folder beside it")
+            raise UserError(f"{path}: {name[:60]!r} is no name of a folder next to it")
         if name in seen:
             raise UserError(f"{path}: names {name!r} twice")
         seen.add(name)

@@ -48,7 +48,7 @@ REDUCTIONS = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 _TAG = b"Exif"  # what a JPEG with an orientation tag has in it
-_MOST_BYTES = 256 * 2**20  # of a picture file
+_MOST_BYTES = 256 * 2**20  # of an image file
 
 Image = UInt8[np.ndarray, "h w 3"]
 
@@ -70,7 +70,7 @@ class ReducibleFrames(Frames, Protocol):
     """Frames of which some can be had smaller for less work."""
 
     def reduced(self, index: int, factor: int, /) -> tuple[Image, int]:
-        """Frame ``index`` at a ``factor``-th of its size, or whole; and the factor it was in fact reduced by.
+        """Frame ``index`` at a ``factor``-th of its size, or at full size; and the factor it was in fact reduced by.
 
         A side of n pixels becomes ceil(n / factor); a pixel is the mean of those it covers, as near as JPEG has it.
         """
@@ -79,10 +79,10 @@ class ReducibleFrames(Frames, Protocol):
 
 @runtime_checkable
 class StoredFrames(Frames, Protocol):
-    """Frames each of which is a picture stored by itself."""
+    """Frames each of which is an image stored by itself."""
 
     def name(self, index: int, /) -> str:
-        """Where it lies; equal names are equal pictures."""
+        """Where it lies; equal names are equal images."""
         ...
 
     def stored(self, index: int, /) -> bytes:
@@ -195,17 +195,17 @@ class ImageFrames(EncodedFrames):
 
 
 class ArrayFrames:
-    """Pictures in memory: an array (t, h, w, 3) or a list of arrays (h, w, 3), uint8 RGB."""
+    """Images in memory: an array (t, h, w, 3) or a list of arrays (h, w, 3), uint8 RGB."""
 
-    def __init__(self, pictures: UInt8[np.ndarray, "t h w 3"] | ListOf[UInt8[np.ndarray, "_ _ 3"]]) -> None:
-        self._pictures = pictures
+    def __init__(self, images: UInt8[np.ndarray, "t h w 3"] | ListOf[UInt8[np.ndarray, "_ _ 3"]]) -> None:
+        self._images = images
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
     def __getitem__(self, index: SupportsIndex, /) -> Image:
-        """Picture ``index``, not a copy."""
-        return self._pictures[within(index, len(self))]
+        """Image ``index``, not a copy."""
+        return self._images[within(index, len(self))]
 
 
 def within(index: SupportsIndex, length: int) -> int:
@@ -265,21 +265,21 @@ def read_image(path: Path | str, orientation: Orientation = "shown") -> Image:
       orientation: see `Orientation`.
 
     Raises:
-      UserError: there is no such file, or it is no image OpenCV can read; a JPEG cut short is none.
+      UserError: there is no such file, or it is no image OpenCV can read; a truncated JPEG is none.
     """
     return decode_image(read_bytes(path), path, orientation=orientation)
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """A picture file as it is stored; a `UserError` where there is none, or none of a sane size."""
+    """An image file as it is stored; a `UserError` where there is none, or none of a sane size."""
     try:
         with open_file(path, buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             data = file.read(size + 1) if size <= _MOST_BYTES else b""
     except OSError as e:
-        raise UserError(f"cannot read the picture {path}: {(e.strerror or str(e)).lower()}") from e
+        raise UserError(f"cannot read the image {path}: {(e.strerror or str(e)).lower()}") from e
     if size > _MOST_BYTES:
-        raise UserError(f"cannot read the picture {path}: it is larger than {_MOST_BYTES >> 20} MiB")
+        raise UserError(f"cannot read the image {path}: it is larger than {_MOST_BYTES >> 20} MiB")
     return data
 
 
@@ -293,7 +293,7 @@ def decode_image(data: bytes, name: Path | str, factor: int = 1, orientation: Or
 
     Args:
       data: a file's bytes, of any format OpenCV reads.
-      name: says in an error which it is.
+      name: of the image, for errors.
       factor: one of `REDUCTIONS`, above 1 for a JPEG only.
       orientation: see `Orientation`.
 
@@ -316,13 +316,13 @@ def decode_values(data: bytes, name: Path | str, factor: int, orientation: Orien
         # What it cannot bring to 8 or 16 bits it reads unchanged or not at all.
         values = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if image is None else image
     except cv2.error as e:  # raised for no bytes at all, and for headers that promise absurd sizes
-        raise UserError(f"cannot decode the picture {name}: {e.err if data else 'it is empty'}") from e
+        raise UserError(f"cannot decode the image {name}: {e.err if data else 'it is empty'}") from e
     if values is not None and values.dtype not in (np.uint8, np.uint16):
         raise UserError(
-            f"cannot read the picture {name}: its values are {values.dtype}: convert it to 8 or 16 bits", fix=""
+            f"cannot read the image {name}: its values are {values.dtype}: convert it to 8 or 16 bits", fix=""
         )
     if image is None:
-        raise UserError(f"cannot read the picture {name}: not a picture OpenCV can read, or cut short")
+        raise UserError(f"cannot read the image {name}: truncated, or not an image OpenCV can read")
     return image if rgb else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
@@ -334,18 +334,18 @@ def turned_note(name: str, orientation: Orientation, shape: tuple[int, ...]) -> 
 
 
 def list_images(directory: Path) -> list[str]:
-    """Paths of the pictures of a folder, numbers in names counting as numbers (2.jpg before 10.jpg).
+    """Paths of the images of a folder, numbers in names counting as numbers (2.jpg before 10.jpg).
 
     Raises:
-      UserError: the folder cannot be listed or holds no picture.
+      UserError: the folder cannot be listed or holds no image.
     """
     names = [entry.name for entry in _scan(directory) if is_image_file(entry.name)]
     if not names:
         unread = sorted({Path(entry.name).suffix for entry in _scan(directory) if entry.name.lower().endswith(UNREAD)})
         found = f"{' and '.join(unread)} files are not read here: convert them to PNG" if unread else ""
         expected = f"expected files ending in {', '.join(IMAGES[:3])} or the like"
-        fix = "" if found else "its pictures are missing: unpack its archive again"
-        raise UserError(f"no pictures in {directory}: {found or expected}", fix)
+        fix = "" if found else "its images are missing: unpack its archive again"
+        raise UserError(f"no images in {directory}: {found or expected}", fix)
     stems = [name.rpartition(".")[0] for name in names]
     if all(map(str.isdecimal, stems)):  # the same order, ten times as fast
         names = [name for _, name in sorted(zip(map(int, stems), names, strict=True))]
@@ -374,7 +374,7 @@ def _scan(directory: Path) -> list[os.DirEntry[str]]:
 
 
 def is_image_file(name: str) -> bool:
-    """Whether a file's name is a picture's."""
+    """Whether a file's name is an image's."""
     return name.lower().endswith(IMAGES)
 
 

@@ -1,4 +1,4 @@
-"""One annotated video, the noun of this room. Enters: what a reader found. Leaves: frames, boxes, flags."""
+"""One annotated video: frames, boxes, flags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 @runtime_checkable
 class Frames(Protocol):
-    """Pictures by index, read when asked for."""
+    """Images by index, read when asked for."""
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -24,22 +24,22 @@ class Frames(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
-    """One target in one video (or one picture).
+    """One target in one video (or one image).
 
     Attributes:
       name: unique within its set; result files carry it.
-      frames: t pictures.
+      frames: t images.
       boxes_xywh: left, top, width, height in pixels of the frame, zero-based; NaN where not annotated.
       visible: the target is present and annotated, so the box may be learned from.
-      cover: GOT-10k's visible share in eighths (0 absent .. 8 whole), or None where the set has none.
+      cover: GOT-10k's visible share in eighths (0 absent .. 8 completely visible), or None where the set has none.
       size_wh: frame width and height in pixels where the annotation states it, else None.
-      is_image: a single picture whose box serves as template and search alike (COCO).
-      flaws: what the reader found wrong and went on without, each in a line that names the file.
+      is_image: a single image whose box serves as template and search alike (COCO).
+      flaws: what the reader found wrong and left out, each in a line that names the file.
       missing: label files that sequences of this layout have and this one has not.
-      present: what the set's own list says of each frame, whatever its box (LaSOT: neither fully occluded nor out of
-        view); None where the set has no such list.
+      present: whether the target is there by the set's own list, whatever its box (LaSOT: neither fully occluded nor
+        out of view); None where the set has no such list.
       category: the target's class by the set's own name, such as `airplane`; empty where it has none.
-      attributes: what the set calls hard about the sequence, such as `fast motion`; empty where it does not say.
+      attributes: such as `fast motion`; empty where the set has none.
     """
 
     name: str

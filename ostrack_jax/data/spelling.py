@@ -27,13 +27,13 @@ def _separators(name: str) -> str:
 
 
 def part_prefix(name: str) -> tuple[str, str]:
-    """What of `PREFIXES` stands in front of a name, else nothing, and the name without it."""
+    """The one of `PREFIXES` in front of a name, else nothing, and the name without it."""
     found = re.match(rf"({'|'.join(filter(None, PREFIXES.values()))})[^a-z0-9]+", name, re.IGNORECASE)
     return (found[1].casefold(), name[found.end() :]) if found else ("", name)
 
 
 def of_set(names: Iterable[str], reader: str) -> list[str]:
-    """Of the names in a folder that may hold several sets those of ``reader``'s; all where none can be told to be."""
+    """The names of ``reader``'s set in a directory that may hold several sets; all where none is recognised."""
     every = list(names)
     own = [name for name in every if part_prefix(name)[0] == PREFIXES.get(reader)]
     bare = [name for name in every if not part_prefix(name)[0]] if reader in PREFIXES else []

@@ -1,4 +1,4 @@
-"""Frames of a video file by index. Enters: a path FFmpeg can open. Leaves: RGB frames, exact in any order of access.
+"""Frames of a video file by index, exact in any order of access.
 
 Reading on is as fast as the decoder; a jump decodes from the key frame before.
 """

@@ -1,1 +1,1 @@
-"""What `ostrack doctor` looks at: the machine, the network's arithmetic, the data sets in a folder."""
+"""Checks of the machine, the network's arithmetic and data sets on disk."""

@@ -27,9 +27,9 @@ from ostrack_jax.errors import UnknownNameError, UserError, listed
 from ostrack_jax.pipeline.sampling import is_eligible
 
 # What mends an error or a flaw that does not say so itself, by where it was met.
-_FLAW = "an annotation is damaged, or it or the pictures are incomplete: unpack both again (what fits is used)"
+_FLAW = "an annotation is damaged, or it or the images are incomplete: unpack both again (what fits is used)"
 _ANNOTATION = "an annotation is missing or damaged: correct it, or take it from the set's archive again"
-_IMAGE = "a picture is damaged: unpack its archive again"
+_IMAGE = "an image is damaged: unpack its archive again"
 
 
 @dataclass
@@ -138,7 +138,7 @@ def _check_images(sequence: Sequence, decode: int | None, counted: Checked) -> l
     frames = sequence.frames
     if decode is None and sequence.is_image:
         if isinstance(frames, ImageFrames) and not Path(path := frames.name(0)).is_file():
-            raise UserError(f"cannot read the picture {path}: no such file")
+            raise UserError(f"cannot read the image {path}: no such file")
         return _check_boxes(sequence, sequence.size_wh)
     size = None
     for index in np.unique(np.linspace(0, len(sequence) - 1, min(decode or 2, len(sequence))).round().astype(int)):
@@ -151,12 +151,12 @@ def _check_images(sequence: Sequence, decode: int | None, counted: Checked) -> l
         counted.decoded, counted.size = counted.decoded + 1, f"{width} x {height}"
         if size is not None and size != (width, height):
             text = f"frame {index} is {width} x {height}, those before {size[0]} x {size[1]}"
-            return [Finding("wrong", text, "pictures of another video may be among them: unpack its archive again")]
+            return [Finding("wrong", text, "images of another video may be among them: unpack its archive again")]
         size = (width, height)
     if size is not None and sequence.size_wh not in (None, size):
         stated = " x ".join(map(str, sequence.size_wh or ()))
-        text = f"the pictures are {size[0]} x {size[1]}, the annotation says {stated}"
-        return [Finding("wrong", text, "pictures that were resized need boxes that were, too")]
+        text = f"the images are {size[0]} x {size[1]}, the annotation says {stated}"
+        return [Finding("wrong", text, "images that were resized need boxes that were, too")]
     return _check_boxes(sequence, size) if size else []
 
 

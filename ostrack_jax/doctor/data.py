@@ -35,7 +35,7 @@ def find_datasets(directory: Path) -> list[Finding]:
             found = _own(directory)
     shapes = "; ".join(f"{layout.reader}: {layout.shape}" for layout in LAYOUTS.values())
     return found or [
-        Finding("wrong", f"no data set in {directory}", f"expected pictures or videos with boxes, or one of {shapes}")
+        Finding("wrong", f"no data set in {directory}", f"expected images or videos with boxes, or one of {shapes}")
     ]
 
 

@@ -52,7 +52,7 @@ class Layout:
     def parts(self, directory: Path) -> dict[str, Path]:
         """The parts that may lie in ``directory``, each with its own directory."""
         official = OFFICIAL.get(self.reader, {})
-        if self.reader == "vot":  # only names tell the years apart
+        if self.reader == "vot":  # the years differ in their names alone
             years = [year for year in YEARS if year in directory.name or (directory / f"vot{year}").is_dir()]
             return dict.fromkeys(years or [max(YEARS)], directory)
         if self.reader != "got10k":
@@ -143,7 +143,7 @@ LAYOUTS = {
         ),
         Layout(  # by its name, too: any directory of directories of sequences looks like it
             "itb",
-            "SCENARIO/NAME with pictures and groundtruth.txt",
+            "SCENARIO/NAME with images and groundtruth.txt",
             ("*/*/groundtruth.txt",),
             lambda directory, parts: "itb" in directory.name.lower(),
         ),

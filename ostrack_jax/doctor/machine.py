@@ -1,4 +1,4 @@
-"""The machine. Enters: what the system tells of itself. Leaves: findings on versions, devices, memory and disk."""
+"""Versions, devices, memory and disk of this machine."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def nvidia_gpus(root: Path = Path("/")) -> list[str]:
         return names or ["unknown model" for _ in root.glob("dev/nvidia[0-9]*")]
     # Where the driver shows no such files (Windows' Linux), its tool still knows.
     try:
-        told = subprocess.run([smi, "-L"], capture_output=True, text=True, timeout=20, check=False).stdout
+        output = subprocess.run([smi, "-L"], capture_output=True, text=True, timeout=20, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return [line.partition(":")[2].partition("(")[0].strip() for line in told.splitlines() if line.startswith("GPU ")]
+    return [line.partition(":")[2].partition("(")[0].strip() for line in output.splitlines() if line.startswith("GPU ")]
 
 
 def tpus(root: Path = Path("/")) -> list[str]:
@@ -90,7 +90,7 @@ def memory(root: Path = Path("/")) -> Finding:
     """Memory still free, of the machine or of this container's share of it."""
     table = dict(line.split(":", 1) for line in _read(root / "proc/meminfo").splitlines() if ":" in line)
     if not {"MemAvailable", "MemTotal"} <= table.keys():
-        return Finding("note", "memory: this system does not tell")
+        return Finding("note", "memory: not known on this system")
     free, total = (int(table[key].split()[0]) * 1024 for key in ("MemAvailable", "MemTotal"))
     limit = _read(root / "sys/fs/cgroup/memory.max")
     if limit.isdecimal() and int(limit) < total:
@@ -121,7 +121,7 @@ def _fix(extra: str, root: Path) -> str:
     if extra == "cuda" and not any(root.glob("dev/nvidia[0-9]*")) and not (root / "dev/dxg").exists():
         return "the device files /dev/nvidia* are missing: start the container with its GPUs (docker: --gpus all)"
     if extra == "cuda" and any(_installed(f"jax-cuda{version}-plugin") for version in (12, 13)):
-        return "jax's CUDA plugin is installed and failed, see its warning above; nvidia-smi tells the driver's version"
+        return "jax's CUDA plugin is installed and failed, see its warning above; nvidia-smi prints the driver's"
     return f"pip install 'ostrack-jax[{extra}]'"
 
 

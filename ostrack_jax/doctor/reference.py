@@ -1,6 +1,6 @@
-"""Does the network compute what it should here? Enters: nothing. Leaves: a finding, against a stored reference.
+"""Compare the network's forward pass on this machine with a stored reference.
 
-`reference.npz` holds two pairs of crops and what a small network with known weights says of them, computed in float64.
+`reference.npz` holds two pairs of crops and the outputs of a small network with known weights, computed in float64.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def check_forward() -> Finding:
         return Finding("ok", f"forward pass agrees with the stored reference (largest difference {error:.1e})")
     tokens = "the same" if same else "other"
     text = f"forward pass differs from the stored reference by {error:.1e} and eliminates {tokens} tokens"
-    fix = f"expected at most {TOLERANCE:.0e}; another version of jax or of the driver, or JAX_PLATFORMS=cpu, tells more"
+    fix = f"expected at most {TOLERANCE:.0e}; another version of jax or of the driver, or JAX_PLATFORMS=cpu, shows more"
     return Finding("wrong", text, fix)
 
 

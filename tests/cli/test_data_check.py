@@ -75,14 +75,14 @@ def test_the_counts_are_told(tmp_path, check):
     layouts.got10k(tmp_path / "train", ("a", "b"), count=5)
     (tmp_path / "train/b/groundtruth.txt").write_text("0,0,0,0\n" * 5)
     _, out = check("got10k", tmp_path)
-    assert "2 sequences, 10 frames, 50.0% visible; 4 pictures decoded" in out
+    assert "2 sequences, 10 frames, 50.0% visible; 4 images decoded" in out
     assert "note   2 of the 9,335 sequences of the official set are there" in out
     assert "note   cover.label is missing in 2 sequences" in out
     assert "training would sample 0 of the 2 sequences: single images, and videos of 20 frames or more" in out
     layouts.got10k(tmp_path / "long" / "train", ("a", "b", "c"), count=20)
     (tmp_path / "long/train/c/groundtruth.txt").write_text("0,0,0,0\n" * 20)
     assert "training would sample 2 of the 3 sequences" in check("got10k", tmp_path / "long")[1]
-    assert "8 pictures decoded" in check("got10k", tmp_path, "--decode", "4")[1]
+    assert "8 images decoded" in check("got10k", tmp_path, "--decode", "4")[1]
 
 
 def test_the_folder_is_looked_up_as_in_training(tmp_path, check, monkeypatch, capsys):
@@ -98,7 +98,7 @@ def test_the_folder_is_looked_up_as_in_training(tmp_path, check, monkeypatch, ca
     [
         (("--part", "vall"), "unknown part of GOT-10k 'vall'"),
         (("--split", "vot_vall"), "unknown split of GOT-10k"),
-        (("--decode", "0"), "--decode: expected a number of pictures above 0, or all, found '0'"),
+        (("--decode", "0"), "--decode: expected a number of images above 0, or all, found '0'"),
         (("--decode", "some"), "--decode: expected"),
         (("--most", "-1"), "most"),
     ],
@@ -116,26 +116,26 @@ def resize(folder):
 
 FLAWS = {
     "no folder": (shutil.rmtree, "cannot list", "its folder is missing: unpack its archive again, or unlist it"),
-    "no pictures": (lambda a: [p.unlink() for p in a.glob("*.jpg")], "no pictures in", "its pictures are missing"),
+    "no images": (lambda a: [p.unlink() for p in a.glob("*.jpg")], "no images in", "its images are missing"),
     "no boxes": (lambda a: (a / "groundtruth.txt").unlink(), "cannot read", "an annotation is missing or damaged"),
     "no box": (lambda a: (a / "groundtruth.txt").write_text(""), "is empty: expected", "correct it"),
     "a broken line": (lambda a: (a / "groundtruth.txt").write_text("1,2\n"), "line 1: expected", "correct it"),
     "counts": (
         lambda a: (a / "00000003.jpg").unlink(),
-        "(2 pictures, 3 groundtruth.txt",
+        "(2 images, 3 groundtruth.txt",
         "are incomplete: unpack both",
     ),
-    "first": (lambda a: (a / "00000001.jpg").write_bytes(b"x"), "00000001.jpg", "a picture is damaged"),
-    "last": (lambda a: (a / "00000003.jpg").write_bytes(b""), "00000003.jpg", "a picture is damaged"),
+    "first": (lambda a: (a / "00000001.jpg").write_bytes(b"x"), "00000001.jpg", "an image is damaged"),
+    "last": (lambda a: (a / "00000003.jpg").write_bytes(b""), "00000003.jpg", "an image is damaged"),
     "sizes": (
         lambda a: cv2.imwrite(str(a / "00000003.jpg"), np.zeros((9, 9, 3), np.uint8)),
         "frame 2 is 9 x 9, those before 32 x 24",
-        "pictures of another video",
+        "images of another video",
     ),
     "resized": (
         lambda a: resize(a) or (a / "meta_info.ini").write_text("resolution: (32, 24)"),
-        "the pictures are 16 x 12, the annotation says 32 x 24",
-        "pictures that were resized need boxes that were, too",
+        "the images are 16 x 12, the annotation says 32 x 24",
+        "images that were resized need boxes that were, too",
     ),
     "corners": (
         lambda a: (a / "groundtruth.txt").write_text("15,2,30,20\n20,4,31,22\n1,2,9,9\n"),
@@ -188,7 +188,7 @@ def test_images_to_be_converted_are_not_called_damaged_or_missing(tmp_path, chec
     assert "archive" not in out
 
 
-def test_a_picture_in_the_middle_needs_decode_all(tmp_path, check):
+def test_an_image_in_the_middle_needs_decode_all(tmp_path, check):
     layouts.got10k(tmp_path / "train", ("a",))
     (tmp_path / "train/a/00000002.jpg").write_bytes(b"x")
     assert check("got10k", tmp_path)[0] == 0
@@ -235,12 +235,12 @@ def test_a_packed_set_is_for_training_whose_first_boxes_do_not_matter(tmp_path, 
     assert check("otb", tmp_path / "packed")[0] == 0
 
 
-def test_a_missing_picture_of_coco_is_told_without_decoding(tmp_path, check):
+def test_a_missing_image_of_coco_is_told_without_decoding(tmp_path, check):
     layouts.coco(tmp_path, images=300, annotations=1)
     (tmp_path / "train2017/000000000007.jpg").unlink()
     status, out = check("coco", tmp_path)
     assert status == 1
-    assert "WRONG  700: cannot read the picture" in out
+    assert "WRONG  700: cannot read the image" in out
     assert "300 sequences, 299 frames" not in out
     assert out.endswith("1 thing is WRONG, see above\n")
 
@@ -331,8 +331,8 @@ def test_ten_samples_are_drawn(tmp_path, check):
     assert f"10 drawn samples in {tmp_path / 'sheets'}" in out
     sheets = sorted((tmp_path / "sheets").iterdir())
     assert len(sheets) == 10
-    picture = cv2.imread(str(sheets[0]))
-    assert picture.shape == (720, 1440, 3)  # two rows of three frames of 480 x 360
+    image = cv2.imread(str(sheets[0]))
+    assert image.shape == (720, 1440, 3)  # two rows of three frames of 480 x 360
 
 
 @pytest.mark.data
@@ -357,7 +357,7 @@ def test_a_packed_set_is_checked_and_found_too(tmp_path, check, capsys):
     capsys.readouterr()
     status, out = check("got10k", packed, "--decode", "all")
     assert status == 0, out
-    assert "2 sequences, 6 frames, 100.0% visible; 6 pictures decoded" in out
+    assert "2 sequences, 6 frames, 100.0% visible; 6 images decoded" in out
     status, out = check("got10k", packed, "--part", "val")
     assert status == 1
     assert out == f"WRONG  {packed} holds the part train of got10k, not val\n"

@@ -21,7 +21,7 @@ def test_it_writes_and_tells(tmp_path, capsys):
     words = ["data", "prepare", "got10k", str(tmp_path / "got10k"), "--output"]
     assert main([*words, str(tmp_path / "whole"), "--per_file=4"]) == 0
     out = capsys.readouterr().out
-    assert "3 sequences, 9 pictures (0 unreadable)" in out
+    assert "3 sequences, 9 images (0 unreadable)" in out
     assert f"--config.data.got10k.dir={tmp_path / 'whole'}" in out
     assert len(opened(tmp_path / "whole")) == 3
     assert main([*words, str(tmp_path / "cut"), "--crop=vitb_256_mae_ce_32x4_ep300"]) == 0

@@ -127,7 +127,7 @@ def test_a_box_outside_the_frame_is_told(track, pictures, box):
 def test_mistakes_are_one_line_and_leave_nothing(track, pictures, tmp_path):
     one_line(track(tmp_path / "missing"), "missing")
     (tmp_path / "empty").mkdir()
-    one_line(track(tmp_path / "empty"), "no pictures in")
+    one_line(track(tmp_path / "empty"), "no images in")
     (tmp_path / "broken.mp4").write_bytes(b"nothing" * 100)
     one_line(track(tmp_path / "broken.mp4"), "broken.mp4")
     one_line(track(pictures, output=tmp_path / "new/out.avi"), "ends in .mp4")

@@ -23,7 +23,7 @@ from tests import layouts
 
 
 def level(sequence, t: int) -> int:
-    """Of the grey of frame t, by which `layouts.pictures` numbers them: 0, 40, 80, ..."""
+    """Of the grey of frame t, by which `layouts.make_images` numbers them: 0, 40, 80, ..."""
     return round(float(sequence.frames[t].mean()))
 
 
@@ -47,7 +47,7 @@ def test_nfs_one_box_too_few_or_too_many_is_no_flaw(tmp_path, count, lines, fram
 def test_nfs_with_many_boxes_missing_is_a_flaw(tmp_path):
     (sequence,) = open_nfs(layouts.nfs(tmp_path, "240", count=6, lines=3), "240")
     assert len(sequence) == 3
-    assert "(6 pictures, 3 car_jumping.txt)" in sequence.flaws[0]
+    assert "(6 images, 3 car_jumping.txt)" in sequence.flaws[0]
 
 
 def test_rehosted_nfs_is_boxes(tmp_path):
@@ -62,7 +62,7 @@ def test_rehosted_nfs_is_boxes(tmp_path):
     with pytest.raises(UserError, match="unknown part of NFS '60'"):
         open_nfs(tmp_path, "60")
     (tmp_path / "sequences/car_jumping/00007.jpg").unlink()
-    with pytest.raises(UserError, match=r"no pictures 7 in .*car_jumping \(1 missing\): expected 1 to 22"):
+    with pytest.raises(UserError, match=r"no images 7 in .*car_jumping \(1 missing\): expected 1 to 22"):
         open_nfs(tmp_path, "30")[0]
 
 
@@ -88,7 +88,7 @@ def test_uav123_cuts_a_video_into_sequences(tmp_path):
     assert (long.name, len(long)) == ("car16", 1993)
     (tmp_path / "UAV123/data_seq/UAV123/car16/000415.jpg").unlink()
     for part, piece in (("uav123", 0), ("uav123", 1), ("uav20l", 0)):
-        with pytest.raises(UserError, match=r"no pictures 415 in .*car16 \(1 missing\)"):
+        with pytest.raises(UserError, match=r"no images 415 in .*car16 \(1 missing\)"):
             open_uav(tmp_path, part)[piece]
 
 
@@ -119,7 +119,7 @@ def test_uavdt_as_published_and_rehosted(tmp_path, places):
     layouts.uavdt(tmp_path, "S0601", *places)
     (sequence,) = open_uavdt(tmp_path)
     assert (sequence.name, len(sequence), level(sequence, 2)) == ("S0601", 3, 80)
-    layouts.pictures(tmp_path / (places or ("UAV-benchmark-S",))[0] / "M0101")  # of its other set
+    layouts.make_images(tmp_path / (places or ("UAV-benchmark-S",))[0] / "M0101")  # of its other set
     assert len(open_uavdt(tmp_path)) == 1
     with pytest.raises(
         UserError, match=r"no sequence of UAVDT's single-object set in .*: expected UAV-benchmark-S/S0101"
@@ -158,12 +158,12 @@ def test_tc128_by_its_file_of_frames(tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("3\n", "expected the numbers of the first and the last picture, found 1"),
-        ("", "expected the numbers of the first and the last picture, found 0"),
+        ("3\n", "expected the numbers of the first and the last image, found 1"),
+        ("", "expected the numbers of the first and the last image, found 0"),
         ("nan,5\n", "expected whole numbers, found 'nan 5'"),
-        ("6,8\n", r"no pictures 8 in .*img \(1 missing\): expected 6 to 8"),
-        ("3,999999999999999999\n", r"no pictures 8 and others in .* \(999999999999999992 missing\)"),  # at once
-        ("5,3\n", r"no pictures from 5 to 3 in"),
+        ("6,8\n", r"no images 8 in .*img \(1 missing\): expected 6 to 8"),
+        ("3,999999999999999999\n", r"no images 8 and others in .* \(999999999999999992 missing\)"),  # at once
+        ("5,3\n", r"no images from 5 to 3 in"),
     ],
 )
 def test_tc128_with_a_file_of_frames_that_is_none(tmp_path, text, told):
@@ -222,11 +222,11 @@ def test_tnl2ks_training_archives_are_no_part_of_the_benchmark(tmp_path, caplog)
 
 def test_itb_by_scenario(tmp_path):
     layouts.itb(tmp_path)
-    layouts.pictures(tmp_path / "Human/runner/frames")
+    layouts.make_images(tmp_path / "Human/runner/frames")
     (tmp_path / "Human/runner/groundtruth.txt").write_text(layouts.BOX * 2)
     mouse, runner = open_itb(tmp_path)
     assert (mouse.name, len(mouse), runner.name, len(runner)) == ("mouse", 3, "runner", 2)
-    assert "(3 pictures, 2 groundtruth.txt)" in runner.flaws[0]
+    assert "(3 images, 2 groundtruth.txt)" in runner.flaws[0]
 
 
 @pytest.mark.parametrize("color", ["color", "."])

@@ -1,4 +1,4 @@
-"""Ground truth without pictures, and what is told of sequences apart from their data."""
+"""Ground truth without images, and what is told of sequences apart from their data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_files_side_by_side(otb):
     assert sequences[0].boxes_xywh.tolist() == [[1, 2, 3, 4], [5, 6, 0, 0]]
     assert sequences[0].visible.tolist() == [True, False]
     assert sequences[0].present is None
-    with pytest.raises(UserError, match="without pictures"):
+    with pytest.raises(UserError, match="without images"):
         sequences[0].frames[0]
 
 

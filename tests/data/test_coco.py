@@ -1,4 +1,4 @@
-"""COCO: every annotation a sequence of one picture, from an index that is made once."""
+"""COCO: every annotation a sequence of one image, from an index that is made once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("below", ["", "images"])
-def test_both_places_of_the_pictures(tmp_path, below):
+def test_both_places_of_the_images(tmp_path, below):
     layouts.coco(tmp_path, below=below)
     layouts.coco(tmp_path, "val2017", below=below, images=1)
     sequences = open_dataset(DataConfig(reader="coco", dir=str(tmp_path), split="train2017"))
@@ -79,7 +79,7 @@ def test_flaws_of_the_real_data_are_survived(tmp_path):
     assert [note.partition(".json: ")[2] for note in sequences.notes] == [
         "1 annotations of images that it does not list are left out"
     ]
-    with pytest.raises(UserError, match=r"cannot read the picture .*train2017/b.jpg: no such file"):
+    with pytest.raises(UserError, match=r"cannot read the image .*train2017/b.jpg: no such file"):
         sequences[3].frames[0]
     with pytest.raises(UserError, match=r"a.jpg"):
         sequences[0].frames[0]
@@ -141,7 +141,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, name):
 def test_images_in_folders(tmp_path, name):
     """As annotation tools name them, those of Windows too."""
     layouts.coco(tmp_path)
-    layouts.pictures(tmp_path / "train2017/camera1", 1, "{}.jpg")
+    layouts.make_images(tmp_path / "train2017/camera1", 1, "{}.jpg")
     layouts.write_coco(tmp_path, "train2017", [{**IMAGE, "file_name": name}], [BOX])
     assert open_coco(tmp_path)[0].frames[0].shape == (24, 32, 3)
 
@@ -176,7 +176,7 @@ def test_ids_of_any_kind(tmp_path, kind):
     assert [sequence.boxes_xywh[0, 2] for sequence in sequences] == [30, 40, 50]
     assert sequences.notes == ()
     cutouts = read_cutouts(tmp_path)
-    assert sorted(Path(cutouts.pictures[i]).stem for i in cutouts.picture) == ["1", "2", "2"]
+    assert sorted(Path(cutouts.images[i]).stem for i in cutouts.image) == ["1", "2", "2"]
 
 
 def test_what_is_written_as_text_matches_what_is_a_number(tmp_path):
@@ -231,7 +231,7 @@ def test_sizes_and_categories_may_be_missing(tmp_path):
 
 @pytest.mark.parametrize("place", ["images/mine", "mine", "images"])
 def test_a_split_of_another_name(tmp_path, place):
-    layouts.pictures(tmp_path / place, 1, "{}.jpg")
+    layouts.make_images(tmp_path / place, 1, "{}.jpg")
     (tmp_path / "annotations").mkdir()
     layouts.write_coco(tmp_path, "mine", [{**IMAGE, "file_name": "1.jpg"}], [BOX])
     assert open_coco(tmp_path, split="mine")[0].frames[0].shape == (24, 32, 3)
@@ -268,7 +268,7 @@ def test_foreign_folders_and_wrong_names_are_told(tmp_path):
         open_coco(tmp_path)
     layouts.coco(tmp_path)
     (tmp_path / "train2017").rename(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match=r"no pictures in .*: expected the folder images/train2017 or train2017"):
+    with pytest.raises(UserError, match=r"no images in .*: expected the folder images/train2017 or train2017"):
         open_coco(tmp_path)
     with pytest.raises(UserError, match="unknown part of COCO 'test'"):
         open_coco(tmp_path, part="test")
@@ -277,7 +277,7 @@ def test_foreign_folders_and_wrong_names_are_told(tmp_path):
 
 
 @pytest.mark.data
-def test_the_real_pictures(shared_data):
+def test_the_real_images(shared_data):
     sequences = open_coco(shared_data / "coco")
     assert len(sequences) == 250  # 252 annotations, 2 crowds
     for sequence in sequences:

@@ -1,4 +1,4 @@
-"""Pictures by index, from files and arrays."""
+"""Images by index, from files and arrays."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ostrack_jax.errors import UserError
 from tests.layouts import tagged
 
 
-def _pictures(count: int = 3) -> np.ndarray:
+def _images(count: int = 3) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 12, 16, 3), np.uint8)
 
 
 def test_files_come_back_as_rgb(tmp_path):
-    pictures = _pictures()
-    for i, picture in enumerate(pictures):
-        cv2.imwrite(str(tmp_path / f"{i}.png"), picture[..., ::-1])
+    images = _images()
+    for i, image in enumerate(images):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), image[..., ::-1])
     frames = ImageFrames(tmp_path / f"{i}.png" for i in range(3))
     assert len(frames) == 3
-    np.testing.assert_array_equal(np.stack([frames[i] for i in (2, 0, 1)]), pictures[[2, 0, 1]])
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(frames))[1], pictures[1])
+    np.testing.assert_array_equal(np.stack([frames[i] for i in (2, 0, 1)]), images[[2, 0, 1]])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(frames))[1], images[1])
 
 
-def test_grey_and_transparent_pictures_have_three_channels(tmp_path):
+def test_grey_and_transparent_images_have_three_channels(tmp_path):
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((5, 6), 77, np.uint8))
     cv2.imwrite(str(tmp_path / "alpha.png"), np.full((5, 6, 4), 77, np.uint8))
     for name in ("grey", "alpha"):
@@ -134,23 +134,23 @@ def test_numbers_that_are_no_grey_levels_are_refused(tmp_path, kind, name):
 def test_arrays_of_several_sizes(tmp_path):
     a, b = np.zeros((4, 5, 3), np.uint8), np.ones((6, 7, 3), np.uint8)
     assert ArrayFrames([a, b])[1] is b
-    assert len(ArrayFrames(_pictures(5))) == 5
+    assert len(ArrayFrames(_images(5))) == 5
 
 
 @pytest.mark.parametrize("index", [-1, 3, 99])
 def test_no_frame_beyond_the_last(index):
     with pytest.raises(IndexError):
-        ArrayFrames(_pictures())[index]
+        ArrayFrames(_images())[index]
     with pytest.raises(IndexError):
         ImageFrames(["a", "b", "c"])[index]
 
 
 def test_unreadable_files_are_named(tmp_path):
-    (tmp_path / "broken.jpg").write_bytes(b"not a picture")
-    cv2.imwrite(str(tmp_path / "cut.png"), _pictures(1)[0])
+    (tmp_path / "broken.jpg").write_bytes(b"not an image")
+    cv2.imwrite(str(tmp_path / "cut.png"), _images(1)[0])
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:60])
     frames = ImageFrames([tmp_path / "broken.jpg", tmp_path / "missing.jpg", tmp_path / "cut.png"])
-    with pytest.raises(UserError, match=r"broken.jpg: not a picture"):
+    with pytest.raises(UserError, match=r"broken.jpg: truncated, or not an image"):
         frames[0]
     with pytest.raises(UserError, match=r"missing.jpg: no such file"):
         frames[1]
@@ -166,28 +166,28 @@ def test_listing_counts_numbers_as_numbers(tmp_path):
     ]
 
 
-def test_folders_without_pictures_are_told(tmp_path):
-    with pytest.raises(UserError, match="no pictures in"):
+def test_folders_without_images_are_told(tmp_path):
+    with pytest.raises(UserError, match="no images in"):
         list_images(tmp_path)
     with pytest.raises(UserError, match=r"cannot list .*nowhere: No such file"):
         list_images(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4, 8])
-def test_a_jpeg_is_read_smaller_and_other_pictures_are_not(tmp_path, factor):
+def test_a_jpeg_is_read_smaller_and_other_images_are_not(tmp_path, factor):
     rng = np.random.default_rng(0)
-    picture = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (203, 149), interpolation=cv2.INTER_CUBIC)
+    image = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (203, 149), interpolation=cv2.INTER_CUBIC)
     for kind in ("jpg", "png"):
-        cv2.imwrite(str(tmp_path / f"1.{kind}"), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])
+        cv2.imwrite(str(tmp_path / f"1.{kind}"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])
     frames = ImageFrames([tmp_path / "1.jpg", tmp_path / "1.png"])
     small, reduced = read_frame(frames, 0, factor)
     assert (small.shape, reduced) == ((-(-149 // factor), -(-203 // factor), 3), factor)
-    means = picture[:144, :200].reshape(144 // factor, factor, 200 // factor, factor, 3).mean((1, 3))
+    means = image[:144, :200].reshape(144 // factor, factor, 200 // factor, factor, 3).mean((1, 3))
     assert np.abs(small[: 144 // factor, : 200 // factor] - means).mean() < 3
     whole, reduced = read_frame(frames, 1, factor)
     assert reduced == 1
-    np.testing.assert_array_equal(whole, picture)
-    array, reduced = read_frame(ArrayFrames(picture[None]), 0, factor)
+    np.testing.assert_array_equal(whole, image)
+    array, reduced = read_frame(ArrayFrames(image[None]), 0, factor)
     assert (array.shape, reduced) == ((149, 203, 3), 1)
 
 
@@ -195,7 +195,7 @@ def test_a_jpeg_cut_short_is_unreadable_and_a_huge_file_is_not_read(tmp_path, mo
     _, jpeg = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))
     (tmp_path / "cut.jpg").write_bytes(jpeg.tobytes()[:-40])
     (tmp_path / "empty.jpg").touch()
-    with pytest.raises(UserError, match=r"cut\.jpg: .*cut short"):
+    with pytest.raises(UserError, match=r"cut\.jpg: .*truncated"):
         read_image(tmp_path / "cut.jpg")
     with pytest.raises(UserError, match=r"empty\.jpg: it is empty"):
         read_image(tmp_path / "empty.jpg")

@@ -18,7 +18,7 @@ BOXES = "1,2,3,4\n2,3,3,4\n0,0,0,0\n4,5,3,4\n"
 
 
 def make_part(root: Path, names: tuple[str, ...] = ("a", "b"), boxes: str = BOXES, **files: str) -> Path:
-    """A part with four pictures a sequence; ``files`` are further ones of each sequence (`cover` -> cover.label)."""
+    """A part with four images a sequence; ``files`` are further ones of each sequence (`cover` -> cover.label)."""
     root.mkdir(parents=True)
     (root / "list.txt").write_text("".join(f"{name}\n" for name in names))
     for name in names:
@@ -128,7 +128,7 @@ def test_counts_that_differ_and_missing_labels_are_survived(tmp_path):
     (part / "b" / "cover.label").write_text("")
     a, b = open_got10k(part)
     assert (len(a), len(a.frames), a.visible.tolist(), a.cover.tolist()) == (3, 3, [True] * 3, [8] * 3)
-    assert "(4 pictures, 3 groundtruth.txt, 5 cover.label): the first 3 are used" in a.flaws[0]
+    assert "(4 images, 3 groundtruth.txt, 5 cover.label): the first 3 are used" in a.flaws[0]
     assert a.missing == ("absence.label",)
     assert (b.visible.tolist(), b.flaws) == ([True, False, False, True], ())
     assert b.missing == ("absence.label", "cover.label")
@@ -141,7 +141,7 @@ def test_counts_that_differ_and_missing_labels_are_survived(tmp_path):
         (lambda a: (a / "groundtruth.txt").unlink(), r"cannot read .*groundtruth.txt"),
         (lambda a: (a / "groundtruth.txt").write_text("1,2,3,4\n1,2,3\n"), "groundtruth.txt line 2"),
         (lambda a: (a / "absence.label").write_text("0\n0\nx\n0"), r"absence.label line 3"),
-        (lambda a: [path.unlink() for path in a.glob("*.jpg")], "no pictures in"),
+        (lambda a: [path.unlink() for path in a.glob("*.jpg")], "no images in"),
         (shutil.rmtree, "cannot list"),
     ],
 )

@@ -62,7 +62,7 @@ def test_flaws_of_the_real_data_are_survived(tmp_path, caplog):
     assert sequence.visible.tolist() == [True, False, False, False, False]
     assert sequence.missing == ("out_of_view.txt",)
     (flaw,) = sequence.flaws
-    assert "(6 pictures, 5 groundtruth.txt, 8 full_occlusion.txt): the first 5 are used" in flaw
+    assert "(6 images, 5 groundtruth.txt, 8 full_occlusion.txt): the first 5 are used" in flaw
     sequences[0]
     assert len(caplog.records) == 1
 
@@ -99,17 +99,17 @@ def test_the_real_sequence(shared_data):
     assert sequence.frames[59].ndim == 3
 
 
-def test_a_picture_that_is_missing_between_others_is_an_error(tmp_path):
+def test_an_image_that_is_missing_between_others_is_an_error(tmp_path):
     folder = layouts.lasot(tmp_path, ("cat-1",), count=4) / "cat/cat-1"
     (folder / "img/00000004.jpg").unlink()
     (cut,) = open_lasot(tmp_path, "test")
-    assert "(3 pictures, 4 groundtruth.txt" in cut.flaws[0]
+    assert "(3 images, 4 groundtruth.txt" in cut.flaws[0]
     (note,) = [
         line for line in notes(find("lasot"), [find("lasot").prediction(cut, cut.boxes_xywh)]) if "cat-1" in line
     ]
     assert note.startswith("sequences that are not complete, scored on the frames that are there: 1 (cat-1)")
     (folder / "img/00000002.jpg").unlink()
-    with pytest.raises(UserError, match=r"no picture 2 in .*cat-1/img \(2 pictures, 4 lines in groundtruth.txt\)"):
+    with pytest.raises(UserError, match=r"no image 2 in .*cat-1/img \(2 images, 4 lines in groundtruth.txt\)"):
         open_lasot(tmp_path, "test")[0]
     (folder / "groundtruth.txt").write_text(layouts.BOX * 2)  # a gap of the video's own
     assert len(open_lasot(tmp_path, "test")[0]) == 2

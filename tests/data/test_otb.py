@@ -1,4 +1,4 @@
-"""OTB's layout on tiny folders: separators, several targets, fewer boxes than pictures, the official ranges."""
+"""OTB's layout on tiny folders: separators, several targets, fewer boxes than images, the official ranges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BOXES = np.arange(1, 13).reshape(3, 4)
 def make_sequence(
     root: Path, name: str, numbers: range | list[int], boxes: np.ndarray = BOXES, file: str = "groundtruth_rect.txt"
 ) -> None:
-    """Picture number n is grey of the level n mod 256."""
+    """Image number n is grey of the level n mod 256."""
     (root / name / "img").mkdir(parents=True, exist_ok=True)
     for n in numbers:
         cv2.imwrite(str(root / name / "img" / f"{n:04d}.jpg"), np.full((8, 8, 3), n % 256, np.uint8))
@@ -52,7 +52,7 @@ def test_each_target_is_a_sequence(tmp_path):
     assert "Human4-2" in open_otb(tmp_path, "otb100").names
 
 
-def test_pictures_after_the_last_box_are_left_out(tmp_path):
+def test_images_after_the_last_box_are_left_out(tmp_path):
     make_sequence(tmp_path, "Football1", range(1, 8))
     (sequence,) = open_otb(tmp_path)
     assert _levels(sequence) == [1, 2, 3]
@@ -106,7 +106,7 @@ def test_flaws_are_told(tmp_path):
     (tmp_path / "notes.txt").touch()
     sequences = open_otb(tmp_path)
     assert sequences.names == ("A", "B", "C", "D")
-    for name, message in (("A", "3 boxes for 2 pictures"), ("B", r"groundtruth_rect.txt line 1"), ("C", "no pictures")):
+    for name, message in (("A", "3 boxes for 2 images"), ("B", r"groundtruth_rect.txt line 1"), ("C", "no images")):
         with pytest.raises(UserError, match=message):
             sequences.select([name])[0]
     assert sequences[3].name == "D"

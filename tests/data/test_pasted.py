@@ -1,4 +1,4 @@
-"""Objects pasted into pictures: what is cut out, where it is drawn, the same from the same seed."""
+"""Objects pasted into images: what is cut out, where it is drawn, the same from the same seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax.config import DataConfig
-from ostrack_jax.data.generated import pasted, shapes
+from ostrack_jax.data.generated import pasted, scene, shapes
 from ostrack_jax.data.generated.cutouts import find_instances, read_cutouts, read_outlines
 from ostrack_jax.data.generated.pasted import open_pasted
 from ostrack_jax.data.generated.scene import Scene, SceneFrames
@@ -36,17 +36,17 @@ def rectangle(x: float, y: float, w: float, h: float) -> list[tuple[float, float
 def coco(
     folder: Path, annotations: list[dict], sizes: dict[int, tuple[int, int]], names: Callable[[int], str] = str
 ) -> Path:
-    """A folder in COCO's layout: green pictures in which every polygon is filled with red."""
+    """A folder in COCO's layout: green images in which every polygon is filled with red."""
     (folder / "annotations").mkdir(parents=True)
     (folder / "train2017").mkdir()
     images = [{"id": i, "file_name": f"{names(i)}.png"} for i in sizes]
     for i, (width, height) in sizes.items():
-        picture = np.full((height, width, 3), GROUND, np.uint8)
+        image = np.full((height, width, 3), GROUND, np.uint8)
         for found in annotations:
             if found["image_id"] == i and isinstance(found["segmentation"], list):
                 for flat in (flat for flat in found["segmentation"] if len(flat) % 2 == 0):
-                    cv2.fillPoly(picture, [np.rint(np.reshape(flat, (-1, 2))).astype(np.int32)], RED)
-        cv2.imwrite(str(folder / "train2017" / f"{i}.png"), picture)
+                    cv2.fillPoly(image, [np.rint(np.reshape(flat, (-1, 2))).astype(np.int32)], RED)
+        cv2.imwrite(str(folder / "train2017" / f"{i}.png"), image)
     content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "thing"}]}
     (folder / "annotations" / "instances_train2017.json").write_text(json.dumps(content))
     return folder
@@ -79,17 +79,17 @@ def test_objects_are_read_with_their_largest_polygon_and_neighbours(tmp_path):
         record(2, rectangle(30, 0, 40, 40), 1),
         record(2, rectangle(0, 0, 15, 40)),  # too narrow
         record(2, rectangle(0, 0, 30, 40), iscrowd=1),
-        record(44, rectangle(0, 0, 30, 40)),  # of no picture
+        record(44, rectangle(0, 0, 30, 40)),  # of no image
         {**record(2, []), "segmentation": {"counts": [1, 2], "size": [3, 4]}},
         {**record(2, []), "segmentation": [[1.0, 2.0, 3.0]]},
     ]
     found = read_cutouts(coco(tmp_path / "a", annotations, {9: (99, 99), 2: (200, 200), 1: (40, 40)}))
-    assert [Path(path).name for path in found.pictures] == ["2.png", "9.png"]
-    assert found.picture.tolist() == [0, 0, 0, 1]
+    assert [Path(path).name for path in found.images] == ["2.png", "9.png"]
+    assert found.image.tolist() == [0, 0, 0, 1]
     assert found.category.tolist() == [1, 4, 1, 8]
     np.testing.assert_array_equal(found.outline(1), rectangle(60, 60, 80, 30))
     np.testing.assert_array_equal(found.outline(3), rectangle(5, 5, 50, 50))
-    assert [found.beside(i).tolist() for i in range(4)] == [[2, 1], [0, 2], [0, 1], []]
+    assert [found.neighbours(i).tolist() for i in range(4)] == [[2, 1], [0, 2], [0, 1], []]
     assert len(read_outlines(find_instances(tmp_path / "a")[0], most=2)["picture"]) == 3
 
 
@@ -101,14 +101,14 @@ def test_a_frame_follows_from_seed_and_index_alone(folder):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(one[5])).frames[20], forward[1])
     firsts = {
-        open_pasted(folder, p, seed=s)[i].frames[0].tobytes() for p in pasted.PARTS for s in (0, 1) for i in (0, 1)
+        open_pasted(folder, p, seed=s)[i].frames[0].tobytes() for p in scene.PARTS for s in (0, 1) for i in (0, 1)
     }
     assert len(firsts) == 12
 
 
 def test_what_is_cut_out_is_the_object_and_nothing_else(folder, monkeypatch):
-    """Also from a picture that is shrunk: all that is opaque is of the object's one colour."""
-    monkeypatch.setattr(pasted, "_MADE_UP", 0.0)
+    """Also from an image that is shrunk: all that is opaque is of the object's one colour."""
+    monkeypatch.setattr(pasted, "_SYNTHETIC", 0.0)
     for sequence in open_pasted(folder, sequences=40):
         assert isinstance(sequence.frames, SceneFrames)
         scene = sequence.frames.scene
@@ -122,7 +122,7 @@ def test_what_is_cut_out_is_the_object_and_nothing_else(folder, monkeypatch):
 
 def test_boxes_are_tight_around_what_is_drawn(folder):
     compared = 0
-    for sequence in open_pasted(folder, sequences=40, frames=20):
+    for sequence in open_pasted(folder, sequences=15, frames=20):
         assert isinstance(sequence.frames, SceneFrames)
         scene = sequence.frames.scene
         target = scene.things[scene.target]
@@ -139,11 +139,11 @@ def test_boxes_are_tight_around_what_is_drawn(folder):
             drawn = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             np.testing.assert_allclose(drawn, [x, y, x + w, y + h], atol=2.0 + 0.04 * max(w, h), err_msg=sequence.name)
             compared += 1
-    assert compared > 100
+    assert compared > 35
 
 
 def test_a_part_is_followed_within_the_whole(folder):
-    wholes, parts = open_pasted(folder, sequences=60), open_pasted(folder, sequences=60, parts=1.0)
+    wholes, parts = open_pasted(folder, sequences=25), open_pasted(folder, sequences=25, parts=1.0)
     followed = 0
     for whole, part in zip(wholes, parts, strict=True):
         (x, y, w, h), (a, b, c, d) = whole.boxes_xywh[0], part.boxes_xywh[0]
@@ -155,11 +155,11 @@ def test_a_part_is_followed_within_the_whole(folder):
         if c * d:
             followed += 1
             assert (x - 1 <= a, y - 1 <= b, a + c <= x + w + 1, b + d <= y + h + 1) == (True,) * 4
-    assert followed > 30
+    assert followed > 12
 
 
 def test_targets_are_small_and_large_and_mostly_in_sight(folder):
-    sequences = list(open_pasted(folder, sequences=150))
+    sequences = list(open_pasted(folder, sequences=60))
     first = np.array([np.sqrt(s.boxes_xywh[0, 2:].prod()) for s in sequences])
     assert np.mean(first < 20) > 0.15
     assert np.mean(first > 60) > 0.15
@@ -187,7 +187,7 @@ def test_impossible_wishes_are_told(folder, tmp_path):
     with pytest.raises(UserError, match="did you mean 'train'"):
         open_pasted(folder, "trains")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="no picture and no folder"):
+    with pytest.raises(UserError, match="no image and no folder"):
         open_pasted(folder, backgrounds=str(tmp_path / "empty"))
     with pytest.raises(UserError, match=r"file_name is '\.\./1\.png': expected a path below"):
         open_pasted(coco(tmp_path / "b", [record(1, rectangle(0, 0, 30, 30))], {1: (40, 40)}, lambda i: f"../{i}"))

@@ -17,7 +17,7 @@ from tests import layouts
 BOXES = "1,2,3,4\n5 6 7 8\n9\t10\t11\t12\n"
 
 
-def _pictures(folder: Path, count: int = 3) -> None:
+def _images(folder: Path, count: int = 3) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
         cv2.imwrite(str(folder / f"{i + 8}.png"), np.full((8, 8, 3), i, np.uint8))
@@ -29,8 +29,8 @@ def _video(path: Path, count: int = 3) -> None:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
         for i in range(count):
-            picture = np.full((16, 32, 3), 50 * i, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            image = np.full((16, 32, 3), 50 * i, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
 
 
@@ -43,23 +43,23 @@ def _check(sequence) -> None:
 
 
 @pytest.mark.parametrize("name", ["groundtruth.txt", "anything.txt", "mine.txt", "groundtruth_rect.txt", "BOXES.TXT"])
-def test_a_folder_of_pictures(tmp_path, name):
-    _pictures(tmp_path / "mine")
+def test_a_folder_of_images(tmp_path, name):
+    _images(tmp_path / "mine")
     (tmp_path / "mine" / name).write_text(BOXES)
     (sequence,) = open_folder(tmp_path / "mine")
     assert sequence.name == "mine"
     _check(sequence)
 
 
-def test_folders_of_pictures_and_of_videos(tmp_path):
-    _pictures(tmp_path / "pics10")
-    _pictures(tmp_path / "pics9")
+def test_folders_of_images_and_of_videos(tmp_path):
+    _images(tmp_path / "pics10")
+    _images(tmp_path / "pics9")
     _video(tmp_path / "video" / "clip.mp4")
     for name in ("pics10", "pics9", "video"):
         (tmp_path / name / "groundtruth.txt").write_text(BOXES)
         (tmp_path / name / "notes.txt").write_text("what one knows of it")
     (tmp_path / "empty").mkdir()
-    _pictures(tmp_path / ".hidden")
+    _images(tmp_path / ".hidden")
     sequences = open_folder(tmp_path)
     assert sequences.names == ("pics9", "pics10", "video")
     for sequence in sequences:
@@ -86,7 +86,7 @@ def test_one_video_in_a_folder(tmp_path):
 
 
 def test_the_first_box_alone_is_enough(tmp_path):
-    _pictures(tmp_path / "mine", 4)
+    _images(tmp_path / "mine", 4)
     (tmp_path / "mine" / "groundtruth.txt").write_text("1,2,3,4")
     (sequence,) = open_folder(tmp_path)
     assert sequence.boxes_xywh.shape == (4, 4)
@@ -95,13 +95,13 @@ def test_the_first_box_alone_is_enough(tmp_path):
 
 
 def test_flaws_are_told(tmp_path):
-    with pytest.raises(UserError, match=r"no sequence in .*: expected pictures or a video"):
+    with pytest.raises(UserError, match=r"no sequence in .*: expected images or a video"):
         open_folder(tmp_path)
     for name, text in (("none", None), ("short", "1,2,3,4\n" * 2), ("long", "1,2,3,4\n" * 5), ("bad", "a,b\n")):
-        _pictures(tmp_path / name)
+        _images(tmp_path / name)
         if text is not None:
             (tmp_path / name / "groundtruth.txt").write_text(text)
-    _pictures(tmp_path / "two")
+    _images(tmp_path / "two")
     (tmp_path / "two" / "x.txt").touch()
     (tmp_path / "two" / "y.txt").touch()
     _video(tmp_path / "alone.mp4")
@@ -122,7 +122,7 @@ def test_flaws_are_told(tmp_path):
 def test_two_sequences_of_one_name_are_told(tmp_path):
     _video(tmp_path / "a.mp4")
     _video(tmp_path / "b.mp4")
-    _pictures(tmp_path / "a")
+    _images(tmp_path / "a")
     with pytest.raises(UserError, match=r"two sequences named a in .*: .*a.mp4 and .*a"):
         open_folder(tmp_path)
 
@@ -133,10 +133,10 @@ def _texts(*paths: Path) -> None:
 
 
 def test_images_in_a_directory_of_their_own_and_deeper_levels(tmp_path):
-    _pictures(tmp_path / "a" / "img")
-    _pictures(tmp_path / "a" / "masks", 5)
-    _pictures(tmp_path / "day 1" / "b" / "whatever")
-    _pictures(tmp_path / "day 1" / "c")
+    _images(tmp_path / "a" / "img")
+    _images(tmp_path / "a" / "masks", 5)
+    _images(tmp_path / "day 1" / "b" / "whatever")
+    _images(tmp_path / "day 1" / "c")
     _video(tmp_path / "day 1" / "d" / "clip.mkv")
     _texts(*(tmp_path / name / "groundtruth.txt" for name in ("a", "day 1/b", "day 1/c", "day 1/d")))
     sequences = open_folder(tmp_path)
@@ -165,7 +165,7 @@ def test_a_preview_next_to_a_video_is_named_and_not_read(tmp_path, caplog):
 
 
 def test_a_preview_and_a_video_next_to_numbered_images(tmp_path, caplog):
-    _pictures(tmp_path / "a")
+    _images(tmp_path / "a")
     cv2.imwrite(str(tmp_path / "a" / "overview.jpg"), np.zeros((9, 9, 3), np.uint8))
     _video(tmp_path / "a" / "made_of_them.mp4")
     (tmp_path / "a" / "1.HEIC").touch()
@@ -181,8 +181,8 @@ def test_a_preview_and_a_video_next_to_numbered_images(tmp_path, caplog):
 
 
 def test_masks_are_named_and_boxes_without_frames_are_a_sequence_that_fails(tmp_path, caplog):
-    _pictures(tmp_path / "a")
-    _pictures(tmp_path / "a" / "masks")
+    _images(tmp_path / "a")
+    _images(tmp_path / "a" / "masks")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "1.heic").touch()
     _texts(tmp_path / "a" / "groundtruth.txt", tmp_path / "b" / "groundtruth.txt")
@@ -190,12 +190,12 @@ def test_masks_are_named_and_boxes_without_frames_are_a_sequence_that_fails(tmp_
     assert sequences.names == ("a", "b")
     assert f"skipped: {tmp_path / 'a/masks'} (no text file of boxes next to it)" in caplog.messages
     _check(sequences[0])
-    with pytest.raises(UserError, match=r"no pictures in .*b: \.heic files are not read here: convert them to PNG"):
+    with pytest.raises(UserError, match=r"no images in .*b: \.heic files are not read here: convert them to PNG"):
         sequences[1]
 
 
 def test_two_images_of_one_name_are_told(tmp_path):
-    _pictures(tmp_path / "a")
+    _images(tmp_path / "a")
     cv2.imwrite(str(tmp_path / "a" / "9.jpg"), np.zeros((8, 8, 3), np.uint8))
     _texts(tmp_path / "a" / "groundtruth.txt")
     with pytest.raises(UserError, match=r"a holds 9\.jpg, 9\.png: expected one image of a name"):

@@ -37,7 +37,7 @@ class Counted:
 
 
 class Stored(Counted):
-    """The same, as pictures stored one by one."""
+    """The same, as images stored one by one."""
 
     def name(self, index):
         return str(index)
@@ -50,7 +50,7 @@ def numbers(frames):
     return [int(frame[0, 0, 0]) for frame in frames]
 
 
-@pytest.mark.parametrize(("kind", "most"), [(Counted, 1), (Stored, 3)], ids=["video", "pictures"])
+@pytest.mark.parametrize(("kind", "most"), [(Counted, 1), (Stored, 3)], ids=["video", "images"])
 def test_all_frames_in_order(kind, most):
     frames = kind(20)
     assert numbers(read_ahead(frames, workers=3)) == list(range(20))
@@ -79,7 +79,7 @@ def test_an_error_comes_at_its_turn():
         next(ahead)
 
 
-def test_pictures_from_disk(tmp_path):
+def test_images_from_disk(tmp_path):
     paths = [tmp_path / f"{i}.png" for i in range(5)]
     for i, path in enumerate(paths):
         cv2.imwrite(str(path), np.full((4, 4, 3), i, np.uint8))

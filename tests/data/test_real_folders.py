@@ -20,8 +20,8 @@ def test_got10k(shared_data, part, sequences, frames):
     for sequence in found:
         assert sequence.cover is not None
         assert sequence.size_wh is not None
-        picture = sequence.frames[len(sequence) - 1]
-        assert picture.shape[1::-1] == sequence.size_wh
+        image = sequence.frames[len(sequence) - 1]
+        assert image.shape[1::-1] == sequence.size_wh
         assert sequence.visible.any()
         assert (sequence.boxes_xywh[sequence.visible, 2:] > 0).all()
         if part == "val":
@@ -39,8 +39,8 @@ def test_otb(shared_data):
     assert lengths == {"Crossing": 120, "Football1": 74, "Girl": 100, "Jogging-1": 40, "Jogging-2": 40}
     np.testing.assert_array_equal(found.select(["Girl"])[0].boxes_xywh[0], [57, 21, 31, 45])
     for sequence in found:
-        picture = sequence.frames[len(sequence) - 1]
-        assert (sequence.boxes_xywh[-1, :2] < picture.shape[1::-1]).all()
+        image = sequence.frames[len(sequence) - 1]
+        assert (sequence.boxes_xywh[-1, :2] < image.shape[1::-1]).all()
         assert sequence.visible.all()
 
 

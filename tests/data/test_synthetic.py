@@ -7,9 +7,18 @@ import pickle
 import numpy as np
 import pytest
 
-from ostrack_jax.data.generated.scene import Scene, SceneFrames, Thing
-from ostrack_jax.data.generated.synthetic import PARTS, Recipe, make_scene, make_sequence, open_synthetic
-from ostrack_jax.data.generated.truth import annotate, clip_polygon, polygon_area
+from ostrack_jax.data.generated.scene import (
+    PARTS,
+    Recipe,
+    Scene,
+    SceneFrames,
+    Thing,
+    annotate,
+    clip_polygon,
+    film,
+    polygon_area,
+)
+from ostrack_jax.data.generated.synthetic import make_scene, open_synthetic
 from ostrack_jax.errors import UserError
 
 
@@ -23,13 +32,13 @@ def test_a_frame_follows_from_seed_and_index_alone():
 
 
 def test_parts_seeds_and_numbers_share_no_sequence():
-    pictures = {
+    images = {
         (part, seed, i): open_synthetic(part, seed=seed, width=32, height=32)[i].frames[0].tobytes()
         for part in PARTS
         for seed in (0, 1, 2)
         for i in (0, 1, 2)
     }
-    assert len(set(pictures.values())) == len(pictures) == 27
+    assert len(set(images.values())) == len(images) == 27
     assert len(set(PARTS.values())) == len(PARTS)
 
 
@@ -47,10 +56,10 @@ def _alone(recipe: Recipe) -> tuple[SceneFrames, SceneFrames]:
     return frames(white), frames(white, *scene.things[scene.target + 1 :])
 
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", range(5))
 def test_boxes_are_tight_around_what_is_drawn(number):
-    recipe = Recipe((0, 7, number), 80, 160, 120, 3)
-    sequence = make_sequence("s", recipe)
+    recipe = Recipe((0, 7, number), 80, (160, 120), 3)
+    sequence = film("s", make_scene, recipe)
     alone, _ = _alone(recipe)
     for t in range(0, 80, 3):
         rows, columns = np.nonzero(alone[t][..., 0] > 127)
@@ -64,9 +73,9 @@ def test_boxes_are_tight_around_what_is_drawn(number):
 def test_cover_is_the_share_that_is_seen():
     """Against pixels: where the white target is drawn over by others, and how much of it lies in the frame."""
     compared = 0
-    for number in range(30):
-        recipe = Recipe((0, 3, number), 60, 160, 120, 0)
-        sequence = make_sequence("s", recipe)
+    for number in range(12):
+        recipe = Recipe((0, 3, number), 60, (160, 120), 0)
+        sequence = film("s", make_scene, recipe)
         alone, covered = _alone(recipe)
         inside = (sequence.boxes_xywh[:, :2] > 1).all(1)
         inside &= (sequence.boxes_xywh[:, :2] + sequence.boxes_xywh[:, 2:] < (159, 119)).all(1)
@@ -75,11 +84,11 @@ def test_cover_is_the_share_that_is_seen():
             seen = np.count_nonzero((covered[t] == alone[t]) & target) / np.count_nonzero(target)
             assert sequence.cover[t] == pytest.approx(8 * seen, abs=1.2)
             compared += 1
-    assert compared > 20
+    assert compared > 8
 
 
 def test_sequences_hold_what_a_tracker_must_cope_with():
-    sequences = list(open_synthetic("train", sequences=60, frames=60))
+    sequences = list(open_synthetic("train", sequences=30, frames=60))
     assert all(sequence.visible[0] and sequence.cover[0] == 8 for sequence in sequences)
     gone = [bool((sequence.cover == 0).any()) for sequence in sequences]
     back = [
@@ -87,8 +96,8 @@ def test_sequences_hold_what_a_tracker_must_cope_with():
         for sequence in sequences
         if (sequence.cover == 0).any()
     ]
-    assert 3 < sum(gone) < 40
-    assert sum(back) > 2
+    assert 2 < sum(gone) < 20
+    assert sum(back) > 1
     shares = np.concatenate([sequence.visible for sequence in sequences])
     assert 0.75 < shares.mean() < 0.99
     areas = [np.sqrt(np.prod(s.boxes_xywh[s.visible, 2:], axis=1)) for s in sequences]
@@ -100,7 +109,7 @@ def test_sequences_hold_what_a_tracker_must_cope_with():
 
 
 def test_hidden_and_absent_targets_are_not_visible():
-    for sequence in open_synthetic("val", sequences=25, frames=60):
+    for sequence in open_synthetic("val", sequences=10, frames=60):
         assert not sequence.visible[sequence.cover < 4].any()
         assert sequence.visible[sequence.cover > 4].all()
         w, h = sequence.size_wh

@@ -43,7 +43,7 @@ def test_other_choices_are_told(split):
         parse_chunks(split)
 
 
-def test_pictures_are_in_the_order_of_their_numbers(folder):
+def test_images_are_in_the_order_of_their_numbers(folder):
     sequence = open_trackingnet(folder)[1]
     assert (len(sequence), sequence.visible.all(), sequence.missing) == (12, True, ())
     assert sequence.frames[2].mean() == pytest.approx(80, abs=2)
@@ -64,7 +64,7 @@ def test_flaws_are_survived(folder):
     sequences = open_trackingnet(folder, split="0")
     sequence = sequences[0]
     assert sequence.visible.tolist() == [True, False, False, *[True] * 9]
-    assert "(12 pictures, 20 TRAIN_0v_2.txt): the first 12 are used" in sequence.flaws[0]
+    assert "(12 images, 20 TRAIN_0v_2.txt): the first 12 are used" in sequence.flaws[0]
     with pytest.raises(UserError, match=r"cannot list .*TRAIN_0v_10"):
         sequences[1]
 

@@ -54,7 +54,7 @@ def test_it_is_indexed_once_and_again_when_a_folder_changes(tmp_path, monkeypatc
     assert len(made) == 2
 
 
-def test_missing_pictures_and_broken_annotations_are_survived(tmp_path, caplog):
+def test_missing_images_and_broken_annotations_are_survived(tmp_path, caplog):
     root = layouts.vid(tmp_path, FRAMES)
     (root / "Data/VID/train/g/s_000/000001.JPEG").unlink()
     layouts.vid(root, [{"0": A}] * 4, "g/s_001")
@@ -62,8 +62,8 @@ def test_missing_pictures_and_broken_annotations_are_survived(tmp_path, caplog):
     sequences = open_vid(root)
     assert "1 annotations cannot be read" in caplog.text
     assert len(sequences[0]) == 1
-    assert "no picture 1 in" in sequences[0].flaws[0]
-    with pytest.raises(UserError, match=r"sequence s_000-1: no picture 1 in .*where its annotation begins"):
+    assert "no image 1 in" in sequences[0].flaws[0]
+    with pytest.raises(UserError, match=r"sequence s_000-1: no image 1 in .*where its annotation begins"):
         sequences[1]
     assert len(sequences[2]) == 2  # the unreadable frame is a gap
     assert "g/s_001/000002.xml cannot be read" in sequences[2].flaws[0]

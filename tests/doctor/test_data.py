@@ -21,7 +21,7 @@ def nothing_configured(monkeypatch, tmp_path):
     return paths
 
 
-def pictures(folder, count=3):
+def images(folder, count=3):
     folder.mkdir(parents=True)
     for i in range(count):
         cv2.imwrite(str(folder / f"{i + 1:04}.jpg"), np.full((24, 32, 3), 40 * i, np.uint8))
@@ -33,14 +33,14 @@ def boxes(path, count=3):
 
 def got10k(folder, names):
     for name in names:
-        pictures(folder / name)
+        images(folder / name)
         boxes(folder / name / "groundtruth.txt")
     (folder / "list.txt").write_text("".join(f"{name}\n" for name in names))
 
 
 def otb(folder, names):
     for name in names:
-        pictures(folder / name / "img")
+        images(folder / name / "img")
         boxes(folder / name / "groundtruth_rect.txt")
 
 
@@ -78,12 +78,12 @@ def test_a_sequence_that_cannot_be_read_is_wrong(tmp_path):
     boxes(tmp_path / "train/a/groundtruth.txt", 2)
     (finding,) = find_datasets(tmp_path / "train")
     assert finding.verdict == "wrong"
-    assert "(3 pictures, 2 groundtruth.txt): the first 2 are used" in finding.text
+    assert "(3 images, 2 groundtruth.txt): the first 2 are used" in finding.text
 
 
 def test_otb_and_a_plain_folder_one_level_down(tmp_path):
     otb(tmp_path / "data/otb", ["Girl", "Car"])
-    pictures(tmp_path / "data/mine")
+    images(tmp_path / "data/mine")
     boxes(tmp_path / "data/mine/groundtruth.txt")
     (tmp_path / "data/.hidden").mkdir()
     (tmp_path / "data/empty").mkdir()
@@ -127,8 +127,8 @@ def test_the_benchmarks_are_told_apart(tmp_path, name):
     assert "(the official set has " in found[0].text
 
 
-def test_pictures_without_boxes_are_only_a_note(tmp_path):
-    pictures(tmp_path / "data/coco/train2017")
+def test_images_without_boxes_are_only_a_note(tmp_path):
+    images(tmp_path / "data/coco/train2017")
     (finding,) = find_datasets(tmp_path / "data/coco")
     assert finding.verdict == "note"
     assert "no text file next to" in finding.text

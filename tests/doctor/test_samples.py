@@ -11,9 +11,9 @@ from ostrack_jax.doctor.samples import draw_sheet, write_samples
 
 
 def sequence(name: str, count: int = 2, hidden: bool = False) -> Sequence:
-    pictures = np.zeros((count, 240, 480, 3), np.uint8)
+    images = np.zeros((count, 240, 480, 3), np.uint8)
     boxes = np.tile(np.array([200.0, 100, 60, 40]), (count, 1))
-    return Sequence(name, ArrayFrames(pictures), boxes, np.full(count, not hidden))
+    return Sequence(name, ArrayFrames(images), boxes, np.full(count, not hidden))
 
 
 def test_a_box_is_drawn_at_its_place():

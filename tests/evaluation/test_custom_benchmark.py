@@ -22,7 +22,7 @@ PAGE = (Path(__file__).parents[2] / "docs/custom_benchmark.md").read_text()
 def mine(tmp_path, monkeypatch):
     """Two sequences in the page's layout, one of a target that leaves; the other cannot be read."""
     for name, boxes in (("a", "1,2,11,10\n1,2,11,10\nnan,nan,nan,nan\n6,2,16,10\n"), ("b", "left,top\n")):
-        layouts.pictures(tmp_path / "mine" / name / "frames", 4)
+        layouts.make_images(tmp_path / "mine" / name / "frames", 4)
         (tmp_path / "mine" / name / "corners.csv").write_text(boxes)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -49,7 +49,7 @@ def test_the_rules_of_a_benchmark_do_not_bring_its_number_of_sequences():
 
 
 def test_the_pages_folder_is_read(tmp_path):
-    layouts.pictures(tmp_path / "mine/street", 2)
+    layouts.make_images(tmp_path / "mine/street", 2)
     (tmp_path / "mine/street/groundtruth.txt").write_text(layouts.BOX * 2)
     with av.open(str(tmp_path / "mine/park.mp4"), "w") as container:
         stream = container.add_stream("mpeg4", 25)

@@ -1,1 +1,1 @@
-"""Synthetic videos with exact boxes."""
+"""Generated videos with exact boxes."""

@@ -1,4 +1,4 @@
-"""Outlines of real objects. Enters: a folder in COCO's layout. Leaves: `Cutouts`, polygons by picture and category."""
+"""Outlines of real objects, from a directory in COCO's layout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from ostrack_jax.data.generated.truth import polygon_area
+from ostrack_jax.data.generated.scene import polygon_area
 from ostrack_jax.data.index import Arrays, cached, sign
 from ostrack_jax.data.readers.coco import Ids, each_object, image_path, images_directory, is_set
 from ostrack_jax.errors import UserError
@@ -20,32 +20,32 @@ LEAST_SIDE = 16.0  # pixels of the shorter side: what is smaller shows no detail
 
 @dataclass(frozen=True, eq=False)
 class Cutouts:
-    """Objects in pictures, each by the largest of its polygons; compact, so that it may travel to other processes.
+    """Objects in images, each by the largest of its polygons; compact, so that it may travel to other processes.
 
     Attributes:
-      pictures: paths of the pictures with an object.
-      picture: each object's place among ``pictures``; objects of one picture follow one another.
+      images: paths of the images with an object.
+      image: each object's place among ``images``; objects of one image follow one another.
       category: of each object, COCO's number.
       start: where each object's corners begin among ``corners``; one more, where the last ends.
-      corners: pixels of the picture.
+      corners: pixels of the image.
     """
 
-    pictures: tuple[str, ...]
-    picture: Int[np.ndarray, " n"]
+    images: tuple[str, ...]
+    image: Int[np.ndarray, " n"]
     category: Int[np.ndarray, " n"]
     start: Int[np.ndarray, " _"]
     corners: Float32[np.ndarray, "k 2"]
 
     def __len__(self) -> int:
-        return len(self.picture)
+        return len(self.image)
 
     def outline(self, index: int) -> Float[np.ndarray, "k 2"]:
-        """The corners of object ``index`` in pixels of its picture."""
+        """The corners of object ``index`` in pixels of its image."""
         return self.corners[self.start[index] : self.start[index + 1]].astype(np.float64)
 
-    def beside(self, index: int) -> Int[np.ndarray, " m"]:
-        """The other objects of the same picture, those of its category first."""
-        low, high = np.searchsorted(self.picture, [self.picture[index], self.picture[index] + 1])
+    def neighbours(self, index: int) -> Int[np.ndarray, " m"]:
+        """The other objects of the same image, those of its category first."""
+        low, high = np.searchsorted(self.image, [self.image[index], self.image[index] + 1])
         others = np.delete(np.arange(low, high), index - low)
         return others[np.argsort(self.category[others] != self.category[index], kind="stable")]
 
@@ -54,20 +54,20 @@ def read_cutouts(directory: Path) -> Cutouts:
     """The objects that have an outline; crowds and those under 16 pixels a side are left out. The index is cached.
 
     Args:
-      directory: with ``annotations/instances_NAME.json`` and the pictures in ``images/NAME`` or ``NAME``.
+      directory: with ``annotations/instances_NAME.json`` and the images in ``images/NAME`` or ``NAME``.
 
     Raises:
       UserError: nothing of that kind lies there, or the file is no such annotation.
     """
-    file, pictures = find_instances(directory)
+    file, images = find_instances(directory)
     index = cached("cutouts", file, sign([file]), lambda: read_outlines(file))
     names = (os.fsdecode(bytes(name)) for name in index["name"])
-    paths = tuple(os.path.join(pictures, name) for name in names)
+    paths = tuple(os.path.join(images, name) for name in names)
     return Cutouts(paths, index["picture"], index["category"], index["start"], index["corners"])
 
 
 def read_outlines(file: Path, most: int = 100_000) -> Arrays:
-    """`Cutouts` as arrays, the pictures by name; of more objects than ``most``, those of evenly spaced pictures."""
+    """`Cutouts` as arrays, the images by name; of more objects than ``most``, those of evenly spaced images."""
     names: dict[int, str] = {}
     image_ids, categories = Ids(), Ids()
     objects: list[tuple[int, int, Float32[np.ndarray, "k 2"]]] = []
@@ -101,19 +101,19 @@ def read_outlines(file: Path, most: int = 100_000) -> Arrays:
 
 
 def find_instances(directory: Path) -> tuple[Path, Path]:
-    """The annotation file of a folder in COCO's layout (train before others), and the folder of its pictures.
+    """The annotation file of a folder in COCO's layout (train before others), and the folder of its images.
 
     Raises:
-      UserError: there is no such file, or no such pictures.
+      UserError: there is no such file, or no such images.
     """
     files = sorted((directory / "annotations").glob("instances_*.json"), key=lambda f: ("train" not in f.name, f.name))
     if not files:
         raise UserError(f"no annotations/instances_*.json in {directory}: expected COCO's layout")
     name = files[0].stem.removeprefix("instances_")
-    pictures = images_directory(directory, name)
-    if pictures is None:
-        raise UserError(f"no pictures for {files[0]}: expected the folder images/{name} or {name} in {directory}")
-    return files[0], pictures
+    images = images_directory(directory, name)
+    if images is None:
+        raise UserError(f"no images for {files[0]}: expected the folder images/{name} or {name} in {directory}")
+    return files[0], images
 
 
 def _largest(entry: dict[str, Any]) -> Float32[np.ndarray, "k 2"] | None:
@@ -123,8 +123,8 @@ def _largest(entry: dict[str, Any]) -> Float32[np.ndarray, "k 2"] | None:
         return None
     if outlines and not isinstance(outlines[0], list):  # a single polygon, as some tools write it
         outlines = [outlines]
-    whole = [flat for flat in outlines if len(flat) >= 6 and len(flat) % 2 == 0]
-    polygons = [np.array(flat, np.float32).reshape(-1, 2) for flat in whole]
+    complete = [flat for flat in outlines if len(flat) >= 6 and len(flat) % 2 == 0]
+    polygons = [np.array(flat, np.float32).reshape(-1, 2) for flat in complete]
     polygons = [polygon for polygon in polygons if np.isfinite(polygon).all()]
     if not polygons:
         return None

@@ -1,16 +1,15 @@
-"""Videos of real objects pasted into real pictures, with exact boxes. Enters: a folder in COCO's layout, a seed.
-Leaves: sequences whose frames are drawn lazily.
+"""Videos of real objects pasted into real images, with exact boxes.
 
-The target is an object cut out along its outline, or a piece of a picture in a made-up outline; or, by ``parts``, a
-part of such a thing, as a head is. It moves, turns, changes size and aspect before a panning picture among things like
+The target is an object cut out along its outline, or a piece of an image in a synthetic outline; or, by ``parts``, a
+part of such a thing, as a head is. It moves, turns, changes size and aspect before a panning image among things like
 it, may be passed by others and blurred by its own speed; the light changes. A frame follows from (part, seed,
-sequence, index) and the folders alone.
+sequence, index) and the directories alone.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,43 +17,20 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ostrack_jax.data.frames import is_image_file, list_directory, list_images, read_image
-from ostrack_jax.data.generated import motion, shapes
+from ostrack_jax.data.generated import scene, shapes
 from ostrack_jax.data.generated.cutouts import Cutouts, read_cutouts
-from ostrack_jax.data.generated.scene import Scene, SceneFrames, Thing, film, place
-from ostrack_jax.data.generated.synthetic import PARTS
-from ostrack_jax.data.lazy import LazySequences, NumberedNames
-from ostrack_jax.data.sequence import Sequence
-from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.data.generated.scene import Recipe, Rng, Scene, Thing, open_generated, place
+from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.errors import UserError
 from ostrack_jax.io import local_path
 
-Rng = np.random.Generator
 Image = UInt8[np.ndarray, "h w 3"]
 
 _SMALLEST = 12.0  # pixels, mean side of a target
 _LARGEST = 0.45  # of the frame's shorter side
-_MOST_PIXELS = 640  # the longer side of a picture in memory
-_MADE_UP = 0.35  # share of targets whose outline is made up
+_MOST_PIXELS = 640  # the longer side of an image in memory
+_SYNTHETIC = 0.35  # share of targets whose outline is synthetic
 _LARGEST_PART = 0.7  # of the whole's width and height
-
-
-@dataclass(frozen=True)
-class Material:
-    """What pictures are made of: cut-outs, and folders of backgrounds (none: the cut-outs' pictures)."""
-
-    cutouts: Cutouts
-    backgrounds: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What else a sequence follows from: the seed's parts, its length, the frame's size, distractors at most; the
-    share of targets that are a part of what moves."""
-
-    seed: tuple[int, int, int]
-    frames: int
-    size_wh: tuple[int, int]
-    distractors: int
-    parts: float
 
 
 def open_pasted(
@@ -70,7 +46,7 @@ def open_pasted(
     parts: float = 0.0,
     backgrounds: str = "",
 ) -> LazySequences:
-    """Sequences made on the spot.
+    """Sequences that are composed from their numbers.
 
     Args:
       directory: in COCO's layout, see `read_cutouts`.
@@ -82,111 +58,93 @@ def open_pasted(
       distractors: things like the target, at most.
       parts: share of targets that are a part of what moves: a box is then to be kept as the first frame has it,
         not grown to the whole.
-      backgrounds: a folder of pictures, or of folders of them (GOT-10k's train); empty: the pictures of ``directory``.
+      backgrounds: a directory of images, or of directories of them (GOT-10k's train); empty: those of ``directory``.
 
     Raises:
-      UserError: an unknown part, an option out of its range, a folder without cut-outs or pictures.
+      UserError: an unknown part, an option out of its range, a directory without cut-outs or images.
     """
-    if part not in PARTS:
-        raise unknown("part of pasted", part, PARTS)
-    for name, value, least, most in (
-        ("seed", seed, 0, 2**32 - 1),
-        ("sequences", sequences, 1, 1_000_000),
-        ("frames", frames, 1, 100_000),
-        ("width", width, 64, 4096),
-        ("height", height, 64, 4096),
-        ("distractors", distractors, 0, 32),
-        ("parts", parts, 0.0, 1.0),
-    ):
-        if not least <= value <= most:
-            raise UserError(f"pasted {name}: expected {least} to {most}, found {value}")
-    material = Material(read_cutouts(directory), _picture_folders(local_path(backgrounds)) if backgrounds else ())
-    recipe = Recipe((PARTS[part], seed, 0), frames, (width, height), distractors, parts)
-    names = NumberedNames(f"pasted_{part}_{{:06d}}", range(sequences))
-    build = functools.partial(_make_numbered, material, recipe)
-    # Few are kept: each holds its pictures, and a mix hardly ever asks for one again.
-    return LazySequences.of(names, range(sequences), build, keep=8)
+    recipe = Recipe((0, seed, 0), frames, (width, height), distractors, parts)
+    behind = _image_directories(local_path(backgrounds)) if backgrounds else ()
+    make = functools.partial(make_scene, read_cutouts(directory), behind)
+    # Few are kept: each holds its images, and a mix hardly ever asks for one again.
+    return open_generated("pasted", part, make, recipe, sequences, least_side=64, keep=8)
 
 
-def _make_numbered(material: Material, recipe: Recipe, name: str, number: int) -> Sequence:
-    """Make sequence ``number`` of a set, otherwise by ``recipe``."""
-    return make_sequence(material, name, replace(recipe, seed=(*recipe.seed[:2], number)))
+def make_scene(cutouts: Cutouts, backgrounds: tuple[str, ...], recipe: Recipe) -> Scene:
+    """Set up everything that moves; all random numbers are drawn here, in a fixed order.
 
-
-def make_sequence(material: Material, name: str, recipe: Recipe) -> Sequence:
-    """The sequence a recipe leads to."""
-    return film(name, SceneFrames(functools.partial(make_scene, material, recipe), recipe.frames))
-
-
-def make_scene(material: Material, recipe: Recipe) -> Scene:
-    """Set up everything that moves; all dice are rolled here, in a fixed order."""
+    Args:
+      cutouts: objects to paste.
+      backgrounds: directories of images; none: the cut-outs' images.
+      recipe: of the sequence.
+    """
     rng = np.random.default_rng(np.random.SeedSequence((*recipe.seed, 1)))  # 1: not synthetic's stream
     size, frames = np.array(recipe.size_wh, np.float64), recipe.frames
-    cutouts = material.cutouts
     chosen = int(rng.integers(len(cutouts)))
-    near, scale = _read(cutouts.pictures[cutouts.picture[chosen]])
-    behind = _background(rng, material, recipe.size_wh)
-    others = [cutouts.outline(int(i)) * scale for i in cutouts.beside(chosen)]
-    made_up = bool(rng.random() < _MADE_UP)
-    outline = None if made_up else cutouts.outline(chosen) * scale
+    near, scale = _read(cutouts.images[cutouts.image[chosen]])
+    images = _images(backgrounds[rng.integers(len(backgrounds))]) if backgrounds else cutouts.images
+    behind = _background(rng, images, recipe.size_wh)
+    others = [cutouts.outline(int(i)) * scale for i in cutouts.neighbours(chosen)]
+    synthetic = bool(rng.random() < _SYNTHETIC)
+    outline = None if synthetic else cutouts.outline(chosen) * scale
     largest = _LARGEST * size.min()
     if outline is not None:  # not drawn much larger than it was seen
         largest = min(largest, max(1.5 * np.sqrt(np.ptp(outline, axis=0).prod()), 2 * _SMALLEST))
     side = float(np.exp(rng.uniform(np.log(_SMALLEST), np.log(largest))))
     rim = rng.choice([0.6, 0.2]) * np.full(2, side)
-    path = motion.roam(rng, frames, rim, size - rim, side * rng.uniform(0.02, 0.2))
+    path = scene.roam(rng, frames, rim, size - rim, side * rng.uniform(0.02, 0.2))
     thing = functools.partial(_make_thing, rng, near, np.array(cv2.mean(behind)[:3]))
     target = thing(outline, path, side)
     if recipe.parts and side * _LARGEST_PART > _SMALLEST and rng.random() < recipe.parts:
         target = _part(rng, target, _SMALLEST / side)
     below, above = [], []
     for number in range(int(rng.integers(recipe.distractors + 1))):
-        alike = None if made_up or number >= len(others) else others[number]
-        way = motion.roam(rng, frames, np.zeros(2), size, side * rng.uniform(0.0, 0.1))
+        alike = None if synthetic or number >= len(others) else others[number]
+        way = scene.roam(rng, frames, np.zeros(2), size, side * rng.uniform(0.0, 0.1))
         below.append(thing(alike, way, side * rng.uniform(0.6, 1.5)))
     for _ in range(int(rng.integers(3)) if frames >= 10 else 0):
         cover = others[rng.integers(len(others))] if others and rng.random() < 0.5 else None
-        way = motion.cross(rng, path, recipe.size_wh, side)
+        way = scene.cross(rng, path, recipe.size_wh, side)
         above.append(thing(cover, way, side * rng.uniform(0.6, 1.2)))
     room = (np.array(behind.shape[1::-1]) - size) / 2
-    sway = np.stack([motion.wander(rng, frames, 90.0), motion.wander(rng, frames, 90.0)], axis=1)
+    sway = np.stack([scene.wander(rng, frames, 90.0), scene.wander(rng, frames, 90.0)], axis=1)
     camera = np.array(behind.shape[1::-1]) / 2 - 0.5 + room * rng.uniform(0, 1) * np.clip(sway, -1, 1)
-    gain = np.clip(1 + rng.uniform(0, 0.3) * motion.wander(rng, frames), 0.5, 1.5)
+    gain = np.clip(1 + rng.uniform(0, 0.3) * scene.wander(rng, frames), 0.5, 1.5)
     return Scene(behind, camera, [*below, target, *above], len(below), gain, recipe.size_wh)
 
 
 def _make_thing(
     rng: Rng,
-    picture: Image,
+    image: Image,
     surroundings: Float[np.ndarray, " 3"],
     outline: Float[np.ndarray, "k 2"] | None,
     path: Float[np.ndarray, "t 2"],
     side: float,
 ) -> Thing:
-    """A piece of ``picture`` on ``path``, its size, aspect and turn changing smoothly.
+    """A piece of ``image`` on ``path``, its size, aspect and turn changing smoothly.
 
     Args:
-      rng: the dice.
-      picture: what it is cut from.
+      rng: random generator.
+      image: what it is cut from.
       surroundings: a colour that its own is drawn towards, more or less.
-      outline: pixels of the picture; None: made up, somewhere in the picture.
+      outline: pixels of the image; None: synthetic, somewhere in the image.
       path: of its centre, pixels of the frame.
       side: pixels of the frame, mean.
     """
     frames = len(path)
     if outline is None:
-        outline = _made_up(rng, picture)
+        outline = _synthetic_outline(rng, image)
     low = np.clip(np.floor(outline.min(axis=0)), 0, None).astype(int)
-    high = np.minimum(np.ceil(outline.max(axis=0)).astype(int), picture.shape[1::-1])
+    high = np.minimum(np.ceil(outline.max(axis=0)).astype(int), image.shape[1::-1])
     high = np.maximum(high, low + 1)
     aspect = np.log((high - low)[0] / (high - low)[1])
-    aspect = aspect + rng.normal(0, 0.1) + rng.uniform(0, 0.25) * motion.wander(rng, frames)
-    size = side * np.exp(rng.uniform(0, 0.5) * motion.wander(rng, frames, 100.0))
-    turn = rng.choice([0.0, 0.15, 0.5]) * motion.wander(rng, frames, 80.0)
+    aspect = aspect + rng.normal(0, 0.1) + rng.uniform(0, 0.25) * scene.wander(rng, frames)
+    size = side * np.exp(rng.uniform(0, 0.5) * scene.wander(rng, frames, 100.0))
+    turn = rng.choice([0.0, 0.15, 0.5]) * scene.wander(rng, frames, 80.0)
     wide, tall = size * np.exp(aspect / 2), size * np.exp(-aspect / 2)
     pixels = int(np.clip(1.2 * max(wide.max(), tall.max()), 16, 256))
     unit = np.clip((outline - low) / (high - low), 0, 1) - 0.5
-    piece = picture[low[1] : high[1], low[0] : high[0]]
+    piece = image[low[1] : high[1], low[0] : high[0]]
     shrinks = min(piece.shape[:2]) > pixels
     piece = cv2.resize(piece, (pixels, pixels), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     mask = cv2.blur(shapes.fill(unit, pixels), (3, 3), borderType=cv2.BORDER_CONSTANT)
@@ -213,9 +171,9 @@ def _part(rng: Rng, thing: Thing, least: float) -> Thing:
     return replace(thing, outline=low + extent / 2 - 0.5 + extent * circle)
 
 
-def _made_up(rng: Rng, picture: Image) -> Float[np.ndarray, "k 2"]:
-    """A made-up outline somewhere in a picture, in its pixels."""
-    room = np.array(picture.shape[1::-1], np.float64)
+def _synthetic_outline(rng: Rng, image: Image) -> Float[np.ndarray, "k 2"]:
+    """A synthetic outline somewhere in an image, in its pixels."""
+    room = np.array(image.shape[1::-1], np.float64)
     extent = np.minimum(room.min() * rng.uniform(0.12, 0.45) * np.exp(rng.normal(0, 0.25, 2)), room)
     return (shapes.make_outline(rng) + 0.5) * extent + rng.uniform(0, 1, 2) * (room - extent)
 
@@ -229,44 +187,40 @@ def _tint(rng: Rng, piece: Image, surroundings: Float[np.ndarray, " 3"]) -> Imag
     return cv2.LUT(piece, np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None])
 
 
-def _background(rng: Rng, material: Material, size_wh: tuple[int, int]) -> Image:
-    """A piece of a picture, 1.1 to 1.5 times as wide and high as the frames."""
-    if material.backgrounds:
-        pictures = _pictures(material.backgrounds[rng.integers(len(material.backgrounds))])
-    else:
-        pictures = material.cutouts.pictures
-    picture, _ = _read(pictures[rng.integers(len(pictures))])
+def _background(rng: Rng, images: tuple[str, ...], size_wh: tuple[int, int]) -> Image:
+    """A piece of one of the images, 1.1 to 1.5 times as wide and high as the frames."""
+    image, _ = _read(images[rng.integers(len(images))])
     wanted = (np.array(size_wh) * rng.uniform(1.1, 1.5)).astype(int)
-    room = np.array(picture.shape[1::-1])
+    room = np.array(image.shape[1::-1])
     extent = np.maximum((wanted * (room / wanted).min() * rng.uniform(0.5, 1)).astype(int), 1)
     x, y = rng.integers(room - extent + 1)
-    piece = picture[y : y + extent[1], x : x + extent[0]]
+    piece = image[y : y + extent[1], x : x + extent[0]]
     shrinks = extent[0] > wanted[0]
     return cv2.resize(piece, tuple(map(int, wanted)), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 @functools.lru_cache(maxsize=64)
 def _read(path: str) -> tuple[Image, float]:
-    """A picture of at most 640 pixels a side, and by how much it was shrunk to that. The last used are kept."""
-    picture = read_image(path, "stored")
-    scale = _MOST_PIXELS / max(picture.shape[:2])
+    """An image of at most 640 pixels a side, and by how much it was shrunk to that. The last used are kept."""
+    image = read_image(path, "stored")
+    scale = _MOST_PIXELS / max(image.shape[:2])
     if scale >= 1:
-        return picture, 1.0
-    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), scale
+        return image, 1.0
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale
 
 
 @functools.lru_cache(maxsize=4096)
-def _pictures(directory: str) -> tuple[str, ...]:
+def _images(directory: str) -> tuple[str, ...]:
     return tuple(list_images(Path(directory)))
 
 
-def _picture_folders(directory: Path) -> tuple[str, ...]:
-    """The folder itself where it holds pictures, else its sub-folders, which are not looked into yet."""
+def _image_directories(directory: Path) -> tuple[str, ...]:
+    """The folder itself where it holds images, else its sub-folders, which are not looked into yet."""
     found = list_directory(directory)
     if any(is_image_file(entry.name) for entry in found):
         return (str(directory),)
     inner = tuple(str(directory / entry.name) for entry in found if entry.is_dir())
     if not inner:
-        raise UserError(f"pasted backgrounds: no picture and no folder in {directory}: expected folders of pictures")
+        raise UserError(f"pasted backgrounds: no image and no folder in {directory}: expected folders of images")
     return inner

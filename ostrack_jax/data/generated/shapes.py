@@ -1,4 +1,4 @@
-"""Looks of made-up things. Enters: a random generator. Leaves: outlines, textured patches, cluttered backgrounds."""
+"""Random outlines, textured patches and cluttered backgrounds of synthetic things."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def make_outline(rng: Rng) -> Outline:
 
 
 def make_patch(rng: Rng, look: Look, outline: Outline, size: int) -> UInt8[np.ndarray, "s s 4"]:
-    """A square RGBA picture of ``size`` pixels: the look's texture, opaque inside the outline."""
+    """A square RGBA image of ``size`` pixels: the look's texture, opaque inside the outline."""
     return np.dstack([_texture(rng, look, size), fill(outline, size)])
 
 
@@ -132,10 +132,10 @@ def _texture(rng: Rng, look: Look, size: int) -> Texture:
 
 def _noise(rng: Rng, palette: Palette, width: int, height: int, cells: float) -> Texture:
     """Two layers of smooth noise that mix the palette's colours; ``cells`` of the coarser span the width."""
-    picture = np.zeros((height, width, 3), np.float32)
+    image = np.zeros((height, width, 3), np.float32)
     for scale, weight in ((1, 0.7), (4, 0.3)):
         columns = max(2, round(cells * scale))
         rows = max(2, round(cells * scale * height / width))
         mix = rng.dirichlet((0.4, 0.4, 0.4, 0.4), (rows, columns)) @ palette
-        picture += weight * cv2.resize(mix.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+        image += weight * cv2.resize(mix.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(image, 0, 255).astype(np.uint8)

@@ -64,7 +64,7 @@ def open_packed(directory: Path, part: str = "train", split: str = "all") -> Laz
         return every
     if split not in manifest["splits"]:
         there = ", ".join([manifest["split"], *manifest["splits"]])
-        raise UserError(f"{directory} does not hold the split {split} of {manifest['reader']} whole: it has {there}")
+        raise UserError(f"{directory} does not hold the split {split} of {manifest['reader']} completely but {there}")
     places = manifest["splits"][split]
     if not isinstance(places, list) or not all(type(i) is int and 0 <= i < len(names) for i in places):
         raise UserError(f"a split of a packed set names sequences beyond its {len(names)}: pack the data again")
@@ -176,7 +176,7 @@ class PackedSet:
         except (RuntimeError, ValueError, IndexError, DecodeError) as e:  # of a corrupt file, by the library
             raise UserError(f"cannot read {self.record_name(record)}: {str(e)[:200]}") from e
         if not images or not images[0] or len(images[0]) > _MOST_BYTES:
-            raise UserError(f"no picture in {self.record_name(record)}: it could not be read when the set was packed")
+            raise UserError(f"no image in {self.record_name(record)}: it could not be read when the set was packed")
         return images[0]
 
     @functools.cached_property

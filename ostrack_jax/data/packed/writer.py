@@ -353,7 +353,7 @@ def _encode(image: np.ndarray) -> bytes:
     """RGB to a JPEG of quality `QUALITY`."""
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not done:
-        raise UserError(f"OpenCV cannot encode a picture of {image.shape[1]} x {image.shape[0]} pixels as JPEG")
+        raise UserError(f"OpenCV cannot encode an image of {image.shape[1]} x {image.shape[0]} pixels as JPEG")
     return data.tobytes()
 
 

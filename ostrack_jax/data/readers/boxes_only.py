@@ -35,7 +35,7 @@ class NoImages:
 
     def __getitem__(self, index: int, /) -> np.ndarray:
         """Always a `UserError`."""
-        raise UserError("these sequences are boxes alone, without pictures: give the folder of the whole benchmark")
+        raise UserError("these sequences are boxes alone, without images: give the folder of the whole benchmark")
 
 
 def open_boxes_only(directory: Path) -> LazySequences:

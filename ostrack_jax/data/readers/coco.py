@@ -54,7 +54,7 @@ def open_coco(directory: Path, part: str = "train", split: str = "all", orientat
         raise UserError(f"no file annotations/instances_{split}.json in {directory}: expected COCO's layout{there}")
     path, images = directory / "annotations" / f"instances_{split}.json", images_directory(directory, split)
     if images is None:
-        raise UserError(f"no pictures in {directory}: expected the folder images/{split} or {split}")
+        raise UserError(f"no images in {directory}: expected the folder images/{split} or {split}")
     index = cached("coco", path, f"{_FORM} {sign([path])}", lambda: read_instances(path))
     build = functools.partial(_build, os.fspath(images), read_as, index)
     notes = tuple(f"{path}: {note}" for note in index["notes"].tolist())
@@ -93,8 +93,8 @@ def read_instances(path: Path) -> Arrays:
     """Read the annotations of one file that are no crowds.
 
     Returns:
-      id: of the annotation; image: row of its image in picture and size; box: left, top, width, height in pixels;
-      picture: paths; size: width and height in pixels, 0 where it is not stated; notes: lines on what is odd.
+      id: of the annotation; image: row of its image in image and size; box: left, top, width, height in pixels;
+      image: paths; size: width and height in pixels, 0 where it is not stated; notes: lines on what is odd.
 
     Raises:
       UserError: the file is not COCO's, or no annotation is left.

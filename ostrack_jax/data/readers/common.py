@@ -106,12 +106,12 @@ def between(images: list[str], first: int, last: int) -> list[str]:
     by_number = {number(path): path for path in images}
     place = Path(images[0]).parent if images else Path()
     if last < first:
-        raise UserError(f"no pictures from {first} to {last} in {place}: expected a first number and a last one")
+        raise UserError(f"no images from {first} to {last} in {place}: expected a first number and a last one")
     found = sum(first <= i <= last for i in by_number)  # the numbers are a file's: they are not counted through
     if missing := last - first + 1 - found:
         gone = next(i for i in range(first, last + 1) if i not in by_number)
         raise UserError(
-            f"no pictures {gone}{' and others' if missing > 1 else ''} in {place} ({missing} missing): "
+            f"no images {gone}{' and others' if missing > 1 else ''} in {place} ({missing} missing): "
             f"expected {first} to {last}"
         )
     return [by_number[i] for i in range(first, last + 1)]

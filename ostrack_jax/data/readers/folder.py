@@ -73,7 +73,7 @@ def open_folder(directory: Path, orientation: str = "shown") -> LazySequences:
         keys[name] = key
     if not keys:
         raise UserError(
-            f"no sequence in {directory}: expected pictures or a video with a text file of boxes (x,y,w,h a line), "
+            f"no sequence in {directory}: expected images or a video with a text file of boxes (x,y,w,h a line), "
             f"or folders of such{''.join(f'; {line}' for line in skipped[:1])}"
         )
     for line in skipped[:_LOGGED]:

@@ -29,7 +29,7 @@ def open_lasot(directory: Path, part: str = "train", split: str = "all") -> Lazy
     Args:
       directory: of the classes, or of the sequences themselves.
       part: test, the published 280; or train, all others.
-      split: all, what there is of the part; or a published list whole, whatever the part: train (1,120) | test (280).
+      split: all, what there is of the part; or a complete published list, whatever the part: train (1,120), test (280)
 
     Raises:
       UserError: an unknown part or split, a folder without any of their sequences.

@@ -81,7 +81,7 @@ def _read(name: str, key: Key) -> Sequence:
     if row is not None and row.first > 1 and len(images) > len(boxes):
         images = [image for image in images if number(image) >= row.first]
     if len(images) < len(boxes):
-        raise UserError(f"{path} has {len(boxes)} boxes for {len(images)} pictures")
+        raise UserError(f"{path} has {len(boxes)} boxes for {len(images)} images")
     images = images[: len(boxes)]
     if row is not None and len(boxes) == row.last - row.first + 1:  # complete, so nobody has cut it yet
         images, boxes = images[row.omit :], boxes[row.omit :]

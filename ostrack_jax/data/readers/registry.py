@@ -105,7 +105,7 @@ def takes_orientation(reader: str) -> bool:
 
 
 def orientation_of(data: DataConfig) -> Orientation:
-    """How the images of a set are read: one's own as its option says, published ones as stored."""
+    """How the images of a set are read: one's own by its option, published ones as stored."""
     option = _parameters(data.reader).get("orientation")
     return "stored" if option is None else data.options.get("orientation", option.default)
 

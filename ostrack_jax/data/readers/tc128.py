@@ -48,7 +48,7 @@ def _read(name: str, key: tuple[Path, Path | None]) -> Sequence:
     if limits:
         numbers = read_labels(limits).tolist()
         if len(numbers) != 2:
-            expected = "the numbers of the first and the last picture"
+            expected = "the numbers of the first and the last image"
             raise UserError(f"{limits}: expected {expected}, found {len(numbers)} numbers")
         images = between(images, *numbers)
     return annotated(name, images, read_annotation(boxes, images))

@@ -1,8 +1,8 @@
 """UAV123's layout (Mueller et al. 2016) and that of UAVDT's single-object set (Du et al. 2018).
 
 `data_seq/UAV123` holds 91 directories of images, `anno/UAV123` and `anno/UAV20L` a file of boxes for each sequence, and
-`att` in there one of its attributes. The 123 sequences are pieces of the 91 videos: where they begin and end says the
-published table. UAV20L's 20 are complete videos, up to the last image that UAV123 uses of them. UAV123@10fps is a
+`att` in there one of its attributes. The 123 sequences are pieces of the 91 videos: the published table has where they
+begin and end. UAV20L's 20 are complete videos, up to the last image that UAV123 uses of them. UAV123@10fps is a
 download of its own: every third image, in directories named `UAV123_10fps`.
 
 UAVDT has `UAV-benchmark-S/S0101/img000001.jpg` and `UAV-benchmark-SOT_v1.0/anno/S0101_gt.txt`; re-hosted, directories

@@ -195,11 +195,11 @@ def _build(data: Path, index: Arrays, name: str, row: int) -> Sequence:
     numbered = {number(path): path for path in list_images(data / place)}
     images = [numbered[i] for i in itertools.takewhile(numbered.__contains__, range(first, first + count))]
     if not images:
-        fix = "its pictures are missing: unpack its archive again"
-        raise UserError(f"sequence {name}: no picture {first} in {data / place}, where its annotation begins", fix)
+        fix = "its images are missing: unpack its archive again"
+        raise UserError(f"sequence {name}: no image {first} in {data / place}, where its annotation begins", fix)
     flaws = []
     if len(images) < count:
-        flaws.append(f"no picture {first + len(images)} in {data / place}: the first {len(images)} frames are used")
+        flaws.append(f"no image {first + len(images)} in {data / place}: the first {len(images)} frames are used")
     inside = [path for path in index["broken"].tolist() if os.path.dirname(path) == os.fsencode(place)]
     flaws += [f"the annotation {os.fsdecode(path)} cannot be read: tracklets end there" for path in inside]
     boxes = index["box"][rows][: len(images)].astype(np.float64)

@@ -40,7 +40,7 @@ def open_vot(directory: Path, part: str = "2022") -> LazySequences:
 
     Args:
       directory: with `list.txt`; a toolkit workspace, whose `sequences` has it; or one with such named `vot2022`.
-      part: the year, which says where to look; the layouts are recognised.
+      part: the year, for where to look; the layouts are recognised.
 
     Raises:
       UserError: an unknown year, no `list.txt`, a folder named by another year.

@@ -1,4 +1,4 @@
-"""What a number was made with. Enters: nothing but the process. Leaves: versions, hardware, commit, for reports."""
+"""What a number was made with, for reports: versions, hardware, commit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "numpy")
 
 
 def versions() -> dict[str, str | None]:
-    """Python's, this project's and its packages' versions by name; None for what is not installed."""
+    """Return Python's, this project's and its packages' versions by name; None for what is not installed."""
     found: dict[str, str | None] = {
         "python": platform.python_version(),
         "ostrack_jax": __version__,
@@ -34,7 +34,7 @@ def versions() -> dict[str, str | None]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, number of cores this process may use, and jax's devices where jax was used at all."""
+    """Return the processor, the number of cores this process may use, and jax's devices where jax was used at all."""
     jax = sys.modules.get("jax")  # a baseline runs without it, and it takes seconds to load
     devices = [device.device_kind for device in jax.devices()] if jax is not None else []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -42,9 +42,9 @@ def hardware() -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit of the checkout this package lies in, with `-dirty` where files differ; None where nothing tells.
+    """Return the commit of the checkout this package lies in, with `-dirty` where files differ; None where unknown.
 
-    Outside of a checkout the one that pip has installed it from, where that was a repository (PEP 610).
+    Outside of a checkout, the one that pip installed it from, where that was a repository (PEP 610).
     """
     root = Path(__file__).parents[1]
     if not (root / ".git").exists():
@@ -61,10 +61,10 @@ def _installed_from(root: Path) -> str | None:
         installed = importlib.metadata.distribution("ostrack-jax")
     except importlib.metadata.PackageNotFoundError:
         return None
-    told = installed.read_text("direct_url.json")
-    if told is None or Path(str(installed.locate_file(""))).resolve() != root.resolve():
+    origin = installed.read_text("direct_url.json")
+    if origin is None or Path(str(installed.locate_file(""))).resolve() != root.resolve():
         return None  # from a wheel, or another copy than this one
-    return json.loads(told).get("vcs_info", {}).get("commit_id")
+    return json.loads(origin).get("vcs_info", {}).get("commit_id")
 
 
 def _git(root: Path, *words: str) -> str:
@@ -73,7 +73,7 @@ def _git(root: Path, *words: str) -> str:
 
 
 def _cpu() -> str:
-    """The processor's model, as the system names it."""
+    """Return the processor's model, as the system names it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:

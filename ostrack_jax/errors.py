@@ -1,4 +1,4 @@
-"""What a person is meant to read when a command ends early. Enters: what was found, where. Leaves: one line."""
+"""Errors that end a command in one line for the person who started it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _LISTED = 60  # names that an error lists; sets have thousands of sequences
 
 
 class UserError(Exception):
-    """Something the user can mend: a wrong name, a missing folder, a broken file, an impossible value.
+    """Something the user can mend: a wrong name, a missing directory, an invalid file, an impossible value.
 
-    The message is one line that says what was found, where, and what would be right. Commands print it
+    The message is one line: what was found, where, and what would be right. Commands print it
     without a traceback and exit with status 2.
 
     Attributes:
@@ -30,7 +30,7 @@ class UnknownNameError(UserError):
 
 
 class Stopped(Exception):  # noqa: N818 - no error
-    """The system or the user asked to stop, and all that is needed to go on is saved.
+    """The system or the user asked to stop, and all that is needed to resume is saved.
 
     Attributes:
       signal: the number of the signal that asked.

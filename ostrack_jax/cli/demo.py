@@ -39,7 +39,7 @@ TITLES = {"tiny": "tiny (this run)", "still": "never moves", "opencv_mil": "Open
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
-    define_path("output", "demo", "folder for what is written", flags, writes="directory")
+    define_path("output", "demo", "directory for what is written", flags, writes="directory")
     absl_flags.DEFINE_boolean("train", False, "train a tiny tracker from nothing and score it", flag_values=flags)
 
 

@@ -1,7 +1,7 @@
 """Check this machine: versions, devices, free memory and disk, data sets, and the network's arithmetic.
 
-Says so when an accelerator is present and unused. Ends with status 1 where something is wrong. Data sets are looked
-for in the folders given here, and in those that the environment or the file of paths names (docs/data.md).
+Reports an accelerator that is present and unused. Ends with status 1 where something is wrong. Data sets are looked
+for in the directories given here, and in those that the environment or the file of paths names (docs/data.md).
 
 Example:
   ostrack doctor
@@ -23,7 +23,7 @@ ARGUMENTS = (Place("[DATA_DIR...]"),)
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
-    text = "a folder to look for data sets in, as an argument is; may be repeated"
+    text = "a directory to look for data sets in, as an argument is; may be repeated"
     define_paths("data_dir", text, flags)
 
 
@@ -32,7 +32,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     folders = [*flags.data_dir, *map(Path, arguments)]
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"no folder {folder}: expected one with data sets")
+            raise UserError(f"no directory {folder}: expected one with data sets")
 
     from ostrack_jax.doctor import data, machine, reference
 

@@ -1,6 +1,6 @@
-"""Score a tracker on a benchmark: one pass, ground-truth start, results and scores written to a folder.
+"""Score a tracker on a benchmark: one pass, ground-truth start, results and scores written to a directory.
 
-Results that are there and whole are not tracked again, so an interrupted run goes on where it was. The folder gets
+Complete results are not tracked again, so an interrupted run resumes where it was. The directory gets
 the result files of the benchmark's own format, report.json with the scores and what made them, and run.json, by
 which results of different trackers are never mixed. Ends with status 1 where a sequence failed.
 
@@ -37,17 +37,17 @@ def define(flags: absl_flags.FlagValues) -> None:
         "(generated, needs no data)"
     )
     absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags, required=True)
-    text = "the benchmark's folder; without it, where OSTRACK_<READER>_DIR or the file of paths says"
+    text = "the benchmark's directory; without it, where OSTRACK_<READER>_DIR or the file of paths says"
     define_path("data_dir", None, text, flags)
     orientation.define(flags)
-    text = "the folder for results and report, made where it is not there"
+    text = "the directory for results and report, made where it does not exist"
     define_path("output", None, text, flags, writes="directory", required=True)
     absl_flags.DEFINE_list("sequences", None, "some of its sequences alone, as a,b", flag_values=flags)
     text = "sequences tracked at once, in one step of the network; where there are fewer left, slots stay empty"
     absl_flags.DEFINE_integer("batch", 1, text, lower_bound=1, upper_bound=1024, flag_values=flags)
     text = "show how the same results score by these rules too, as a,b; all: by every one (docs/scores.md)"
     absl_flags.DEFINE_list("convention", [], text, flag_values=flags)
-    text = "a folder of NAME.txt with a 0 or 1 for each attribute of the benchmark (OTB, LaSOT, UAV123)"
+    text = "a directory of NAME.txt with a 0 or 1 for each attribute of the benchmark (OTB, LaSOT, UAV123)"
     define_path("attributes", None, text, flags)
     trackers.define(flags)
 

@@ -1,8 +1,9 @@
 """Pack results for an evaluation server: got10k or trackingnet, whose test sets have no public truth.
 
-RESULTS is a folder that `ostrack eval` wrote for the benchmark's test part; it is read only. The archive is opened
+RESULTS is a directory that `ostrack eval` wrote for the benchmark's test part; it is read only. The archive is opened
 again and compared with the data set: every sequence, its number of frames, its first box, boxes that are boxes. Only
-then it gets its name, and a file that is there is never replaced. For got10k it says whether the weights are one-shot.
+then it gets its name, and a file that is there is never replaced. For got10k it reports whether the weights are
+one-shot.
 
 Example:
   ostrack submit got10k results/got10k_test --data_dir /data/got10k --output got10k.zip
@@ -24,7 +25,7 @@ ARGUMENTS = ("SERVER", Place("RESULTS"))
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
-    text = "the benchmark's folder; without it, where OSTRACK_<READER>_DIR or the file of paths says"
+    text = "the benchmark's directory; without it, where OSTRACK_<READER>_DIR or the file of paths says"
     define_path("data_dir", None, text, flags)
     define_path("output", None, "the archive to write, NAME.zip", flags, writes="file", required=True)
     text = "how often each result stands in GOT-10k's archive: without it three times, its toolkit's repetitions"

@@ -1,4 +1,4 @@
-"""Follow one object through a video or a folder of pictures, and write a video with its box and score.
+"""Follow one object through a video or a directory of images, and write a video with its box and score.
 
 The box is the object's in the first frame: left, top, width, height in pixels of what a viewer or player shows
 (--orientation stored: of what the file stores, without its rotation or EXIF tag); the video is written likewise.
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from ostrack_jax.data.sequence import Frames
     from ostrack_jax.tracking.track import TrackerLike
 
-ARGUMENTS = (Place("VIDEO_OR_FOLDER"),)
+ARGUMENTS = (Place("VIDEO_OR_DIRECTORY"),)
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
     absl_flags.DEFINE_string("box", None, "x,y,w,h in the first frame, in pixels", flag_values=flags, required=True)
     define_path("output", None, "the video to write, NAME.mp4", flags, writes="file", required=True)
-    text = "pictures a second of the video; without it, the input's, or 30 for a folder"
+    text = "frames a second of the video; without it, the input's, or 30 for a directory"
     absl_flags.DEFINE_float("rate", None, text, flag_values=flags)
     orientation.define(flags)
     trackers.define(flags)
@@ -74,8 +74,8 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     began = time.perf_counter()
     count = 0
     try:
-        with contextlib.closing(_annotated(tracker, frames, box, lines)) as pictures:
-            count = video.write_video(output, pictures, rate)
+        with contextlib.closing(_annotated(tracker, frames, box, lines)) as images:
+            count = video.write_video(output, images, rate)
     finally:  # a frame that cannot be read, or Ctrl-C: what was tracked until then stays
         if lines:
             write_text(text if count else partial, "".join(lines))
@@ -85,12 +85,12 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 
 
 def open_frames(source: Path, way: Orientation) -> tuple[Path, Frames]:
-    """Where the frames of a video or a folder lie, and the frames; prints what is skipped and how they are read."""
+    """Return where the frames lie, and the frames; print what is skipped and how they are read."""
     from ostrack_jax.data.frames import NotedFrames
     from ostrack_jax.data.readers import folder
 
     if str(source).isdecimal() and not source.exists():
-        raise UserError(f"no video or folder {source}, and cameras are not read: record a video first")
+        raise UserError(f"no video or directory {source}, and cameras are not read: record a video first")
     place, skipped = folder.find_frames(source)
     frames = folder.open_frames(place, way)
     orientation.say(skipped)

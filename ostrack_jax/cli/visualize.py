@@ -1,6 +1,6 @@
 """Draw what the network sees while it follows one object: elimination stages, attention, discriminative regions.
 
-SEQUENCE is a video or a folder of pictures, with the object's box in the first frame by --box, in pixels of what a
+SEQUENCE is a video or a directory of images, with the object's box in the first frame by --box, in pixels of what a
 viewer or player shows (--orientation stored: of what the file stores, without its rotation or EXIF tag); or, with
 --benchmark, the name of one of its sequences, whose true boxes are drawn too. Writes PNG sheets, a row a frame:
 
@@ -44,16 +44,18 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("box", None, "x,y,w,h in the first frame, in pixels", flag_values=flags)
     text = "a benchmark that has the sequence: got10k_val, otb, folder, synthetic .."
     absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags)
-    define_path("data_dir", None, "the benchmark's folder", flags)
+    define_path("data_dir", None, "the benchmark's directory", flags)
     orientation.define(flags)
-    text = "weights: a folder that `ostrack convert` wrote, a .safetensors file, a training's workdir, or WORKDIR/best"
+    text = (
+        "weights: a directory that `ostrack convert` wrote, a .safetensors file, a training's workdir, or WORKDIR/best"
+    )
     define_path("checkpoint", None, text, flags, required=True)
     command.define_config_for(flags)
     text = f"the frames to draw, counted from 0, as 10,20,30; without it, {_ROWS} spread over the sequence"
     absl_flags.DEFINE_list("frames", None, text, flag_values=flags)
     text = "also write seen.mp4, all frames up to the last drawn; takes long"
     absl_flags.DEFINE_boolean("video", False, text, flag_values=flags)
-    define_path("output", None, "the folder for the sheets", flags, writes="directory", required=True)
+    define_path("output", None, "the directory for the sheets", flags, writes="directory", required=True)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_FOLDER = Path(__file__).parent
+_HERE = Path(__file__).parent
 
 SMALL = "small"
-DEFAULT = _FOLDER / f"{SMALL}.safetensors"  # tracks where no checkpoint is named, whatever lies in the directory
+DEFAULT = _HERE / f"{SMALL}.safetensors"  # tracks where no checkpoint is named, whatever lies in the directory
 
 
 def names() -> list[str]:
     """List the shipped networks."""
-    return sorted(path.stem for path in _FOLDER.glob("*.safetensors"))
+    return sorted(path.stem for path in _HERE.glob("*.safetensors"))
 
 
 def locate(checkpoint: Path | str) -> Path:
@@ -21,4 +21,4 @@ def locate(checkpoint: Path | str) -> Path:
     Where there is neither, ``checkpoint`` as it is.
     """
     path = Path(checkpoint)
-    return path if path.exists() or str(checkpoint) not in names() else _FOLDER / f"{checkpoint}.safetensors"
+    return path if path.exists() or str(checkpoint) not in names() else _HERE / f"{checkpoint}.safetensors"

@@ -158,7 +158,7 @@ def test_live_sources_are_refused_as_typed(source, refused):
     for words in (["track"], ["visualize", "--checkpoint", "small"]):
         line = [*words, source, "--box", "1,2,3,4", "--output", "out.mp4"]
         refused(
-            line, f"{source}: an address" if "://" in source else f"no video or folder {source}, and cameras are not"
+            line, f"{source}: an address" if "://" in source else f"no video or directory {source}, and cameras are not"
         )
 
 

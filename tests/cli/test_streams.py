@@ -55,7 +55,7 @@ def test_letters_that_the_terminal_lacks_are_escaped(tmp_path, monkeypatch):
 def test_an_error_on_an_ascii_terminal_is_one_line(tmp_path):
     with ascii_terminal() as said:
         assert main(["doctor", str(tmp_path / "é\n中")]) == 2
-    assert said[1] == f"ostrack doctor: error: no folder {tmp_path}/\\xe9 \\u4e2d: expected one with data sets\n"
+    assert said[1] == f"ostrack doctor: error: no directory {tmp_path}/\\xe9 \\u4e2d: expected one with data sets\n"
 
 
 def test_bars_and_tables_on_an_ascii_terminal(tmp_path, monkeypatch):

@@ -11,9 +11,8 @@ from ostrack_jax.config import DataConfig
 from ostrack_jax.data.lists.published import read_table
 from ostrack_jax.data.readers.lasot import open_lasot_ext
 from ostrack_jax.data.readers.nfs import open_nfs
-from ostrack_jax.data.readers.otb import open_dtb70
+from ostrack_jax.data.readers.otb import open_dtb70, open_tc128
 from ostrack_jax.data.readers.registry import open_dataset, orientation_of
-from ostrack_jax.data.readers.tc128 import open_tc128
 from ostrack_jax.data.readers.tnl2k import open_itb, open_tnl2k
 from ostrack_jax.data.readers.uav import open_uav, open_uavdt
 from ostrack_jax.data.readers.vot import open_vot

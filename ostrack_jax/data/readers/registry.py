@@ -10,45 +10,33 @@ from typing import Any
 
 from ostrack_jax.config import DataConfig
 from ostrack_jax.data.frames import Orientation
-from ostrack_jax.data.generated.pasted import open_pasted
-from ostrack_jax.data.generated.synthetic import open_synthetic
+from ostrack_jax.data.generated import pasted, synthetic
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.packed.reader import is_packed, open_packed
 from ostrack_jax.data.paths import find_directory
-from ostrack_jax.data.readers.coco import open_coco
-from ostrack_jax.data.readers.folder import open_folder
-from ostrack_jax.data.readers.got10k import open_got10k
-from ostrack_jax.data.readers.lasot import open_lasot, open_lasot_ext
-from ostrack_jax.data.readers.nfs import open_nfs
-from ostrack_jax.data.readers.otb import open_dtb70, open_otb
-from ostrack_jax.data.readers.tc128 import open_tc128
-from ostrack_jax.data.readers.tnl2k import open_itb, open_tnl2k
-from ostrack_jax.data.readers.trackingnet import open_trackingnet
-from ostrack_jax.data.readers.uav import open_uav, open_uavdt
-from ostrack_jax.data.readers.vid import open_vid
-from ostrack_jax.data.readers.vot import open_vot
+from ostrack_jax.data.readers import coco, folder, got10k, lasot, nfs, otb, tnl2k, trackingnet, uav, vid, vot
 from ostrack_jax.errors import UnknownNameError, UserError, unknown
 from ostrack_jax.io import local_path
 
 READERS: dict[str, Callable[..., LazySequences]] = {
-    "coco": open_coco,
-    "dtb70": open_dtb70,
-    "folder": open_folder,
-    "got10k": open_got10k,
-    "itb": open_itb,
-    "lasot": open_lasot,
-    "lasot_ext": open_lasot_ext,
-    "nfs": open_nfs,
-    "otb": open_otb,
-    "pasted": open_pasted,
-    "synthetic": open_synthetic,
-    "tc128": open_tc128,
-    "tnl2k": open_tnl2k,
-    "trackingnet": open_trackingnet,
-    "uav": open_uav,
-    "uavdt": open_uavdt,
-    "vid": open_vid,
-    "vot": open_vot,
+    "coco": coco.open_coco,
+    "dtb70": otb.open_dtb70,
+    "folder": folder.open_folder,
+    "got10k": got10k.open_got10k,
+    "itb": tnl2k.open_itb,
+    "lasot": lasot.open_lasot,
+    "lasot_ext": lasot.open_lasot_ext,
+    "nfs": nfs.open_nfs,
+    "otb": otb.open_otb,
+    "pasted": pasted.open_pasted,
+    "synthetic": synthetic.open_synthetic,
+    "tc128": otb.open_tc128,
+    "tnl2k": tnl2k.open_tnl2k,
+    "trackingnet": trackingnet.open_trackingnet,
+    "uav": uav.open_uav,
+    "uavdt": uav.open_uavdt,
+    "vid": vid.open_vid,
+    "vot": vot.open_vot,
 }
 
 # Published lists by reader: a packed set remembers which of them it holds.

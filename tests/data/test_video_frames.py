@@ -13,8 +13,7 @@ import pytest
 
 from ostrack_jax.data import video
 from ostrack_jax.data.levels import find_levels, sampled, to_bytes
-from ostrack_jax.data.video import VideoFrames, frame_rate
-from ostrack_jax.data.video_index import open_video
+from ostrack_jax.data.video import VideoFrames, frame_rate, open_video
 from ostrack_jax.errors import UserError
 from tests.videos import level, write_video
 

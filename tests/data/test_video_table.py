@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ostrack_jax.data import video, video_index
+from ostrack_jax.data import video
 from ostrack_jax.data.video import VideoFrames
 from tests import videos
 
@@ -68,7 +68,7 @@ def check(path, monkeypatch, timed):
     decode = video.decode
     monkeypatch.setattr(video, "decode", counted)
     if timed:
-        monkeypatch.delattr(video_index, "index_by_decoding")
+        monkeypatch.delattr(video, "index_by_decoding")
     expected = videos.decoded(path)
     np.testing.assert_allclose([videos.level(image) for image in expected], np.arange(FRAMES), atol=1.5)
     frames = VideoFrames(path)

@@ -9,39 +9,32 @@ Example:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from absl import flags as absl_flags
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
-from timing import interleaved, matrix_product, side, write
+from timing import MODELS, interleaved, matrix_product, matrix_rate, start, write
+from timing import define as timing_flags
 
 from ostrack_jax import config as configs
-from ostrack_jax.cli.command import run
-from ostrack_jax.cli.paths import define_path
 from ostrack_jax.models.weights import initial_weights
 from ostrack_jax.profiling.latency import compile_forward
 from ostrack_jax.profiling.macs import as_the_paper_counts, macs, parameters
-
-MODELS = tuple(f"vitb_{size}_mae_{ce}32x4_ep300" for size in (256, 384) for ce in ("", "ce_"))
+from ostrack_jax.visualization.table import Table
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the flags."""
-    absl_flags.DEFINE_list("models", list(MODELS), "named configs, a comma between", flag_values=flags)
+    timing_flags(flags, rounds=30, least=3, models=(MODELS, "named configs"))
     absl_flags.DEFINE_integer("batch", 1, "pairs in one forward pass", lower_bound=1, flag_values=flags)
-    absl_flags.DEFINE_integer("rounds", 30, "times each is run", lower_bound=3, flag_values=flags)
     absl_flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "of the computation", flag_values=flags)
-    define_path("output", None, "JSON file to write", flags, writes="file")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Measure, print a table, write JSON."""
-    del arguments
     rows, runs = {}, {"matmul": matrix_product("float32")}
     settings = {"batch": flags.batch, "dtype": flags.dtype, "rounds": flags.rounds}
     for name in track(flags.models, "compiling", transient=True):
@@ -49,7 +42,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
         write(flags.output, "forward", settings, {"models": rows})
     rate, gains = 0.0, {}
     for times in interleaved(runs, flags.rounds):
-        rate = side() ** 3 / float(np.median(times["matmul"]))
+        rate = matrix_rate(times["matmul"])
         for name, row in rows.items():
             median = float(np.median(times[name]))
             floor = row["macs_paper"] / rate
@@ -83,23 +76,22 @@ def _gains(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 
 def _show(rows: dict[str, dict[str, Any]], gains: dict[str, float], rate: float) -> None:
-    table = Table(title=f"forward pass; matrix product {rate / 1e9:.0f} GMAC/s")
-    columns = ("model", "median ms", "p95 ms", "floor ms", "over floor", "by elimination", "compile s", "M params")
-    for column in (*columns, "G MACs", "with products"):
-        table.add_column(column, justify="left" if column == "model" else "right")
-    for name, row in rows.items():
-        table.add_row(
+    columns = ["model", "median ms", "p95 ms", "floor ms", "over floor", "by elimination", "compile s", "M params"]
+    cells = [
+        [
             name,
             *(f"{row[key]:.1f}" for key in ("median_ms", "p95_ms", "floor_ms")),
             f"{row['over_floor']:.2f}",
             f"{gains[name]:.2f}" if name in gains else "",
             f"{row['compile_s']:.1f}",
             f"{row['parameters'] / 1e6:.1f}",
-            f"{row['macs_paper'] / 1e9:.2f}",
-            f"{row['macs_with_products'] / 1e9:.2f}",
-        )
-    Console(width=150).print(table)
+            *(f"{row[key] / 1e9:.2f}" for key in ("macs_paper", "macs_with_products")),
+        ]
+        for name, row in rows.items()
+    ]
+    title = f"forward pass; matrix product {rate / 1e9:.0f} GMAC/s"
+    Table(title, [*columns, "G MACs", "with products"], cells).print(Console(width=150))
 
 
 if __name__ == "__main__":
-    sys.exit(run(cast(Any, sys.modules[__name__]), sys.argv[1:], "python benchmarks/forward.py"))
+    start()

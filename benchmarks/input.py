@@ -18,23 +18,21 @@ import dataclasses
 import itertools
 import multiprocessing
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
 from absl import flags as absl_flags
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
-from timing import write
+from timing import define as timing_flags
+from timing import interleaved, start, write
 
 from ostrack_jax import config as configs
-from ostrack_jax.cli.command import run
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config, DataConfig
 from ostrack_jax.data.frames import REDUCTIONS, ImageFrames
@@ -45,6 +43,7 @@ from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.geometry.crops import crop_side, square_crop
 from ostrack_jax.pipeline.loader import batches, open_sources
 from ostrack_jax.pipeline.sampling import Source, draw_pair, jitter_box
+from ostrack_jax.visualization.table import Table
 
 SIZES = ((400, 225), (1920, 1080))
 _CHECKED = 400  # pairs whose pixels are compared
@@ -57,15 +56,12 @@ def define(flags: absl_flags.FlagValues) -> None:
     text = "a folder in COCO's layout: the start of `pasted` is measured too"
     define_path("coco_dir", None, text, flags)
     absl_flags.DEFINE_string("config", "vitb_256_mae_ce_32x4_got10k_ep100", "whose crops", flag_values=flags)
-    absl_flags.DEFINE_list("workers", ["0", "1", "2"], "worker processes, a comma between", flag_values=flags)
-    absl_flags.DEFINE_integer("rounds", 8, "times each is run", lower_bound=3, flag_values=flags)
+    timing_flags(flags, rounds=8, least=3, workers=(["0", "1", "2"], "worker processes"))
     absl_flags.DEFINE_integer("pairs", 320, "pairs in each run", lower_bound=32, flag_values=flags)
-    define_path("output", None, "JSON file to write", flags, writes="file")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Measure, print tables, write JSON."""
-    del arguments
     cv2.setNumThreads(0)
     config = configs.load(flags.config, ["train.batch=32"])
     data_dir, coco_dir = str(flags.data_dir), None if flags.coco_dir is None else str(flags.coco_dir)
@@ -76,7 +72,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     result = {"starts": starts, "pairs_per_second": rates, "pixels": pixels}
     for name, data in sets_to_start(data_dir, coco_dir).items():
         for workers in map(int, flags.workers):
-            starts.append({"set": name, "workers": workers, **start(config, data, workers)})
+            starts.append({"set": name, "workers": workers, **time_start(config, data, workers)})
             write(flags.output, "input", settings, result)
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         packed = pack(data_dir, Path(scratch) / "packed")
@@ -105,7 +101,7 @@ def sets_to_start(folder: str, coco: str | None) -> dict[str, DataConfig]:
     return sets | ({"pasted": DataConfig(reader="pasted", dir=coco, options=million)} if coco else {})
 
 
-def start(config: Config, data: DataConfig, workers: int) -> dict[str, float]:
+def time_start(config: Config, data: DataConfig, workers: int) -> dict[str, float]:
     """Seconds from opening the data to the first batch, and the largest worker's own memory then, in MB."""
     began = time.perf_counter()
     with batches(config, sources=open_sources(dataclasses.replace(config, data={"set": data})), workers=workers) as got:
@@ -213,13 +209,7 @@ def pairs_with(config: Config, **changes: Any) -> Config:
 
 def measure(runs: dict[str, Callable[[], Any]], pairs: int, rounds: int) -> dict[str, dict[str, float]]:
     """Pairs a second of each of ``runs`` in turn: median, best, and the median over that of ``bare``."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for i in track(range(rounds + 1), "measuring", transient=True):
-        for name, function in runs.items():
-            began = time.perf_counter()
-            own = function()
-            if i:
-                times[name].append(own if isinstance(own, float) else time.perf_counter() - began)
+    *_, times = interleaved(runs, rounds, warm_up=1)
     # Ratios within a round: the machine's speed drifts between them.
     of_bare = {name: float(np.median(np.divide(times["bare"], spent))) for name, spent in times.items()}
     return {
@@ -265,23 +255,25 @@ def show(
 ) -> None:
     """Print the tables."""
     console = Console(width=100)
-    table = Table("set", "processes", "first batch, s", "memory of a process, MB", title="start of a loader")
-    for row in starts:
-        table.add_row(row["set"], str(row["workers"]), f"{row['first_batch_s']:.1f}", f"{row['worker_mb']:.0f}")
-    console.print(table)
+    cells = [
+        [row["set"], str(row["workers"]), f"{row['first_batch_s']:.1f}", f"{row['worker_mb']:.0f}"] for row in starts
+    ]
+    columns = ["set", "processes", "first batch, s", "memory of a process, MB"]
+    Table("start of a loader", columns, cells).print(console)
     for title, rows in rates.items():
-        table = Table("what", "pairs/s", "best", "over bare", title=f"{title}; {os.cpu_count()} cores")
-        for name, row in rows.items():
-            table.add_row(name, f"{row['median']:.0f}", f"{row['best']:.0f}", f"{row['of_bare']:.2f}")
-        console.print(table)
-    columns = ("size", "crop", "reduced", "mean difference", "same place", "moved by a pixel")
-    table = Table(*columns, title="reduced decoding, levels of 255")
-    for size, crops in pixels.items():
-        for crop, row in crops.items():
-            differences = (f"{row[key]:.2f}" for key in ("levels", "levels_same_place", "levels_moved"))
-            table.add_row(size, crop, f"{row['share']:.0%}", *differences)
-    console.print(table)
+        cells = [
+            [name, f"{row['median']:.0f}", f"{row['best']:.0f}", f"{row['of_bare']:.2f}"] for name, row in rows.items()
+        ]
+        Table(f"{title}; {os.cpu_count()} cores", ["what", "pairs/s", "best", "over bare"], cells).print(console)
+    keys = ("levels", "levels_same_place", "levels_moved")
+    cells = [
+        [size, crop, f"{row['share']:.0%}", *(f"{row[key]:.2f}" for key in keys)]
+        for size, crops in pixels.items()
+        for crop, row in crops.items()
+    ]
+    columns = ["size", "crop", "reduced", "mean difference", "same place", "moved by a pixel"]
+    Table("reduced decoding, levels of 255", columns, cells).print(console)
 
 
 if __name__ == "__main__":
-    sys.exit(run(cast(Any, sys.modules[__name__]), sys.argv[1:], "python benchmarks/input.py"))
+    start()

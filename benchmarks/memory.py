@@ -1,7 +1,7 @@
 """How much memory a device needs for a training step, by the compiled step's own analysis; nothing is run or held.
 
 The step is compiled from shapes alone, for the devices of this machine or, with ``--topology``, for TPUs that are not
-there (``pip install 'ostrack-jax[tpu]'``). ``needed`` is what comes in (state and batch), what goes out beside it, and
+there (``pip install 'ostrack-jax[tpu]'``). ``needed`` is what comes in (state and batch), what goes out next to it, and
 what the step holds in between. The compiler decides the last: XLA's for the CPU, which computes bfloat16 by way of
 float32, tells little of a GPU's.
 
@@ -14,49 +14,43 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 import time
-from typing import Any, cast
+from typing import Any
 
 import jax
 import numpy as np
 from absl import flags as absl_flags
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
-from timing import write
+from timing import MODELS, start, write
+from timing import define as timing_flags
 
 from ostrack_jax import config as configs
-from ostrack_jax.cli.command import run
-from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 from ostrack_jax.training.schedule import kept_in_epoch
 from ostrack_jax.training.sharding import make_mesh, over_batch
 from ostrack_jax.training.step import abstract_state, make_step
+from ostrack_jax.visualization.table import Table
 
-MODELS = ("vitb_256_mae_ce_32x4_ep300", "vitb_384_mae_ce_32x4_ep300")
 GIB = 2**30
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the flags."""
-    lists: dict[str, tuple[list[str], str]] = {
-        "models": (list(MODELS), "named configs"),
-        "batches": (["8", "16", "32", "64", "128"], "pairs in a step, over all devices"),
-        "dtypes": (["float32", "bfloat16"], "of the computation"),
-        "remat": (["false", "true"], "whether activations are computed again"),
-        "shards": (["1"], "devices over which the state is split"),
-    }
-    for name, (default, text) in lists.items():
-        absl_flags.DEFINE_list(name, default, f"{text}, a comma between", flag_values=flags)
+    timing_flags(
+        flags,
+        models=(MODELS[1::2], "named configs"),
+        batches=(["8", "16", "32", "64", "128"], "pairs in a step, over all devices"),
+        dtypes=(["float32", "bfloat16"], "of the computation"),
+        remat=(["false", "true"], "whether activations are computed again"),
+        shards=(["1"], "devices over which the state is split"),
+    )
     absl_flags.DEFINE_string("topology", None, "TPUs to compile for, e.g. v5e:2x4; none needed", flag_values=flags)
-    define_path("output", None, "JSON file, written after each; done ones stay", flags, writes="file")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Compile each, print a table, write JSON."""
-    del arguments
     devices = _devices(flags.topology)
     axes = flags.models, flags.dtypes, flags.remat, flags.shards, flags.batches
     output = flags.output
@@ -100,14 +94,12 @@ def analysis(config: Config, devices: list[Any]) -> dict[str, Any]:
 
 def show(rows: list[dict[str, Any]], devices: str) -> None:
     """A table in GiB."""
-    table = Table(title=f"memory of a training step on each of {devices}", title_justify="left")
-    for name in ("model", "dtype", "remat", "shard", "batch", "state and batch, GiB", "needed, GiB"):
-        table.add_column(name, justify="left" if name in ("model", "dtype") else "right")
+    keys, cells = ("model", "dtype", "remat", "shard", "batch"), []
     for row in rows:
-        cell = [str(row[name]) for name in ("model", "dtype", "remat", "shard", "batch")]
         sizes = ["", "too much"] if "failed" in row else [f"{row[n] / GIB:.2f}" for n in ("arguments", "needed")]
-        table.add_row(*cell, *sizes)
-    Console().print(table)
+        cells.append([*(str(row[name]) for name in keys), *sizes])
+    columns = [*keys, "state and batch, GiB", "needed, GiB"]
+    Table(f"memory of a training step on each of {devices}", columns, cells).print(Console())
 
 
 def _devices(topology: str | None) -> list[Any]:
@@ -122,4 +114,4 @@ def _devices(topology: str | None) -> list[Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(cast(Any, sys.modules[__name__]), sys.argv[1:], "python benchmarks/memory.py"))
+    start()

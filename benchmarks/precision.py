@@ -11,16 +11,15 @@ Example:
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jax
 import numpy as np
 from absl import flags as absl_flags
 from matplotlib.figure import Figure
 from rich.progress import track
-from timing import write
+from timing import start, write
 
 from ostrack_jax.checkpoint.files import load_weights
 from ostrack_jax.cli import command
@@ -45,7 +44,6 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Train three times, print the differences, draw."""
-    del arguments
     config = command.read_config(flags)
     weights = load_weights(flags.init)[1] if flags.init else initial_weights(config.model, config.train.seed)
     other = dataclasses.replace(config, train=dataclasses.replace(config.train, seed=config.train.seed + 1))
@@ -99,4 +97,4 @@ def _draw(means: dict[str, np.ndarray], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(cast(Any, sys.modules[__name__]), sys.argv[1:], "python benchmarks/precision.py"))
+    start()

@@ -7,7 +7,7 @@ Three figures, each in milliseconds for a tracked frame (one target, one frame a
   its frames (first frames included);
 - ``whole``: `ostrack eval`'s own way from pictures on disk to result files: decoding, `update`, writing.
 
-Pictures are JPEGs of made-up sequences. Weights are drawn, with a size that stays, unless a checkpoint is given.
+Pictures are JPEGs of synthetic sequences. Weights are drawn, with a size that stays, unless a checkpoint is given.
 With --processes, so many share the sequences of one folder; then ``whole`` alone is measured, over all of them.
 ``compile_or_load`` is what the executables took: a second run loads them from the cache.
 
@@ -24,19 +24,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import jax
 import numpy as np
 from absl import flags as absl_flags
 from rich.console import Console
-from rich.table import Table
-from timing import write
+from timing import define as timing_flags
+from timing import interleaved, start, write
 
 from ostrack_jax import config as configs
 from ostrack_jax.checkpoint.files import load_weights
-from ostrack_jax.cli.command import run
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config
 from ostrack_jax.data.frames import ArrayFrames
@@ -48,6 +47,7 @@ from ostrack_jax.models.attention import chosen
 from ostrack_jax.models.devices import keep_compiled
 from ostrack_jax.models.weights import initial_weights
 from ostrack_jax.tracking.tracker import Tracker
+from ostrack_jax.visualization.table import Table
 
 PROTOCOL = benchmarks.find("otb")
 
@@ -57,17 +57,14 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("config", "vitb_256_mae_ce_32x4_ep300", "a named config", flag_values=flags)
     define_path("checkpoint", None, "weights, in place of drawn ones", flags)
     absl_flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "of the computation", flag_values=flags)
-    absl_flags.DEFINE_list("batches", ["1", "8", "32", "64"], "targets at once, a comma between", flag_values=flags)
-    absl_flags.DEFINE_list("processes", ["1"], "processes at once, a comma between", flag_values=flags)
+    batches = (["1", "8", "32", "64"], "targets at once")
+    timing_flags(flags, rounds=3, batches=batches, processes=(["1"], "processes at once"))
     absl_flags.DEFINE_string("frame", "640x360", "width and height of the pictures", flag_values=flags)
     absl_flags.DEFINE_integer("tracked", 128, "tracked frames of a round, at least 2 a target", flag_values=flags)
-    absl_flags.DEFINE_integer("rounds", 3, "times each is measured", lower_bound=1, flag_values=flags)
-    define_path("output", None, "JSON file to write", flags, writes="file")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Measure, print a table, write JSON."""
-    del arguments
     keep_compiled()
     settings = {name: flags[name].value for name in ("config", "dtype", "frame", "tracked", "rounds")}
     settings["checkpoint"] = None if flags.checkpoint is None else str(flags.checkpoint)
@@ -124,13 +121,9 @@ def measure(settings: dict[str, Any], batch: int, data: Path) -> dict[str, Any]:
         "whole": lambda: _whole(tracker, sequences, Path(tempfile.mkdtemp(dir=data.parent))),
     }
     frames = batch * (len(sequences[0]) - 1)
-    times: dict[str, list[float]] = {name: [] for name in runs}
     tracker.network.predict(_noise(tracker))
-    for _ in range(settings["rounds"]):
-        for name, function in runs.items():
-            began = time.perf_counter()
-            function()
-            times[name].append(1e3 * (time.perf_counter() - began) / frames)
+    *_, seconds = interleaved(runs, settings["rounds"], warm_up=0)
+    times = {name: [1e3 * value / frames for value in values] for name, values in seconds.items()}
     row: dict[str, Any] = {f"{name}_ms": float(np.median(values)) for name, values in times.items()}
     over = np.median(np.array(times["whole"]) / np.array(times["network"]))  # of the same round: machines drift
     picture = sequences[0].frames
@@ -217,15 +210,19 @@ def _seconds(function: Callable[[], object], times: int = 20) -> float:
 
 def show(rows: list[dict[str, Any]], kernel: str) -> None:
     """A row for each number of targets and processes."""
-    table = Table(title=f"a tracked frame on {jax.devices()[0].device_kind}; attention by {kernel}")
-    columns = ("network_ms", "update_ms", "whole_ms", "whole_over_network", "decode_ms", "compile_or_load_s")
-    for column in ("batch", "processes", *columns, "frames/s"):
-        table.add_column(column.replace("_", " "), justify="right")
-    for row in rows:
-        cells = [f"{row[key]:.2f}" if key in row else "" for key in columns]
-        table.add_row(str(row["batch"]), str(row["processes"]), *cells, f"{1e3 / row['whole_ms']:.1f}")
-    Console(width=130).print(table)
+    keys = ("network_ms", "update_ms", "whole_ms", "whole_over_network", "decode_ms", "compile_or_load_s")
+    cells = [
+        [
+            *(str(row["batch"]), str(row["processes"])),
+            *(f"{row[key]:.2f}" if key in row else "" for key in keys),
+            f"{1e3 / row['whole_ms']:.1f}",
+        ]
+        for row in rows
+    ]
+    columns = [name.replace("_", " ") for name in ("batch", "processes", *keys, "frames/s")]
+    title = f"a tracked frame on {jax.devices()[0].device_kind}; attention by {kernel}"
+    Table(title, columns, cells).print(Console(width=130))
 
 
 if __name__ == "__main__":
-    sys.exit(run(cast(Any, sys.modules[__name__]), sys.argv[1:], "python benchmarks/tracking.py"))
+    start()

@@ -12,21 +12,19 @@ Example:
 
 from __future__ import annotations
 
-import sys
+import itertools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import jax
 import numpy as np
 from absl import flags as absl_flags
 from rich.console import Console
-from rich.table import Table
-from timing import interleaved, matrix_product, side, write
+from timing import MODELS, interleaved, matrix_product, matrix_rate, start, write
+from timing import define as timing_flags
 
 from ostrack_jax import config as configs
-from ostrack_jax.cli.command import run
-from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 from ostrack_jax.models.attention import chosen
@@ -35,41 +33,34 @@ from ostrack_jax.profiling.macs import as_the_paper_counts, macs
 from ostrack_jax.training.schedule import Kept, kept_at
 from ostrack_jax.training.sharding import make_mesh, place, replicated
 from ostrack_jax.training.step import init_state, make_step
-
-MODELS = tuple(f"vitb_{size}_mae_{ce}32x4_ep300" for size in (256, 384) for ce in ("", "ce_"))
+from ostrack_jax.visualization.table import Table
 
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the flags."""
-    absl_flags.DEFINE_list("models", list(MODELS), "named configs, a comma between", flag_values=flags)
-    absl_flags.DEFINE_list("batches", ["8"], "pairs in one step, a comma between", flag_values=flags)
-    absl_flags.DEFINE_list("dtypes", ["float32"], "float32, bfloat16, or both", flag_values=flags)
-    absl_flags.DEFINE_integer("rounds", 5, "times each is run", lower_bound=3, flag_values=flags)
+    dtypes, batches = (["float32"], "float32, bfloat16, or both"), (["8"], "pairs in one step")
+    timing_flags(flags, rounds=5, least=3, models=(MODELS, "named configs"), batches=batches, dtypes=dtypes)
     absl_flags.DEFINE_integer("steps", 1, "steps waited for together (more on an accelerator)", 1, flag_values=flags)
     absl_flags.DEFINE_bool("scheduled", False, "also a keep ratio half way down the schedule", flag_values=flags)
     absl_flags.DEFINE_multi_string("set", [], "changes a setting of every config: train.shard=2", flag_values=flags)
-    define_path("output", None, "JSON file to write", flags, writes="file")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Measure case by case, print a table, write JSON."""
-    del arguments
     rows: list[dict[str, Any]] = []
     settings = {name: flags[name].value for name in ("rounds", "steps", "set")}
-    for name in flags.models:
-        for dtype in flags.dtypes:
-            for batch in flags.batches:
-                overrides = [f"model.dtype={dtype}", f"train.batch={batch}", *flags.set]
-                if int(batch) % 32:
-                    overrides.insert(2, "train.bn_group=0")
-                config = configs.load(name, overrides)
-                shares = (0.0, 0.5) if flags.scheduled and config.model.keep_ratio else (0.0,)
-                for share in shares:
-                    row: dict[str, Any] = {}
-                    for row in _case(config, kept_at(config, share), flags.rounds, flags.steps):
-                        write(flags.output, "train_step", settings, {"cases": [*rows, row]})
-                    rows.append(row)
-                    Console(stderr=True).print(_line(row), highlight=False)
+    for name, dtype, batch in itertools.product(flags.models, flags.dtypes, flags.batches):
+        overrides = [f"model.dtype={dtype}", f"train.batch={batch}", *flags.set]
+        if int(batch) % 32:
+            overrides.insert(2, "train.bn_group=0")
+        config = configs.load(name, overrides)
+        for share in (0.0, 0.5) if flags.scheduled and config.model.keep_ratio else (0.0,):
+            row: dict[str, Any] = {}
+            for row in _case(config, kept_at(config, share), flags.rounds, flags.steps):
+                write(flags.output, "train_step", settings, {"cases": [*rows, row]})
+            rows.append(row)
+            line = f"batch {batch}: {row['step_s']:.3f} s, {row['over_floor']:.2f} of floor"
+            Console(stderr=True).print(f"{name} {dtype} {line}", highlight=False)
     _show(rows)
 
 
@@ -85,7 +76,7 @@ def _case(config: Config, kept: Kept, rounds: int, steps: int) -> Iterator[dict[
 def _row(config: Config, kept: Kept, times: dict[str, list[float]], steps: int) -> dict[str, Any]:
     """Make a case's row of the seconds measured so far."""
     model, batch = config.model, config.train.batch
-    rate = side() ** 3 / float(np.median(times["matmul"]))
+    rate = matrix_rate(times["matmul"])
     seconds, devices = float(np.median(times["step"])) / steps, jax.device_count()
     parts = macs(model, kept.exact)
     floor = 3 * batch * as_the_paper_counts(parts) / (rate * devices)
@@ -120,6 +111,13 @@ def _step(config: Config, kept: Kept, steps: int) -> tuple[float, dict[str, Any]
     began = time.perf_counter()
     compiled = make_step(config, mesh).lower(state, data, valid, kept=kept.sizes).compile()
     compile_s = time.perf_counter() - began
+    analysis = (
+        compiled.memory_analysis()
+    )  # of one device, in bytes: state and batch, and what a step needs next to them
+    memory = {
+        "memory_held_bytes": analysis.argument_size_in_bytes,
+        "memory_scratch_bytes": analysis.temp_size_in_bytes,
+    }
     holder = [state]
 
     def go() -> None:
@@ -129,41 +127,23 @@ def _step(config: Config, kept: Kept, steps: int) -> tuple[float, dict[str, Any]
         if not bool(numbers["finite"]):  # pyright: ignore[reportPossiblyUnboundVariable]
             raise UserError("a loss or gradient was not finite: the steps after it did other work")
 
-    return compile_s, _memory(compiled), go
-
-
-def _memory(compiled: Any) -> dict[str, Any]:
-    """Of one device by the compiled step's own analysis, in bytes: state and batch, and what a step needs beside."""
-    analysis = compiled.memory_analysis()
-    held, scratch = analysis.argument_size_in_bytes, analysis.temp_size_in_bytes
-    return {"memory_held_bytes": held, "memory_scratch_bytes": scratch}
-
-
-def _line(row: dict[str, Any]) -> str:
-    return (
-        f"{row['model']} {row['dtype']} batch {row['batch']}: {row['step_s']:.3f} s, {row['over_floor']:.2f} of floor"
-    )
+    return compile_s, memory, go
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    table = Table(title=f"training step; {jax.device_count()} {jax.devices()[0].device_kind}")
-    for column in ("model", "dtype", "batch", "kept", "compile s", "step s", "pairs/s", "over floor", "TFLOP/s", "GB"):
-        table.add_column(column, justify="left" if column in ("model", "dtype") else "right")
-    for row in rows:
-        table.add_row(
-            row["model"],
-            row["dtype"],
-            str(row["batch"]),
-            "/".join(map(str, row["kept"])),
-            f"{row['compile_s']:.1f}",
-            f"{row['step_s']:.3f}",
-            f"{row['pairs_per_s']:.1f}",
-            f"{row['over_floor']:.2f}",
-            f"{row['model_tflops_per_s']:.2f}",
+    columns = ["model", "dtype", "batch", "kept", "compile s", "step s", "pairs/s", "over floor", "TFLOP/s", "GB"]
+    cells = [
+        [
+            *(row["model"], row["dtype"], str(row["batch"]), "/".join(map(str, row["kept"]))),
+            *(f"{row['compile_s']:.1f}", f"{row['step_s']:.3f}", f"{row['pairs_per_s']:.1f}"),
+            *(f"{row['over_floor']:.2f}", f"{row['model_tflops_per_s']:.2f}"),
             f"{(row['memory_held_bytes'] + row['memory_scratch_bytes']) / 1e9:.1f}",
-        )
-    Console(width=150).print(table)
+        ]
+        for row in rows
+    ]
+    title = f"training step; {jax.device_count()} {jax.devices()[0].device_kind}"
+    Table(title, columns, cells).print(Console(width=150))
 
 
 if __name__ == "__main__":
-    sys.exit(run(cast(Any, sys.modules[__name__]), sys.argv[1:], "python benchmarks/train_step.py"))
+    start()

@@ -25,11 +25,11 @@ import cv2
 import numpy as np
 from absl import flags as absl_flags
 from rich.console import Console
-from rich.table import Table
-from timing import write
+from timing import define as timing_flags
+from timing import start, write
 
-from ostrack_jax.cli.command import run
 from ostrack_jax.cli.paths import define_path
+from ostrack_jax.visualization.table import Table
 
 HERE = Path(__file__).parents[1]
 SIZE = 480, 270
@@ -59,16 +59,13 @@ Turn = dict[str, list[tuple[float, float]]]  # of each checkout the seconds of e
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the flags."""
     define_path("other", None, "another checkout, to compare with", flags)
-    absl_flags.DEFINE_list("kinds", list(KINDS), "containers, a comma between", flag_values=flags)
+    timing_flags(flags, rounds=5, kinds=(list(KINDS), "containers"))
     absl_flags.DEFINE_integer("frames", 2000, "of each video", lower_bound=100, flag_values=flags)
     absl_flags.DEFINE_integer("jumps", 100, "in each reading of jumps", lower_bound=1, flag_values=flags)
-    absl_flags.DEFINE_integer("rounds", 5, "times each is run", lower_bound=1, flag_values=flags)
-    define_path("output", None, "JSON file to write", flags, writes="file")
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Measure, print a table, write JSON."""
-    del arguments
     checkouts = {"this": HERE} | ({"other": flags.other} if flags.other else {})
     settings = {"frames": flags.frames, "jumps": flags.jumps, "rounds": flags.rounds, "size_wh": SIZE}
     rows: list[dict[str, Any]] = []
@@ -161,12 +158,17 @@ def show(rows: list[dict[str, Any]]) -> None:
         "other_processors_s",
         "processors_ratio",
     )
-    table = Table("container", "read", "this, s", "other, s", "ratio", "this, CPU s", "other, CPU s", "ratio")
-    for row in rows:
-        read = f"{row['jumps']} jumps" if row["jumps"] else "in order"
-        table.add_row(row["kind"], read, *(f"{row[key]:.3f}" if key in row else "-" for key in keys))
-    Console().print(table)
+    columns = ["container", "read", "this, s", "other, s", "ratio", "this, CPU s", "other, CPU s", "ratio"]
+    cells = [
+        [
+            row["kind"],
+            f"{row['jumps']} jumps" if row["jumps"] else "in order",
+            *(f"{row[key]:.3f}" if key in row else "-" for key in keys),
+        ]
+        for row in rows
+    ]
+    Table("", columns, cells).print(Console())
 
 
 if __name__ == "__main__":
-    sys.exit(run(cast(Any, sys.modules[__name__]), sys.argv[1:], "python benchmarks/video.py"))
+    start()

@@ -1,4 +1,4 @@
-"""A run of the VOT toolkit from end to end: made-up sequences in its layout, evaluation, analysis, its own HTML report.
+"""A run of the VOT toolkit from end to end: synthetic sequences in its layout, evaluation, analysis, HTML report.
 
 The toolkit is a program of its own, started through the Python it is installed in; nothing of it is imported. The
 sequences' regions are in turn rectangles, polygons and masks; the experiments are those of the challenges: multi-start
@@ -17,21 +17,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
 from absl import flags as absl_flags
 from rich.console import Console
-from rich.table import Table
+from timing import start
 
-from ostrack_jax.cli import command, trackers
+from ostrack_jax.cli import trackers
 from ostrack_jax.cli.main import main as ostrack
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import DataConfig
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
+from ostrack_jax.visualization.table import Table
 
 FORMS = ("rectangle", "polygon", "mask")
 _MULTISTART = """    type: multistart{realtime}
@@ -41,7 +42,7 @@ _MULTISTART = """    type: multistart{realtime}
       - {{type: multistart_average_ar, name: ar}}
 """
 STACK = (
-    "title: Made-up sequences\nexperiments:\n  baseline:\n"
+    "title: Synthetic sequences\nexperiments:\n  baseline:\n"
     + _MULTISTART.replace("{realtime}", "")
     + "  realtime:\n"
     + _MULTISTART.replace("{realtime}", "\n    realtime: {{grace: 3}}")
@@ -75,7 +76,6 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Make the workspace, let the toolkit evaluate and analyse, show what it found."""
-    del arguments
     workspace = flags.workspace
     if workspace.exists():
         raise UserError(f"--workspace {workspace} is there already: give a new one")
@@ -111,7 +111,7 @@ def write_sequence(folder: Path, sequence: Sequence, form: str) -> None:
     (folder / "groundtruth.txt").write_text("".join(f"{region}\n" for region in regions(sequence, form)))
     anchors = [1, *[0] * (len(sequence) - 2), -1]
     (folder / "anchor.value").write_text("".join(f"{anchor}\n" for anchor in anchors))
-    (folder / "sequence").write_text("name=made-up\nfps=30\nformat=default\nchannels.color=color/%08d.jpg\n")
+    (folder / "sequence").write_text("name=synthetic\nfps=30\nformat=default\nchannels.color=color/%08d.jpg\n")
 
 
 def regions(sequence: Sequence, form: str) -> Iterator[str]:
@@ -155,11 +155,13 @@ def toolkit(python: Path, workspace: Path, action: str, *words: str) -> None:
 
 def show(analysis: Any) -> None:
     """The toolkit's figures of the one tracker as a table, curves by their number of points."""
-    table = Table("experiment", "analysis", "figures", title=f"vot-toolkit {analysis['toolkit']}", title_justify="left")
-    for experiment, told in analysis["results"].items():
-        for asked, found in zip(told["parameters"]["analyses"], told["results"], strict=True):
-            table.add_row(experiment, asked["name"], ", ".join(_figure(figure) for figure in found[0]))
-    Console(width=110).print(table)
+    cells = [
+        [experiment, asked["name"], ", ".join(_figure(figure) for figure in found[0])]
+        for experiment, shown in analysis["results"].items()
+        for asked, found in zip(shown["parameters"]["analyses"], shown["results"], strict=True)
+    ]
+    columns = ["experiment", "analysis", "figures"]
+    Table(f"vot-toolkit {analysis['toolkit']}", columns, cells).print(Console(width=110))
 
 
 def _figure(figure: Any) -> str:
@@ -169,4 +171,4 @@ def _figure(figure: Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(cast(Any, sys.modules[__name__]), sys.argv[1:], "python benchmarks/vot_toolkit.py"))
+    start()

@@ -44,7 +44,7 @@ ARROWS: dict[str, set[str]] = {
     "eval.py": {"cli"},
     "benchmarks": {
         *("geometry", "data", "pipeline", "models", "checkpoint", "training", "tracking", "evaluation"),
-        *("profiling", "cli"),
+        *("profiling", "visualization", "cli"),
     },
 }
 # Modules that do not follow them yet.

@@ -1,4 +1,4 @@
-"""What a forward pass costs. Enters: a model config. Leaves: multiply-accumulates by part, and the parameters."""
+"""Multiply-accumulates of a forward pass by part, and the number of parameters."""
 
 from __future__ import annotations
 

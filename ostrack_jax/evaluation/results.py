@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ostrack_jax.errors import UserError, unknown
-from ostrack_jax.io import write_text
+from ostrack_jax.io import write_atomically
 
 FORMS = ("got10k", "otb")
 
@@ -72,9 +72,9 @@ def check_names(names: Iterable[str], form: str) -> None:
 def write(directory: Path, name: str, form: str, result: SequenceResult) -> None:
     """Write one result; the boxes come last, so where they exist the result is complete."""
     paths = files(directory, name, form)
-    write_text(paths.times, as_text(result.times_s[:, None], "%.8f"))
-    write_text(paths.scores, as_text(result.scores[:, None], "%.6f"))
-    write_text(paths.boxes, as_text(result.boxes_xywh, "%.4f"))
+    write_atomically(paths.times, as_text(result.times_s[:, None], "%.8f"))
+    write_atomically(paths.scores, as_text(result.scores[:, None], "%.6f"))
+    write_atomically(paths.boxes, as_text(result.boxes_xywh, "%.4f"))
 
 
 def read(directory: Path, name: str, form: str) -> SequenceResult:
@@ -110,6 +110,6 @@ def read_complete(directory: Path, name: str, form: str, truth_xywh: Float[np.nd
     return result if complete and np.abs(boxes[0] - truth_xywh[0]).max() < 1e-3 else None
 
 
-def as_text(table: Float[np.ndarray, "t columns"], number: str) -> str:
+def as_text(table: Float[np.ndarray, "t columns"], number: str) -> bytes:
     """Format a table, each number as ``number`` says, commas between."""
-    return "".join(",".join(number % value for value in row) + "\n" for row in table)
+    return "".join(",".join(number % value for value in row) + "\n" for row in table).encode()

@@ -290,7 +290,23 @@ class Slots:
         for item in new.items():
             self._take_frame(item)
         list((self._pool.map if len(going) > 1 else map)(self._take_frame, going.items()))
-        self._predict({slot: one for slot, one in going.items() if not one.reason})
+        cropped = {slot: one for slot, one in going.items() if not one.reason}
+        began, tracks = time.perf_counter(), {}
+        try:
+            tracks = self._tracker.predict_slots() if cropped else {}
+        except FAILURES as e:  # no sequence is to blame alone
+            for one in cropped.values():
+                one.reason = one_line(e)
+        share = (time.perf_counter() - began) / max(len(cropped), 1)
+        for slot, one in cropped.items():
+            if one.reason:
+                continue
+            track = tracks[slot]
+            one.result.boxes_xywh[one.t], one.result.scores[one.t] = track.box_xywh, track.score
+            one.result.times_s[one.t] += share
+            self.frames, self.seconds = self.frames + 1, self.seconds + float(one.result.times_s[one.t])
+            if not np.isfinite(track.box_xywh).all():
+                one.reason = f"ValueError: frame {one.t}: the tracker predicted the box {track.box_xywh.tolist()}"
         for one in self.passes.values():
             one.t += 1
         ended = {slot: one for slot, one in self.passes.items() if one.reason or one.t == len(one.result.times_s)}
@@ -312,26 +328,6 @@ class Slots:
             one.result.times_s[one.t] = time.perf_counter() - began
         except FAILURES as e:
             one.reason = one_line(e)
-
-    def _predict(self, cropped: dict[int, Pass]) -> None:
-        """Take the tracker's boxes and scores for the frames that were cropped."""
-        if not cropped:
-            return
-        began = time.perf_counter()
-        try:
-            tracks = self._tracker.predict_slots()
-        except FAILURES as e:  # no sequence is to blame alone
-            for one in cropped.values():
-                one.reason = one_line(e)
-            return
-        share = (time.perf_counter() - began) / len(cropped)
-        for slot, one in cropped.items():
-            result, t = one.result, one.t
-            result.boxes_xywh[t], result.scores[t] = tracks[slot].box_xywh, tracks[slot].score
-            result.times_s[t] += share
-            self.frames, self.seconds = self.frames + 1, self.seconds + float(result.times_s[t])
-            if not np.isfinite(result.boxes_xywh[t]).all():
-                one.reason = f"ValueError: frame {t}: the tracker answered the box {result.boxes_xywh[t].tolist()}"
 
 
 class _Meter:

@@ -62,7 +62,7 @@ class ArchiveForm:
         runs = {f"{name}/{name}_{run:03d}.txt": "boxes" for run in range(1, self.runs + 1)}
         return {**runs, f"{name}/{name}_time.txt": "times"}
 
-    def text(self, content: str, result: SequenceResult) -> str:
+    def text(self, content: str, result: SequenceResult) -> bytes:
         """Return the text of a file of boxes or of times."""
         if content == "times":  # a column for each run, as the GOT-10k toolkit records them
             return results.as_text(np.repeat(result.times_s[:, None], self.runs, axis=1), "%.8f")

@@ -1,4 +1,4 @@
-"""The network as a tracker calls it. Enters: weights, crops of many targets. Leaves: boxes and scores of all."""
+"""The network as a tracker calls it: templates of several targets kept on the device, one step for all of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ostrack_jax.tracking.prior import hann
 
 
 class TrackingNetwork:
-    """Templates of a fixed number of targets on the device, and one compiled step that looks for them all.
+    """Templates of a fixed number of targets on the device, and one compiled step that finds them all.
 
     Both executables are made at once: no frame size, and no number of targets below ``targets``, compiles again.
 
@@ -49,9 +49,9 @@ class TrackingNetwork:
     def predict(
         self, searches: UInt8[np.ndarray | jax.Array, "b s s 3"]
     ) -> tuple[Float[np.ndarray, "b 4"], Float[np.ndarray, " b"]]:
-        """Box (cx, cy, w, h, fractions of the crop) and score in each slot's search crop.
+        """Predict box (cx, cy, w, h, fractions of the crop) and score in each slot's search crop.
 
-        Slots are computed apart from one another: what an empty one holds changes no other's answer.
+        Slots are independent of one another: what an empty one holds changes no other's prediction.
         """
         boxes, scores, *details = jax.device_get(self._predict(self._state, self._templates, searches))
         self.details = details[0] if details else None
@@ -61,7 +61,7 @@ class TrackingNetwork:
 def _compile(
     config: Config, graph: nnx.GraphDef, state: nnx.State, targets: int, details: bool
 ) -> tuple[Callable[..., Any], Callable[..., Any], Any]:
-    """Executables that put a template into its slot and that look for all targets; and the slots, empty."""
+    """Compile what puts a template into its slot and what finds all targets; return both and the empty slots."""
     model = config.model
     window = jnp.asarray(hann(model.search_size // model.patch)) if config.track.window else None
 
@@ -76,12 +76,12 @@ def _compile(
         tokens, boxes = templates
         network = nnx.merge(graph, state)
         prediction = network(tokens, searches, boxes, window=window, details=details)
-        answer = prediction.boxes, prediction.scores
+        found = prediction.boxes, prediction.scores
         if not details:
-            return answer
+            return found
         ranked = prediction.score_map if window is None else prediction.score_map * window
         regions = discriminative_regions(network, prediction, ranked.reshape(-1).argmax())
-        return *answer, (prediction._replace(features=None), regions)
+        return *found, (prediction._replace(features=None), regions)
 
     crop = jax.ShapeDtypeStruct((model.template_size, model.template_size, 3), jnp.uint8)
     searches = jax.ShapeDtypeStruct((targets, model.search_size, model.search_size, 3), jnp.uint8)
@@ -89,7 +89,7 @@ def _compile(
     templates = (jnp.zeros((targets, *tokens.shape), tokens.dtype), jnp.zeros((targets, 4), jnp.float32))
     slot, box = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((4,), jnp.float32)
     return (
-        # Nothing is donated: a start that fails (no memory on the device) leaves the other targets' templates whole.
+        # Nothing is donated: a start that fails (no memory on the device) leaves the other targets' templates alone.
         jax.jit(place).lower(state, templates, slot, crop, box).compile(),
         jax.jit(predict).lower(state, templates, searches).compile(),
         templates,

@@ -1,4 +1,4 @@
-"""The motion prior. Enters: the score map's side. Leaves: the window it is multiplied by."""
+"""The motion prior: the window that the score map is multiplied by."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 
 def hann(side: int) -> Float32[np.ndarray, "{side} {side}"]:
-    """A centred Hann window, 0.5 (1 - cos(2 pi i / (side + 1))), i = 1..side, as an outer product: never zero.
+    """Return a centred Hann window, 0.5 (1 - cos(2 pi i / (side + 1))), i = 1..side, as an outer product: never zero.
 
     In float32 throughout, as the release computes it.
     """

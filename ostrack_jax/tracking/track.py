@@ -1,4 +1,4 @@
-"""What a tracker answers for one frame, and the interfaces trackers here have: of one target, of several."""
+"""What a tracker predicts for one frame, and the interfaces of trackers: of one target, of several."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Track:
 
     Attributes:
       box_xywh: left, top, width, height in pixels of the frame (float64).
-      score: confidence in 0..1; NaN for trackers that state none.
+      score: confidence in 0..1; NaN for trackers that have none.
     """
 
     box_xywh: Float[np.ndarray, " 4"]
@@ -25,20 +25,20 @@ class Track:
 
 @runtime_checkable
 class TrackerLike(Protocol):
-    """The field's interface: start on a frame with a box, then answer frame by frame."""
+    """The field's interface: start on a frame with a box, then track frame by frame."""
 
     def init(self, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
         """Start (again) on RGB ``frame`` with the target's box in pixels."""
         ...
 
     def update(self, frame: UInt8[np.ndarray, "h w 3"]) -> Track:
-        """Where the target is in the next RGB frame."""
+        """Track the target into the next RGB frame."""
         ...
 
 
 @runtime_checkable
 class SlotTracker(Protocol):
-    """Targets in numbered slots, each in a video of its own, that are moved together.
+    """Targets in numbered slots, each in a video of its own, that are tracked together.
 
     Attributes:
       targets: how many there may be at once.
@@ -55,7 +55,7 @@ class SlotTracker(Protocol):
         ...
 
     def predict_slots(self) -> dict[int, Track]:
-        """Where each target is that looked since the last `predict_slots`, by slot."""
+        """Predict, by slot, each target whose frame was taken since the last call."""
         ...
 
 

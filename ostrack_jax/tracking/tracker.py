@@ -1,4 +1,4 @@
-"""The tracker. Enters: RGB frames and first boxes. Leaves: a `Track` per frame and target.
+"""The tracker: a first frame with a box, then a `Track` for every frame.
 
 tracker = Tracker.from_checkpoint()  # the small network that is shipped with the package
 tracker.init(first_frame, (x, y, w, h))
@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -23,17 +23,18 @@ from ostrack_jax.config import Config, to_dict
 from ostrack_jax.errors import UserError
 from ostrack_jax.geometry.boxes import clip_xywh
 from ostrack_jax.geometry.crops import box_to_crop, crop_to_frame, square_crop
-from ostrack_jax.tracking.details import Details, details_of
-from ostrack_jax.tracking.network import TrackingNetwork
 from ostrack_jax.tracking.precision import for_device
 from ostrack_jax.tracking.track import Track
 from ostrack_jax.weights import DEFAULT
+
+if TYPE_CHECKING:
+    from ostrack_jax.tracking.details import Details
 
 Frame = UInt8[np.ndarray, "h w 3"]
 
 
 class Tracker:
-    """One target through one video at a time, or up to ``targets`` at once; `init` starts anew.
+    """One target through one video at a time, or up to ``targets`` at once; `init` starts again.
 
     Everything is compiled when the tracker is made, for crops of a fixed size and a fixed number of slots: no frame,
     whatever its size, and no slot that is empty, compiles anything again. A template is prepared once, at its start.
@@ -47,6 +48,8 @@ class Tracker:
     """
 
     def __init__(self, config: Config, weights: Mapping[str, Any], targets: int = 1, details: bool = False):
+        from ostrack_jax.tracking.network import TrackingNetwork  # Flax takes a second to import
+
         if targets < 1 or (details and targets > 1):
             raise UserError(f"a tracker of {targets} targets: expected at least 1, with details exactly 1")
         self.config, self.targets = config, targets
@@ -55,7 +58,7 @@ class Tracker:
         size = config.model.search_size
         self._searches = np.zeros((targets, size, size, 3), np.uint8)
         self._boxes_xywh: dict[int, np.ndarray] = {}
-        self._looked: dict[int, tuple[float, tuple[int, int]]] = {}  # the crop's resize factor, the frame's size
+        self._cropped: dict[int, tuple[float, tuple[int, int]]] = {}  # the crop's resize factor, the frame's size
 
     @classmethod
     def from_checkpoint(
@@ -101,7 +104,7 @@ class Tracker:
         """Start on RGB ``frame`` with the target's box in pixels, or with a box for each of up to ``targets``.
 
         Raises:
-          UserError: the frame is no RGB picture of bytes, or a box has no area or is not finite.
+          UserError: the frame is not an RGB image of bytes, or a box has no area or is not finite.
         """
         _check_frame(frame)
         boxes = _check_boxes(box_xywh)
@@ -112,18 +115,18 @@ class Tracker:
             self.init_slot(slot, frame, box)
 
     def update(self, frame: Frame) -> Track:
-        """Where the target is in the next frame: a box that keeps ``config.track.margin`` pixels inside the frame.
+        """Track the target into the next frame: a box that keeps ``config.track.margin`` pixels inside the frame.
 
         Raises:
-          UserError: the frame is no RGB picture of bytes.
+          UserError: the frame is not an RGB image of bytes.
           RuntimeError: there was no `init`, or there are several targets.
         """
         if len(self._boxes_xywh) > 1:
-            raise RuntimeError(f"Tracker.update answers one target, there are {len(self._boxes_xywh)}: use update_all")
+            raise RuntimeError(f"Tracker.update tracks one target, there are {len(self._boxes_xywh)}: use update_all")
         return self.update_all(frame)[0]
 
     def update_all(self, frame: Frame) -> list[Track]:
-        """The same for every target that `init` was given, in that order."""
+        """Track every target that `init` was given into the next frame, in that order."""
         if not self._boxes_xywh:
             raise RuntimeError("Tracker.update before Tracker.init: there is no target yet")
         for slot in self._boxes_xywh:
@@ -137,6 +140,8 @@ class Tracker:
         Raises:
           RuntimeError: it was made without, or there was no `update` yet.
         """
+        from ostrack_jax.tracking.details import details_of
+
         if self.network.details is None:
             raise RuntimeError("Tracker.details: expected a tracker made with details=True, after an update")
         return details_of(self._searches[0].copy(), *self.network.details, self.config.model)
@@ -162,13 +167,13 @@ class Tracker:
         inside = box_to_crop(box, box, crop.resize_factor, model.template_size)
         self.network.place(slot, crop.image, inside)
         self._boxes_xywh[slot] = box
-        self._looked.pop(slot, None)
+        self._cropped.pop(slot, None)
 
     def crop_search(self, slot: int, frame: Frame) -> None:
-        """Cut the search region of the target in ``slot`` out of its next frame. Several threads may, a slot each.
+        """Crop the search region of the target in ``slot`` out of its next frame. Several threads may, a slot each.
 
         Raises:
-          UserError: the frame is no RGB picture of bytes.
+          UserError: the frame is not an RGB image of bytes.
           RuntimeError: there was no `init_slot` of this slot.
         """
         _check_frame(frame)
@@ -177,14 +182,14 @@ class Tracker:
         model = self.config.model
         crop = square_crop(frame, self._boxes_xywh[slot], model.search_factor, model.search_size)
         self._searches[slot] = crop.image
-        self._looked[slot] = crop.resize_factor, frame.shape[:2]
+        self._cropped[slot] = crop.resize_factor, frame.shape[:2]
 
     def predict_slots(self) -> dict[int, Track]:
-        """Where each target is whose search region was cut since the last call: one step of the network for all."""
-        looked, self._looked = self._looked, {}
+        """Predict each target whose search region was cropped since the last call: one step of the network for all."""
+        cropped, self._cropped = self._cropped, {}
         boxes, scores = self.network.predict(self._searches)
         size, tracks = self.config.model.search_size, {}
-        for slot, (resize_factor, (height, width)) in sorted(looked.items()):
+        for slot, (resize_factor, (height, width)) in sorted(cropped.items()):
             found = crop_to_frame(boxes[slot].astype(np.float64), self._boxes_xywh[slot], resize_factor, size)
             box_xywh = self._boxes_xywh[slot] = clip_xywh(found, height, width, self.config.track.margin)
             tracks[slot] = Track(box_xywh.copy(), float(scores[slot]))
@@ -192,7 +197,7 @@ class Tracker:
 
 
 def _check_boxes(box_xywh: Any) -> Float[np.ndarray, "n 4"]:
-    """A copy of one box, or of several, as an array."""
+    """Copy one box, or several, into an array."""
     try:
         boxes = np.array(box_xywh, np.float64, ndmin=2)
     except (ValueError, TypeError):  # texts, rows of different lengths

@@ -28,7 +28,7 @@ class NotCompiled:
 def given(monkeypatch, tmp_path):
     """The path of a config of one's own for `small_weights`, said to train on GOT-10k alone."""
     monkeypatch.setattr("ostrack_jax.models.devices.keep_compiled", lambda: None)
-    monkeypatch.setattr("ostrack_jax.tracking.tracker.TrackingNetwork", NotCompiled)
+    monkeypatch.setattr("ostrack_jax.tracking.network.TrackingNetwork", NotCompiled)
     path = tmp_path / "mine.py"
     path.write_text(
         "from ostrack_jax.config import DataConfig, default\n"

@@ -56,15 +56,15 @@ def test_boxes_keep_four_decimals(tmp_path_factory, boxes):
 
 def test_the_boxes_are_written_last(tmp_path, monkeypatch):
     written = []
-    write_text = io.write_text
+    write = io.write_atomically
 
-    def stop(path, text):
+    def stop(path, content):
         if len(written) == 2:
             raise OSError("disk full")
         written.append(path.name)
-        write_text(path, text)
+        write(path, content)
 
-    monkeypatch.setattr(results, "write_text", stop)
+    monkeypatch.setattr(results, "write_atomically", stop)
     with pytest.raises(OSError, match="disk full"):
         results.write(tmp_path, "a", "otb", result())
     assert sorted(written) == ["a_score.txt", "a_time.txt"]

@@ -150,7 +150,7 @@ def test_a_box_that_is_none_is_a_failure(evaluate, oracle, sequence, listed, val
 
     (outcome,) = evaluate(Lost(), listed(sequence("one", 3)))
     assert outcome.state == "failed"
-    assert outcome.reason.startswith("ValueError: frame 1: the tracker answered the box")
+    assert outcome.reason.startswith("ValueError: frame 1: the tracker predicted the box")
 
 
 @pytest.mark.parametrize("box", [(np.nan,) * 4, (3, 4, 0, 9)])

@@ -10,7 +10,7 @@ from absl import flags as absl_flags
 
 from ostrack_jax.checkpoint.files import save_weights
 from ostrack_jax.cli import trackers, visualize
-from ostrack_jax.tracking import precision, tracker
+from ostrack_jax.tracking import network, precision
 from ostrack_jax.tracking.precision import for_device
 from ostrack_jax.tracking.tracker import Tracker
 
@@ -106,7 +106,7 @@ def test_the_library_and_the_commands_act_alike(stored, in_bfloat16, monkeypatch
             visualize.main(flags_of(visualize, "--output", str(stored / "sheets"), *words), ["SEQUENCE"])
         return reached.value.args[0]
 
-    monkeypatch.setattr(tracker, "TrackingNetwork", NotCompiled)
+    monkeypatch.setattr(network, "TrackingNetwork", NotCompiled)
     monkeypatch.setattr(visualize, "_open", lambda flags, name: ([None] * 3, None))
     assert Tracker.from_checkpoint(stored).config.model.dtype == "float32"
     assert Tracker.from_checkpoint(stored, in_bfloat16).config.model.dtype == "bfloat16"

@@ -10,7 +10,7 @@ Tensors = dict[str, Array]
 
 
 def torch_vit(image: Array, tensors: Tensors, heads: int) -> Array:
-    """Tokens of a picture (side, side, 3), class token first, from the tensors of MAE, DeiT or DINOv2."""
+    """Tokens of a image (side, side, 3), class token first, from the tensors of MAE, DeiT or DINOv2."""
     t = {name: value.astype(np.float64) for name, value in tensors.items()}
     x = (image / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     weight = t["patch_embed.proj.weight"]

@@ -45,7 +45,7 @@ def distilled(tensors):
 
 
 def plain(weights, config):
-    """The converted backbone's tokens of one picture, and the picture."""
+    """The converted backbone's tokens of one image, and the image."""
     side = config.model.pretraining_size
     image = np.random.default_rng(3).integers(0, 256, (side, side, 3), np.uint8)
     return np.asarray(jax.jit(model_of(config.model, weights).backbone.plain)(image[None]))[0], image
@@ -125,7 +125,7 @@ def test_augreg_at_another_patch():
     np.testing.assert_allclose(weights["backbone.patch_embed.kernel"], expected, rtol=1e-5)
 
 
-def test_all_misfits_of_an_augreg_file_are_told_in_its_own_names():
+def test_all_misfits_of_an_augreg_file_are_reported_in_its_own_names():
     tensors = augreg_tensors(24, 2, 3)
     attention = "Transformer/encoderblock_1/MultiHeadDotProductAttention_1"
     tensors[f"{attention}/query/kernel"] = tensors[f"{attention}/query/kernel"].reshape(24, 2, 12)

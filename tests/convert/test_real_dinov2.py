@@ -30,7 +30,7 @@ def _file(variable: str) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.data
-def test_tokens_of_a_real_picture(shared_data):
+def test_tokens_of_a_real_image(shared_data):
     weights_file, graph_file = _file("OSTRACK_DINOV2"), _file("OSTRACK_DINOV2_GRAPH")
     onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     graph = onnx.load(graph_file)

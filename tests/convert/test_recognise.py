@@ -1,4 +1,4 @@
-"""A wrong command or a wrong config is told in one line that names the right one."""
+"""A wrong command or a wrong config is reported in one line that names the right one."""
 
 import functools
 import re
@@ -150,7 +150,7 @@ def test_positions_are_resized_on_request(tmp_path, capsys):
     grid = tensors["backbone.pos_embed_x"].reshape(6, 6, 24)
     np.testing.assert_array_equal(weights["backbone.pos_embed_search"], resize_positions(grid, 4))
     np.testing.assert_array_equal(weights["backbone.norm.scale"], tensors["backbone.norm.weight"])
-    # what is wrong is still told
+    # what is wrong is still reported
     source = write_zip(
         tmp_path / "odd.pth", {"net": tensors | {"backbone.pos_embed_x": np.zeros((0, 36, 24), np.float32)}}
     )

@@ -1,4 +1,4 @@
-"""Every tensor of the release has its place, its layout, and its way back; what does not fit is told at once."""
+"""Every tensor of the release has its place, its layout, and its way back; what does not fit is reported at once."""
 
 import ml_dtypes
 import numpy as np
@@ -104,7 +104,7 @@ def test_half_precision_keeps_its_values(tensors, dtype):
         np.testing.assert_array_equal(back[name], value.astype(back[name].dtype))
 
 
-def test_all_misfits_are_told_at_once_with_what_was_expected(tensors):
+def test_all_misfits_are_reported_at_once_with_what_was_expected(tensors):
     del tensors["backbone.norm.bias"]
     tensors["backbone.prompt"] = np.zeros((1, 1, 24), np.float32)
     tensors["backbone.blocks.0.mlp.fc1.bias"] = np.zeros(36, np.float32)
@@ -138,7 +138,7 @@ def test_a_wrong_config_gives_a_short_message(tensors):
     assert str(caught.value).isprintable()
 
 
-def test_doubles_beyond_float32_are_told(tensors):
+def test_doubles_beyond_float32_are_reported(tensors):
     tensors["backbone.norm.bias"] = np.full(24, 1e300)
     with pytest.raises(UserError, match=r"backbone\.norm\.bias holds values beyond float32"):
         from_release(tensors, SMALL)

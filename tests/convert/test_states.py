@@ -1,4 +1,4 @@
-"""The network's tensors are found under any key and under any training code's prefixes, or the choice is told."""
+"""The network's tensors are found under any key and under any training code's prefixes, or the choice is reported."""
 
 import re
 
@@ -72,7 +72,7 @@ def test_a_key_chooses(content, key):
         ({"a\n" * 1000: "x"}, "", r"'a\na\n"),
     ],
 )
-def test_what_is_told(content, key, message):
+def test_what_is_reported(content, key, message):
     with pytest.raises(UserError, match=re.escape(message)) as caught:
         find(content, key, int)
     assert str(caught.value).isprintable()
@@ -105,7 +105,7 @@ def test_prefixes_in_the_middle_and_of_some():
     assert named({"b.weight": 2}, "a.weight") == {"b.weight": 2}
 
 
-def test_names_that_meet_are_told():
+def test_names_that_meet_are_reported():
     for twice in ({"a.weight": 1, "module.a.weight": 2}, {"x.a.weight": 1, "x.b": 2, "b": 3}):
         with pytest.raises(UserError, match="there twice"):
             named(twice, "a.weight")

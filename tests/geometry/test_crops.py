@@ -88,7 +88,7 @@ def test_the_last_column_and_row_are_lost_where_the_crop_reaches_them():
 @pytest.mark.parametrize(
     "box", [[0, 0, 0, 9], [0, 0, 0, 0], [1, 1, -4, 4], [1, 1, -4, -4], [np.nan, 1, 4, 4], [np.inf, 1, 4, 4]]
 )
-def test_impossible_boxes_are_told(box):
+def test_impossible_boxes_are_reported(box):
     with pytest.raises(UserError, match=r"no crop around the box .* \(x,y,w,h\)"):
         square_crop(_noise(20, 20), np.array(box, float), 2, 16)
 
@@ -122,7 +122,7 @@ def test_a_huge_box_takes_no_huge_memory(extent):
     assert crop.is_padding()
 
 
-def test_padding_is_told_as_the_release_tells_it():
+def test_padding_is_reported_as_the_release_tells_it():
     """Its rule: a mask of ones with zeros over the frame, resized; whatever is not zero is padding."""
     rng = np.random.default_rng(3)
     image = _noise(48, 64)

@@ -17,6 +17,7 @@ from ostrack_jax.models.attention import Attention, Groups, attend, attention_ro
 from ostrack_jax.models.weights import model_of, weight_shapes
 from ostrack_jax.profiling.macs import macs
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 BASE = dataclasses.replace(
     configs.load("tiny").model, width=24, depth=3, heads=3, patch=8, template_size=16, search_size=32
 )
@@ -106,6 +107,7 @@ def test_every_kind_of_attention_equals_numpy(groups, relative):
     np.testing.assert_allclose(rows, weights[:, :, [1, 3]], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_apart_until_the_joint_blocks():
     """The search region reaches the template's tokens, and the template the search tokens, by the last block alone."""
     model = dataclasses.replace(BASE, joint_from=2)
@@ -153,6 +155,7 @@ def test_identity_embeddings_are_added_to_every_token():
     np.testing.assert_allclose(found.features.template, expected.features.template, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_all_options_learn():
     """Every new parameter has a gradient, and the options do not exclude each other."""
     model = dataclasses.replace(BASE, identity_embeddings=True, relative_positions=True, joint_from=1)

@@ -19,6 +19,8 @@ from ostrack_jax.models.block import Block, depth_factors
 from ostrack_jax.models.head import decode
 from ostrack_jax.models.weights import check, model_of, structure, weight_shapes
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 
 def _run(config, weights, *crops, **options):
     graph, state = nnx.split(model_of(config, weights))
@@ -32,8 +34,7 @@ def _crops(model, batch=2, seed=0):
     ]
 
 
-@pytest.mark.parametrize("size", [256, 384])
-@pytest.mark.parametrize("vit", ["tiny", "small", "base", "large"])
+@pytest.mark.parametrize(("vit", "size"), [("tiny", 256), pytest.param("base", 384, marks=pytest.mark.slow)])
 def test_shapes(vit, size):
     config = configs.load(f"vitb_{size}_mae_ce_32x4_ep300").model
     config = dataclasses.replace(config, **configs.VIT_SIZES[vit])
@@ -49,10 +50,7 @@ def test_shapes(vit, size):
     assert out.features.template.shape == (3, side * side // 4, config.width)
     assert [k.shape[1] for k in out.kept] == ([180, 126, 89] if size == 256 else [404, 283, 199])
     assert [a.shape[1] for a in out.centre_attention] == [config.heads] * config.depth
-
-
-def test_the_release_has_242_tensors():
-    assert len(weight_shapes(configs.load("vitb_256_mae_ce_32x4_ep300").model)) == 242
+    assert len(weight_shapes(config)) == 242  # as the release's
 
 
 def test_details_are_free_when_off(small_config, small_weights):
@@ -140,7 +138,7 @@ def test_decode_takes_the_first_maximum_in_row_major_order():
     assert cells.tolist() == [6]
 
 
-def test_every_misfit_is_told_at_once(small_config, small_weights):
+def test_every_misfit_is_reported_at_once(small_config, small_weights):
     weights = dict(small_weights)
     weights["surplus"] = weights.pop("backbone.norm.bias")
     weights["head.score.final.bias"] = np.zeros(3, np.float32)
@@ -167,6 +165,7 @@ def test_stochastic_depth_rises_with_the_blocks_and_keeps_the_mean(small_config)
     np.testing.assert_array_equal(again, factors[..., 7:9])  # whatever the batch
 
 
+@pytest.mark.slow
 def test_a_dropped_branch_leaves_its_sample_as_it_was(small_config):
     config = dataclasses.replace(small_config.model, layer_scale=0.5)
     block = Block(config, jnp.dtype("float32"), nnx.Rngs(0))

@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from scipy.special import erf
 
 from ostrack_jax import config as configs
 from ostrack_jax.errors import UserError
 from ostrack_jax.models.weights import model_of, weight_shapes
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 MODEL = configs.load("tiny").model
 MODEL = dataclasses.replace(MODEL, width=24, depth=2, heads=3, patch=8, template_size=16, search_size=32)
 MODEL = dataclasses.replace(MODEL, pretraining_size=24, layer_scale=1e-5)
@@ -43,7 +45,7 @@ def attention(x, w, name, heads):
 
 
 def plain(image, w, model):
-    """A picture (side, side, 3) through the ViT of the papers, in float64."""
+    """An image (side, side, 3) through the ViT of the papers, in float64."""
     w = {name.removeprefix("backbone."): value.astype(np.float64) for name, value in w.items()}
     x = (image / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     p, side = model.patch, len(image) // model.patch
@@ -71,6 +73,7 @@ def test_the_plain_vit_equals_numpy(layer_scale):
     np.testing.assert_allclose(out, expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_layer_scale_in_the_tracker():
     """Factors of one change nothing, factors of zero leave the embedded tokens."""
     without = dataclasses.replace(MODEL, layer_scale=0.0)
@@ -79,7 +82,8 @@ def test_layer_scale_in_the_tracker():
     crops = [jnp.asarray(rng.integers(0, 256, (1, s, s, 3), np.uint8)) for s in (16, 32)]
 
     def run(model, weights):
-        return model_of(model, weights)(*crops, details=True)
+        graph, state = nnx.split(model_of(model, weights))
+        return jax.jit(lambda state: nnx.merge(graph, state)(*crops, details=True))(state)
 
     scales = [name for name in weight_shapes(MODEL) if ".scale" in name and name not in weights]
     assert len(scales) == 2 * MODEL.depth

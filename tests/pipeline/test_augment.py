@@ -37,7 +37,7 @@ def painted(box, height: int = 120, width: int = 160, seed: int = 0) -> np.ndarr
 
 
 def pair_of(frames, boxes) -> Pair:
-    """Frames 0 and 1 of a sequence as template and search; of a picture, 0 and 0."""
+    """Frames 0 and 1 of a sequence as template and search; of a still image, 0 and 0."""
     held = ArrayFrames(frames) if isinstance(frames, list) else frames
     shown = np.ones(len(held), bool)
     sequence = Sequence("v", held, np.asarray(boxes, np.float64), shown, is_image=len(held) == 1)
@@ -242,7 +242,7 @@ def test_a_crop_whose_patches_all_begin_in_padding_is_refused_and_one_more_pixel
         crop_with(15)
 
 
-def test_a_picture_serving_twice_is_flipped_and_grayed_once_for_both():
+def test_an_image_serving_twice_is_flipped_and_grayed_once_for_both():
     box = (70, 50, 24, 16)
     p = pair_of([painted(box)], [box])
     made = example(p, dataclasses.replace(STILL, grayscale=1.0, flip=1.0), train=False)

@@ -17,14 +17,14 @@ BOX = np.array([0.3, 0.4, 0.25, 0.3])
 KINDS = ("contrast", "saturation", "tint", "blur", "coarse", "occlude")
 
 
-def picture(size: int = 80, seed: int = 0) -> np.ndarray:
+def image(size: int = 80, seed: int = 0) -> np.ndarray:
     small = np.random.default_rng(seed).integers(40, 200, (size // 4, size // 4, 3), np.uint8)
     return cv2.resize(small, (size, size))
 
 
 def test_what_is_off_draws_no_number_and_changes_nothing():
     rng = np.random.default_rng(3)
-    crop = picture()
+    crop = image()
     assert distort(crop, BOX, PairConfig(), True, rng) is crop
     assert rng.random() == np.random.default_rng(3).random()
 
@@ -32,17 +32,17 @@ def test_what_is_off_draws_no_number_and_changes_nothing():
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_alone_changes_the_crop_and_leaves_its_input(kind):
     config = dataclasses.replace(PairConfig(), **{kind: 1.0 if kind in ("blur", "coarse", "occlude") else 0.3})
-    crop = picture(160)
+    crop = image(160)
     for seed in range(5):
         made = distort(crop, BOX, config, True, np.random.default_rng(seed))
         assert made.shape == crop.shape
         assert made.dtype == np.uint8
         assert (made != crop).any()
-    np.testing.assert_array_equal(crop, picture(160))
+    np.testing.assert_array_equal(crop, image(160))
 
 
 def test_probabilities_are_kept():
-    crop = picture()
+    crop = image()
     for kind in ("blur", "coarse", "occlude"):
         config = dataclasses.replace(PairConfig(), **{kind: 0.3})
         changed = [distort(crop, BOX, config, True, np.random.default_rng(i)) is not crop for i in range(300)]
@@ -70,10 +70,10 @@ def test_a_cover_hides_less_than_half_of_the_box_and_touches_it():
 
 
 def test_a_coarse_crop_holds_no_more_than_its_small_version():
-    crop = picture()
+    crop = image()
     expected = cv2.resize(cv2.resize(crop, (20, 20), interpolation=cv2.INTER_AREA), (80, 80))
     np.testing.assert_array_equal(coarsen(crop, 4.0), expected)
-    assert coarsen(picture(8), 100.0).std(axis=(0, 1)).max() == 0
+    assert coarsen(image(8), 100.0).std(axis=(0, 1)).max() == 0
 
 
 def test_blur_keeps_the_mean_and_takes_detail():
@@ -85,7 +85,7 @@ def test_blur_keeps_the_mean_and_takes_detail():
 
 
 def test_colours_change_by_the_drawn_factors():
-    crop = picture()
+    crop = image()
     rng = np.random.default_rng(5)
     made = recolour(crop, dataclasses.replace(PairConfig(), tint=0.2), rng)
     gains = np.random.default_rng(5).uniform(0.8, 1.2, 3)
@@ -94,7 +94,7 @@ def test_colours_change_by_the_drawn_factors():
     gain = np.random.default_rng(6).uniform(0.6, 1.4)
     mean = crop.mean(axis=(0, 1))
     np.testing.assert_allclose(made, np.clip(mean + gain * (crop - mean), 0, 255), atol=0.6)
-    gray = np.repeat(picture()[..., :1], 3, axis=2)
+    gray = np.repeat(image()[..., :1], 3, axis=2)
     made = recolour(gray, dataclasses.replace(PairConfig(), saturation=0.9), np.random.default_rng(7))
     np.testing.assert_allclose(made, gray, atol=1)
 

@@ -43,10 +43,10 @@ class CountedFrames:
         return np.full((8, 12, 3), index, np.uint8)
 
 
-def video(name: str = "v", length: int = 30, visible=None, broken=(), picture: bool = False) -> Sequence:
+def video(name: str = "v", length: int = 30, visible=None, broken=(), image: bool = False) -> Sequence:
     shown = np.ones(length, bool) if visible is None else np.asarray(visible, bool)
     boxes = np.arange(length, dtype=np.float64)[:, None] + np.array([0.0, 1, 2, 3])
-    return Sequence(name, CountedFrames(len(shown), broken), boxes, shown, is_image=picture)
+    return Sequence(name, CountedFrames(len(shown), broken), boxes, shown, is_image=image)
 
 
 def chi_square(counts, probabilities) -> float:
@@ -65,10 +65,10 @@ def test_data_sets_are_drawn_by_weight():
 def test_sequences_are_drawn_uniformly_among_the_eligible():
     rng = np.random.default_rng(1)
     hidden = video("hidden", visible=np.arange(30) < 4)
-    sequences = [video("a"), video("short", 19), video("b", 500), hidden, video("c"), video("picture", 1, picture=True)]
+    sequences = [video("a"), video("short", 19), video("b", 500), hidden, video("c"), video("image", 1, image=True)]
     drawn = [pick_sequence(Source("s", sequences, 1.0), CONFIG, rng).name for _ in range(4000)]
     names, counts = np.unique(drawn, return_counts=True)
-    assert list(names) == ["a", "b", "c", "picture"]
+    assert list(names) == ["a", "b", "c", "image"]
     assert chi_square(counts, [0.25] * 4) < 4
 
 
@@ -77,7 +77,7 @@ def test_a_video_needs_twenty_frames_and_more_than_four_visible_ones(length, vis
     shown = visible.draw(hnp.arrays(bool, length))
     expected = length >= 20 and shown.sum() > 2 * (1 + 1)
     assert is_eligible(video(length=length, visible=shown), CONFIG) == expected
-    assert is_eligible(video(length=length, visible=shown, picture=True), CONFIG)
+    assert is_eligible(video(length=length, visible=shown, image=True), CONFIG)
 
 
 def test_one_visible_frame_is_never_enough_whatever_the_config_says():
@@ -143,13 +143,13 @@ def test_the_published_window_is_199_frames():
     assert {search for template, search in drawn if template == 0} == {199}
 
 
-def test_a_picture_is_template_and_search_and_read_once():
-    picture = video("p", 1, visible=[False], picture=True)
-    pair = draw_pair((Source("coco", [picture], 1.0),), CONFIG, np.random.default_rng(0))
+def test_an_image_is_template_and_search_and_read_once():
+    image = video("p", 1, visible=[False], image=True)
+    pair = draw_pair((Source("coco", [image], 1.0),), CONFIG, np.random.default_rng(0))
     (template, _), (search, _) = pair.read()
     assert search is template
     assert (pair.template_index, pair.search_index) == (0, 0)
-    assert picture.frames.read == [0]
+    assert image.frames.read == [0]
     np.testing.assert_array_equal(pair.search_box_xywh, pair.template_box_xywh)
 
 

@@ -30,7 +30,7 @@ def pairs(folder, n: int, config: PairConfig, train: bool):
 
 
 def patch(image: np.ndarray, box_xywh: np.ndarray, side: int = 24) -> np.ndarray:
-    """What lies in a box in pixels, as a small gray picture of zero mean and unit length."""
+    """What lies in a box in pixels, as a small gray image of zero mean and unit length."""
     x, y, w, h = box_xywh
     corners = np.array([[x, y], [x + w, y], [x, y + h]], np.float32) - 0.5
     to = np.array([[0, 0], [side, 0], [0, side]], np.float32) - 0.5
@@ -40,6 +40,7 @@ def patch(image: np.ndarray, box_xywh: np.ndarray, side: int = 24) -> np.ndarray
     return small / max(float(np.linalg.norm(small)), 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_two_hundred_published_pairs_of_real_frames(shared_data):
     made = pairs(shared_data, 200, PairConfig(), train=True)
@@ -56,6 +57,7 @@ def test_two_hundred_published_pairs_of_real_frames(shared_data):
     assert len({pair.sequence.name for pair, _ in made}) > 40
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_a_crops_box_holds_what_the_frames_box_holds(shared_data):
     config = PairConfig(grayscale=0.0, flip=0.0)

@@ -97,7 +97,7 @@ def test_a_worker_is_spawned_light_single_threaded_and_deaf_to_interrupts():
         assert items.take()["facts"].tolist() == [1, 0, True, True]
 
 
-def test_errors_of_workers_and_their_death_are_told():
+def test_errors_of_workers_and_their_death_are_reported():
     with Prefetcher(Items(raises=1, dies=2), SPEC, 1) as items:
         assert numbers(items, 1) == [0]
         with pytest.raises(UserError, match="item 1 is broken"):
@@ -120,7 +120,7 @@ class Odd:
         raise OddError(index, 7)
 
 
-def test_an_error_that_cannot_travel_is_told_with_its_place():
+def test_an_error_that_cannot_travel_is_reported_with_its_place():
     with Prefetcher(Odd(), SPEC, 1) as items, pytest.raises(RuntimeError, match="OddError: 0 and 7") as caught:
         items.take()
     assert "raise OddError(index, 7)" in caught.value.__notes__[0]

@@ -336,6 +336,7 @@ def test_ten_samples_are_drawn(tmp_path, check):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_the_real_sets_are_sound(shared_data, check):
     more = ("got10k", "train_more/got10k_more")
     for words in (

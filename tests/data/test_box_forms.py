@@ -115,6 +115,7 @@ def test_results_of_two_other_forms_at_once():
 
 
 @pytest.mark.data
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reader", "folder", "part"),
     [
@@ -140,6 +141,7 @@ def test_real_boxes_are_silent_and_found_in_other_forms(shared_data, reader, fol
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_published_results_are_silent(shared_data):
     folder = shared_data.parent / "results/otb100"
     if not folder.is_dir():

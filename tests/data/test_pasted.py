@@ -211,6 +211,7 @@ def test_a_shutter_smears_along_the_motion():
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_real_objects_before_real_frames(shared_data):
     options = {"backgrounds": str(shared_data / "got10k" / "train"), "sequences": 30, "frames": 20}
     data = open_dataset(DataConfig(reader="pasted", dir=str(shared_data / "coco"), options=options))

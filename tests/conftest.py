@@ -92,8 +92,8 @@ def random_weights(small_config):
     return {name: np.abs(draw.normal(0, 0.1, shape)).astype(np.float32) for name, shape in shapes.items()}
 
 
-@pytest.fixture(scope="module")
-def quickly_compiled():
+@contextlib.contextmanager
+def quick_compilation():
     """XLA spends less on machine code, here and in processes started here: the same computation, ready sooner.
 
     For tests of small networks in which compiling is all the work. What is checked against the release's numbers, or
@@ -115,3 +115,10 @@ def _quickly_compiled():
         jax.config.update(name, True)
         yield
         jax.config.update(name, before)
+
+
+@pytest.fixture(scope="module")
+def quickly_compiled():
+    """`quick_compilation` for all tests of a module."""
+    with quick_compilation():
+        yield

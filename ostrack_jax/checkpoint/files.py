@@ -1,8 +1,8 @@
-"""Weights on disk: arrays by dotted name and their config to a folder or file, and back.
+"""Weights on disk: arrays by dotted name with their config, in a directory or one file.
 
-`load_weights` reads a weights folder (``config.json`` and ``weights.safetensors``), one ``.safetensors`` file with the
-config in its header, what a training leaves: its workdir (the newest checkpoint), ``WORKDIR/best``, or one
-checkpoint of either, ``WORKDIR/checkpoints/STEP``; and by its name a network that is shipped with the package.
+`load_weights` reads a weights directory (``config.json`` and ``weights.safetensors``); one ``.safetensors`` file with
+the config in its header; a training's workdir (the newest checkpoint), ``WORKDIR/best``, or one checkpoint of either,
+``WORKDIR/checkpoints/STEP``; and by its name a network that is shipped with the package.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from safetensors.numpy import save as safetensors_bytes
 from ostrack_jax import config as configs
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
-from ostrack_jax.io import write_atomically
+from ostrack_jax.io import read_json, write_atomically, write_json
 from ostrack_jax.weights import locate, names
 
 if TYPE_CHECKING:
@@ -57,21 +57,21 @@ def save_safetensors(path: Path, weights: Mapping[str, np.ndarray], config: Conf
 
 
 def save_weights(directory: Path, weights: Mapping[str, np.ndarray], config: Config) -> str:
-    """A weights folder that `load_weights` reads; the weights' SHA-256."""
+    """Write a weights directory that `load_weights` reads; the weights' SHA-256."""
     save_safetensors(directory / WEIGHTS_FILE, weights, config)
     save_config(directory, config)
     return sha256(weights)
 
 
 def save_config(directory: Path, config: Config) -> None:
-    """The config as JSON, for people and for `load_weights`."""
-    write_atomically(directory / CONFIG_FILE, json.dumps(configs.to_dict(config), indent=2).encode())
+    """Write the config as JSON, for people and for `load_weights`."""
+    write_json(directory / CONFIG_FILE, configs.to_dict(config))
 
 
 def load_weights(path: Path | str) -> tuple[Config, dict[str, np.ndarray]]:
     """Config and weights (float32; counters int32) by dotted name from any of the forms.
 
-    Of a run that averages its weights (``ema``) the averages. A newest checkpoint that is broken is passed over with a
+    Of a run that averages its weights (``ema``) the averages. A newest checkpoint that is corrupt is skipped with a
     warning; one that is asked for by its step is an error.
 
     Raises:
@@ -89,10 +89,10 @@ def load_weights(path: Path | str) -> tuple[Config, dict[str, np.ndarray]]:
 
     if is_step(path):
         return _of_step(TrainCheckpoints(path.parent), int(path.name))
-    for folder in (path, path / STEPS):
-        found = TrainCheckpoints(folder)
+    for directory in (path, path / STEPS):
+        found = TrainCheckpoints(directory)
         if found.steps():
-            return found.newest_whole(lambda step, found=found: _of_step(found, step))[1]
+            return found.newest(lambda step, found=found: _of_step(found, step))[1]
     for file in [path] if path.is_file() else sorted(path.iterdir()):
         if file.suffix in _FOREIGN:
             raise _unconverted(file)
@@ -107,14 +107,11 @@ def _of_step(found: TrainCheckpoints, step: int) -> tuple[Config, dict[str, np.n
 
 
 def load_config(directory: Path) -> Config:
-    """The config beside weights or in a workdir."""
+    """The config next to weights or in a workdir."""
     path = directory / CONFIG_FILE
-    try:
-        return configs.freeze(json.loads(path.read_bytes()))
-    except FileNotFoundError as e:
-        raise UserError(f"no {CONFIG_FILE} in {directory}") from e
-    except (ValueError, RecursionError) as e:
-        raise UserError(f"{path} is no config: {e}") from e
+    if not path.is_file():
+        raise UserError(f"no {CONFIG_FILE} in {directory}")
+    return configs.freeze(read_json(path))
 
 
 def _load_safetensors(path: Path) -> tuple[Config, dict[str, np.ndarray]]:
@@ -125,12 +122,12 @@ def _load_safetensors(path: Path) -> tuple[Config, dict[str, np.ndarray]]:
     except KeyError as e:
         raise _unconverted(path) from e
     except (SafetensorError, ValueError, OSError) as e:
-        raise UserError(f"{path} is no whole safetensors file: {e}") from e
+        raise UserError(f"{path} is truncated or not a safetensors file: {e}") from e
     return configs.freeze(config), _float32(stored)
 
 
 def _unconverted(path: Path) -> UserError:
-    """The error for a file of another project; the release keeps a file in a folder named as its config."""
+    """The error for a file of another project; the release keeps a file in a directory named as its config."""
     config = path.resolve().parent.name
     name = config if config in configs.names() else "NAME"
     command = f"ostrack convert ostrack {shlex.quote(str(path))} --config {name} --output DIR"

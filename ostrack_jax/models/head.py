@@ -118,7 +118,6 @@ def decode(
     """Boxes (cx, cy, w, h, fractions of the search region) and their cell, numbered in row-major order.
 
     The cell is the first maximum of ``ranked_map``: the score map, or the score map under a motion prior.
-    Inverse: `training.targets.encode`.
     """
     b, h, w = ranked_map.shape
     best = ranked_map.reshape(b, -1).argmax(axis=1)

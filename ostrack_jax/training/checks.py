@@ -1,50 +1,44 @@
-"""Checks of a run's settings and data sets before anything is compiled."""
+"""What can be known of a run's settings and data sets before anything is compiled."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+import jax
 import numpy as np
 
-from ostrack_jax.config import Config
+from ostrack_jax.config import Config, steps_per_epoch
 from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.models.weights import trained_names, weight_shapes
-from ostrack_jax.pipeline.loader import Use, make_one, open_sources, steps_per_epoch
+from ostrack_jax.pipeline.loader import Use, make_one, open_sources
 from ostrack_jax.pipeline.sampling import Source, is_eligible
-from ostrack_jax.training.pictures import use_of
+from ostrack_jax.training.images import use_of
+from ostrack_jax.training.schedule import peak_rate
 from ostrack_jax.training.step import is_frozen
 
 _FEWEST, _SECONDS = 20, 2.0  # sequences of a set that are looked at in any case; then as many as the time allows
 
 
-def check_settings(config: Config) -> list[str]:
-    """List the settings that will never come into effect, a line each.
+def check_settings(config: Config) -> Iterator[str]:
+    """Yield the settings that will never come into effect, a line each.
 
     Raises:
       UserError: settings that no run can have.
     """
-    steps_per_epoch(config)
-    if config.train.validate_every:
+    train, model, steps = config.train, config.model, steps_per_epoch(config)
+    if train.validate_every:
         steps_per_epoch(config, "validation")
-    _check_frozen(config)
-    return list(_never(config))
-
-
-def _check_frozen(config: Config) -> None:
-    names = weight_shapes(config.model).keys()
-    for start in config.train.freeze:
+    names = weight_shapes(model).keys()
+    for start in train.freeze:
         if not start or not any(name.startswith(start) for name in names):
             parts = [name.split(".") for name in names]
             known = {".".join(part[:n]) + "." * (n < len(part)) for part in parts for n in range(1, len(part) + 1)}
             raise unknown("beginning of a parameter's name in config.train.freeze:", start, known)
-    if all(is_frozen(config, name) for name in trained_names(config.model)):
-        raise UserError(f"config.train.freeze: {config.train.freeze} leaves no parameter to train")
-
-
-def _never(config: Config) -> Iterator[str]:
-    train, model = config.train, config.model
+    if all(is_frozen(config, name) for name in trained_names(model)):
+        raise UserError(f"config.train.freeze: {train.freeze} leaves no parameter to train")
     of = f"config.train.epochs={train.epochs}"
     if train.schedule == "step" and train.drop_epoch >= train.epochs:
         yield f"config.train.drop_epoch={train.drop_epoch}: with {of} the learning rate never drops"
@@ -52,7 +46,6 @@ def _never(config: Config) -> Iterator[str]:
         yield f"config.train.warmup_epochs={train.warmup_epochs:g}: with {of} the learning rate never reaches its peak"
     if model.keep_ratio and train.keep_until_epoch > train.epochs:
         yield f"config.train.keep_until_epoch={train.keep_until_epoch}: with {of} more tokens are kept than the model's"
-    steps = steps_per_epoch(config)
     if train.save_minutes and train.log_every >= steps:
         yield (
             f"config.train.save_minutes={train.save_minutes:g}: a run saves at multiples of log_every="
@@ -61,7 +54,7 @@ def _never(config: Config) -> Iterator[str]:
 
 
 def open_checked(config: Config) -> dict[Use, tuple[Source, ...]]:
-    """The data sets of the training and, where it has such, of its validations and pictures; each gives a pair.
+    """The data sets of the training and, where it has such, of its validations and images; each gives a pair.
 
     Raises:
       UserError: one is missing, has no sequence, or gives no pair.
@@ -76,26 +69,40 @@ def open_checked(config: Config) -> dict[Use, tuple[Source, ...]]:
     return opened
 
 
-def parameters(config: Config) -> str:
-    """Describe how many parameters the settings freeze."""
-    shapes, names = weight_shapes(config.model), trained_names(config.model)
-    frozen = sum(math.prod(shapes[name]) for name in names if is_frozen(config, name))
-    return f"{frozen:,} of {sum(math.prod(shapes[name]) for name in names):,} parameters frozen"
+def describe(
+    config: Config, workdir: Path, origin: str, step: int, devices: int, sources: Mapping[Use, tuple[Source, ...]]
+) -> str:
+    """Where the run begins, on what, how fast it learns and from what; or that nothing is left to train."""
+    train = config.train
+    if step >= train.epochs * steps_per_epoch(config):
+        return (
+            f"{config.name}: all {train.epochs} epochs are done ({origin}): nothing is left to train. More epochs: "
+            f"--config.train.epochs=N above {train.epochs}; another run from these weights: --init {workdir} and "
+            "another --workdir"
+        )
+    shapes = weight_shapes(config.model)
+    sizes = {name: math.prod(shapes[name]) for name in trained_names(config.model)}
+    frozen = sum(size for name, size in sizes.items() if is_frozen(config, name))
+    rate, hosts = peak_rate(train), f" of {jax.process_count()} processes" if jax.process_count() > 1 else ""
+    lines = [
+        f"{config.name}: from {origin}; {devices} {jax.devices()[0].platform} device(s){hosts}; batch {train.batch}; "
+        f"learning rate {rate:.3g} (backbone {rate * train.backbone_lr_scale:.3g}); "
+        f"{frozen:,} of {sum(sizes.values()):,} parameters frozen",
+        *(f"{use}: {', '.join(eligible(config, source) for source in of)}" for use, of in sources.items()),
+    ]
+    return "\n".join(lines)
 
 
-def sequences(config: Config, source: Source) -> str:
-    """Describe how many sequences of a set `is_eligible` leaves; where reading takes long, by a random sample."""
+def eligible(config: Config, source: Source) -> str:
+    """How many sequences of a set `is_eligible` leaves; where reading takes long, by a random sample."""
     count, end = len(source.sequences), time.monotonic() + _SECONDS
     looked_at = left = 0
     for i in np.random.default_rng(0).permutation(count).tolist():
         if looked_at >= _FEWEST and time.monotonic() > end:
             return f"{source.name} {left / looked_at:.0%} of {count:,} sequences (by {looked_at} of them)"
-        looked_at, left = looked_at + 1, left + _is_left(config, source, i)
+        looked_at += 1
+        try:
+            left += is_eligible(source.sequences[i], config.pairs)
+        except (UserError, OSError):  # drawn again in training, and counted there
+            continue
     return f"{source.name} {left:,} of {count:,} sequences"
-
-
-def _is_left(config: Config, source: Source, index: int) -> bool:
-    try:
-        return is_eligible(source.sequences[index], config.pairs)
-    except (UserError, OSError):  # drawn again in training, and counted there
-        return False

@@ -1,4 +1,4 @@
-"""What the network is trained on (section 3.4, equation 12). Enters: maps and boxes. Leaves: losses."""
+"""The losses (section 3.4, equation 12)."""
 
 from __future__ import annotations
 

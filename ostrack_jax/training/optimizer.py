@@ -1,4 +1,4 @@
-"""AdamW with two learning rates. Enters: the config. Leaves: an optax transformation."""
+"""AdamW with two learning rates."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from rich.progress import track
 from ostrack_jax import __version__
 from ostrack_jax.errors import UserError
 from ostrack_jax.io import read_json, write_atomically
-from ostrack_jax.training.events import PICTURES, read
+from ostrack_jax.training.logging import IMAGES, read_events
 from ostrack_jax.visualization import plots
 from ostrack_jax.visualization.html import Page, distinct_names
 from ostrack_jax.visualization.plots import COLOURS, Panel, TrainingLine
@@ -103,7 +103,7 @@ def read_runs(workdirs: Sequence[Path]) -> list[Run]:
 
 
 def _read(workdir: Path, name: str) -> Run:
-    events = read(workdir)
+    events = read_events(workdir)
     curves = _curves(events)
     if not curves:
         raise UserError(f"{workdir}: its log holds no numbers yet")
@@ -111,7 +111,7 @@ def _read(workdir: Path, name: str) -> Run:
     settings = dict(flatten(read_json(config))) if config.is_file() else {}
     starts = [dict(flatten(event)) for event in events if event["kind"] == "run"]
     images = []
-    for path in sorted((workdir / PICTURES).glob("*.png"), reverse=True):
+    for path in sorted((workdir / IMAGES).glob("*.png"), reverse=True):
         # A run from elsewhere may have a link to some other file of this machine here.
         if len(images) < _IMAGES and path.is_file() and not path.is_symlink() and path.read_bytes().startswith(_PNG):
             images.append((path.stem, path.read_bytes()))

@@ -1,4 +1,4 @@
-"""What changes from step to step and epoch to epoch. Enters: a config, a step or epoch. Leaves: rates, kept tokens."""
+"""Learning rates by step, and the search tokens that are kept by epoch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import optax
 
-from ostrack_jax.config import Config, TrainConfig
+from ostrack_jax.config import Config, TrainConfig, steps_per_epoch
 from ostrack_jax.models.elimination import kept_counts
-from ostrack_jax.pipeline.loader import steps_per_epoch
 
 _BETWEEN = 6  # sizes for the epochs in which the keep ratio falls; with the first and the last ratio's own: 8
 
@@ -77,7 +76,7 @@ def kept_in_epoch(config: Config, epoch: int) -> Kept:
 def kept_at(config: Config, share: float) -> Kept:
     """Search tokens left after each stage where the ratios are ``share`` of the way from the model's own to 1.
 
-    On the way the counts are rounded up to one of a few sizes, so that not every epoch compiles anew.
+    On the way the counts are rounded up to one of a few sizes, so that not every epoch compiles.
     """
     exact = _counts(config, share)
     if share in (0.0, 1.0) or not exact:

@@ -1,8 +1,8 @@
-"""What lies where. Enters: devices, arrays. Leaves: a mesh, shardings, arrays on the devices.
+"""The mesh of devices, and how arrays lie on it.
 
 The mesh has the axes ``data`` and ``model``. A batch is split over all devices, along both; parameters and the
-optimizer's moments are split along ``model`` alone (fully sharded data parallel within it), so they lie whole on each
-device where that axis is 1, as by default.
+optimizer's moments are split along ``model`` alone (fully sharded data parallel within it), so they are replicated
+where that axis is 1, as by default.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SMALL = 2**12  # numbers; smaller tensors cost more to gather than to keep
 def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
     """``devices`` (None: all, of all hosts), ``train.shard`` of them along ``model``.
 
-    ``model`` stays within a host where it can.
+    The axis ``model`` stays within a host where it can.
 
     Raises:
       UserError: the devices do not divide so, or the batch does not divide over them.
@@ -62,7 +62,7 @@ def over_batch(mesh: Mesh, before: int = 0) -> NamedSharding:
 
 
 def sharding(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
-    """Where a tensor of the state lies: split along its longest axis that the devices divide, small ones whole."""
+    """Where a tensor of the state lies: split along its longest axis that the devices divide, if it is large."""
     parts = mesh.shape[MODEL]
     divisible = [axis for axis, extent in enumerate(shape) if extent % parts == 0]
     if parts == 1 or math.prod(shape) < _SMALL or not divisible:
@@ -77,7 +77,7 @@ def shardings(mesh: Mesh, tree: Any) -> Any:
 
 
 def replicated(values: Any, mesh: Mesh) -> Array:
-    """A few whole numbers, on every device."""
+    """A few integers, on every device."""
     return jax.device_put(np.asarray(values, np.int32), NamedSharding(mesh, PartitionSpec()))
 
 

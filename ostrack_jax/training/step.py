@@ -1,4 +1,4 @@
-"""One training step, pure and jitted over a mesh. Enters: a state and a batch. Leaves: the new state and its losses."""
+"""One training step, pure and jitted over a mesh."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class State(NamedTuple):
 
     step: Int[Array, ""]
     params: Arrays
-    buffers: Arrays  # BatchNorm's, what is frozen, and the tensors that are only carried along
+    buffers: Arrays  # BatchNorm's, what is frozen, and tensors that are kept for export
     moments: optax.OptState
     ema: Arrays  # the parameters' moving average; empty without one
     finite: Bool[Array, ""]  # false once a loss or gradient was not; nothing else changes from that step on
@@ -69,7 +69,7 @@ def is_frozen(config: Config, name: str) -> bool:
 
 
 def _dtypes(config: Config, weights: Mapping[str, Any]) -> dict[str, np.dtype]:
-    """What each tensor of a state is kept in: floating ones in the precision of norms and losses."""
+    """The type of each tensor of a state: floating ones in the precision of norms and losses."""
     wanted = np.dtype(wide(config.model.dtype))
     return {name: wanted if np.issubdtype(w.dtype, np.floating) else w.dtype for name, w in weights.items()}
 
@@ -86,13 +86,13 @@ def bn_group(config: Config, batch: int) -> int:
 
 
 def step_keys(config: Config, step: Any) -> Key[Array, " b"]:
-    """What the network's randomness for each sample of the step after ``step`` follows from."""
+    """The random keys of the samples of the step after ``step``."""
     key = jax.random.fold_in(jax.random.key(config.train.seed), step)
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(config.train.batch))
 
 
 def make_loss(config: Config) -> Callable[..., tuple[Array, tuple[Losses, Arrays]]]:
-    """``loss(params, buffers, batch, keys, valid, kept)``: what is minimised; beside it all losses, the new buffers."""
+    """``loss(params, buffers, batch, keys, valid, kept)``: what is minimised, with all losses and the new buffers."""
     graph = structure(config.model)[0]
 
     def loss(params: Arrays, buffers: Arrays, batch: Mapping, keys: Array, valid: Array | None, kept: Any) -> Any:
@@ -119,7 +119,7 @@ def _freeze_statistics(config: Config, model: OSTrack) -> None:
 def make_gradient(config: Config, mesh: Mesh) -> Callable[..., tuple[Arrays, Losses, Arrays]]:
     """``gradient(state, batch, valid, kept)``: the mean over a batch, taken in ``accumulate`` parts one by one.
 
-    Beside it the mean losses, and the buffers after the first part (whose first group they follow).
+    With it the mean losses, and the buffers after the first part (whose first group they follow).
     """
     loss, parts = make_loss(config), config.train.accumulate
 
@@ -157,7 +157,7 @@ def _first(state: State, batch: Mapping[str, Array], keys: Array, parts: int) ->
 
 
 def make_step(config: Config, mesh: Mesh) -> Callable[..., tuple[State, dict[str, Array]]]:
-    """The jitted ``step(state, batch, valid, kept=...)``; the state is given up.
+    """The jitted ``step(state, batch, valid, kept=...)``; the state is donated.
 
     ``kept`` is static, the search tokens left after each stage; ``valid`` how many of them count (None: all), see
     `schedule.Kept`. The numbers are those of `Losses`, ``grad_norm`` (the gradients' global norm before clipping) and

@@ -1,4 +1,4 @@
-"""The wish to stop. Enters: SIGTERM or Ctrl-C. Leaves: a word to the loop, which saves and ends."""
+"""SIGTERM and Ctrl-C during a training: noted, and answered where the run can be saved."""
 
 from __future__ import annotations
 
@@ -16,64 +16,55 @@ from jax.experimental import multihost_utils
 from ostrack_jax.errors import Stopped
 
 T = TypeVar("T")
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
     """Notes the first SIGTERM or Ctrl-C while it is open (``with``); a second Ctrl-C interrupts as ever.
 
-    Of several hosts that train together, JAX's own watch over SIGTERM tells all of them to stop at the same step; there
-    a Ctrl-C is passed on as SIGTERM, and what is being compiled is waited for.
+    Of several hosts that train together, JAX's own watch over SIGTERM lets all of them stop at the same step; there a
+    Ctrl-C is passed on as SIGTERM, and a compilation under way is waited for.
     """
 
     def __init__(self) -> None:
-        self._number: int | None = None
-        self._asked = 0
-        self._passed_on = False
+        self._noted: int | None = None
+        self._steps = 0
         self._before: dict[int, Any] = {}
 
-    @property
-    def wished(self) -> bool:
-        """Whether the wish has come; of several hosts that train together never, they `requested` together."""
-        return self._number is not None
+    def after_step(self) -> None:
+        """Raise `Stopped` where a signal has come. Of several hosts all must ask, equally often."""
+        self._steps += 1
+        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(self._steps):
+            self._noted = signal.SIGTERM
+        self.poll()
 
-    def requested(self) -> bool:
-        """Whether to save and end now. Of several hosts all must ask, equally often."""
-        self._asked += 1
-        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(self._asked):
-            self._number = signal.SIGTERM
-        return self.wished
+    def poll(self, abandoned: bool = False) -> None:
+        """Raise `Stopped` where a signal has come to this process, which trains alone."""
+        if self._noted is not None:
+            number = signal.Signals(self._noted)
+            raise Stopped(f"stopped by {number.name}", number, abandoned)
 
     def during(self, work: Callable[[], T]) -> T:
-        """What ``work`` gives; `Stopped` at once where the wish comes while it runs, as a compiler hears no signal."""
+        """What ``work`` returns; `Stopped` at once where a signal comes while it runs, as a compiler hears none."""
         pool = ThreadPool(1)
         result = pool.apply_async(work)
         pool.close()
         while not result.ready():
             result.wait(0.1)
-            if self.wished:
-                raise self.stopped(abandoned=True)
+            self.poll(abandoned=True)
         return result.get()
 
-    def stopped(self, abandoned: bool = False) -> Stopped:
-        """What to raise, see `ending`; ``abandoned``: a thread still works at what nobody will ask for."""
-        number = signal.Signals(self._number or signal.SIGTERM)
-        return Stopped(f"stopped by {number.name}", number, abandoned)
-
     def _note(self, number: int, _: FrameType | None) -> None:
-        if self._number is not None and number == signal.SIGINT:
+        if self._noted is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._number = number
+        self._noted = number
 
     def _pass_on(self, *_: object) -> None:
-        if self._passed_on:
-            raise KeyboardInterrupt
-        self._passed_on = True
-        os.kill(os.getpid(), signal.SIGTERM)  # JAX's, which all hosts hear of
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.kill(os.getpid(), signal.SIGTERM)  # to JAX, which passes it to all hosts
 
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
-            alone = {number: self._note for number in _SIGNALS}
+            alone = {signal.SIGTERM: self._note, signal.SIGINT: self._note}
             handlers = alone if jax.process_count() == 1 else {signal.SIGINT: self._pass_on}
             self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         return self

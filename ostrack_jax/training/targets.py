@@ -1,4 +1,4 @@
-"""Boxes to maps, the inverse of `models.head.decode`. Enters: true boxes. Leaves: the score map's target."""
+"""The score map's target: a Gaussian around the cell of each true box."""
 
 from __future__ import annotations
 
@@ -37,16 +37,3 @@ def score_target(box_cxcywh: Float[Array, "b 4"], side: int) -> Float[Array, "b 
     line = jnp.where(jnp.abs(away) <= radius[..., None], jnp.exp(-jnp.square(away) / (2 * sigma**2)[..., None]), 0)
     gaussian = line[:, 1, :, None] * line[:, 0, None, :]
     return jnp.where(gaussian < jnp.finfo(gaussian.dtype).eps, 0, gaussian)
-
-
-def encode(
-    box_cxcywh: Float[Array, "b 4"], side: int
-) -> tuple[Float[Array, "b {side} {side}"], Float[Array, "b {side} {side} 2"], Float[Array, "b {side} {side} 2"]]:
-    """Score, size and offset maps from which `models.head.decode` reads the boxes back (centres inside the map)."""
-    b = box_cxcywh.shape[0]
-    at = box_cxcywh[:, :2] * side
-    cell = jnp.clip(jnp.round(at), 0, side - 1)
-    score = score_target(jnp.concatenate([cell / side, box_cxcywh[:, 2:]], axis=1), side)
-    spread = (b, side, side, 2)
-    size_map = jnp.broadcast_to(box_cxcywh[:, None, None, 2:], spread)
-    return score, size_map, jnp.broadcast_to((at - cell)[:, None, None], spread)

@@ -1,4 +1,4 @@
-"""A run's checkpoints: which are kept, which are read, full disks, broken files, other numbers of devices."""
+"""A run's checkpoints: which are kept, which are read, full disks, corrupt files, other numbers of devices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax.checkpoint.files import load_weights, sha256
-from ostrack_jax.checkpoint.steps import BEST, STEPS, BrokenStepError, TrainCheckpoints
+from ostrack_jax.checkpoint.steps import BEST, STEPS, CorruptStepError, TrainCheckpoints
 from ostrack_jax.config import to_dict
 from ostrack_jax.errors import UserError
 
@@ -67,7 +67,7 @@ def test_a_workdir_gives_its_newest_step_or_the_one_asked_for(run, small_config,
     assert sha256(load_weights(run / STEPS)[1]) == sha256(newest)
 
 
-def test_the_best_is_a_folder_of_its_own_and_averages_come_first(items, about, small_weights, tmp_path):
+def test_the_best_is_a_directory_of_its_own_and_averages_come_first(items, about, small_weights, tmp_path):
     average = {name: value + 1 for name, value in items["params"].items()}
     best = TrainCheckpoints(tmp_path / BEST, keep=1, write=True)
     best.save(7, items | {"ema": average}, about)
@@ -95,40 +95,28 @@ def test_what_an_interrupted_run_left_half_written_is_no_step(run, items, about)
     assert sorted(p.name for p in (run / STEPS).iterdir()) == ["1", "2", "3"]
 
 
-def test_a_broken_newest_is_passed_over_with_a_warning(run, small_weights, caplog):
+def test_a_corrupt_newest_is_skipped_with_a_warning(run, small_weights, caplog):
     damage(run / STEPS / "2")
     assert sha256(load_weights(run)[1]) == sha256(small_weights)
-    assert "passed over" in caplog.text
-    assert f"{STEPS}/2 is broken" in caplog.text
-    with pytest.raises(UserError, match="2 is broken"):
+    assert "skipped" in caplog.text
+    assert f"{STEPS}/2 is corrupt" in caplog.text
+    with pytest.raises(UserError, match="2 is corrupt"):
         load_weights(run / STEPS / "2")
     damage(run / STEPS / "1")
-    with pytest.raises(UserError, match="no whole checkpoint"):
+    with pytest.raises(UserError, match="no complete checkpoint"):
         load_weights(run)
 
 
-def test_values_that_are_not_those_written_are_broken(run, items):
-    """Another step's tensors, whole in themselves: only the marks tell."""
-    old, new = run / STEPS / "1" / "params", run / STEPS / "2" / "params"
-    new.rename(run / "away")
-    old.rename(new)
-    with pytest.raises(BrokenStepError, match=r"not what was written: params/.*and \d+ more"):
-        load_weights(run / STEPS / "2")
-
-
-@pytest.mark.parametrize("change", [lambda told: told.pop("config"), lambda told: told["config"].update(name="other")])
-def test_a_changed_word_about_a_step_is_seen(run, items, change):
+def test_a_step_without_its_config_is_corrupt(run):
     file = run / STEPS / "2" / "about" / "metadata"
-    told = json.loads(file.read_text())
-    change(told)
-    file.write_text(json.dumps(told))
+    file.write_text(json.dumps({"validation": None}))
     steps = TrainCheckpoints(run / STEPS)
-    assert steps.newest_whole(steps.about)[0] == 1
-    with pytest.raises(BrokenStepError, match="2: not what was written: about"):
+    assert steps.newest(steps.about)[0] == 1
+    with pytest.raises(CorruptStepError, match="2 is corrupt: about holds no config"):
         steps.about(2)
 
 
-def test_steps_passed_over_are_put_aside(run, items, about):
+def test_skipped_steps_are_put_aside(run, items, about):
     steps = TrainCheckpoints(run / STEPS, write=True)
     for _ in range(2):
         steps.put_aside(1)
@@ -150,7 +138,7 @@ def disk_full():
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_told_and_leaves_what_was_there(run, items, about, small_weights):
+def test_a_full_disk_is_reported_and_leaves_what_was_there(run, items, about, small_weights):
     steps = TrainCheckpoints(run / STEPS, keep=1, write=True)
     with disk_full():
         steps.save(3, items, about)
@@ -160,7 +148,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(run, items, about, small_
     assert not load_weights(run)[1]["backbone.norm.scale"].any()
 
 
-def test_a_failure_is_told_while_the_training_goes_on(run, items, about):
+def test_a_failure_is_reported_while_the_training_continues(run, items, about):
     steps = TrainCheckpoints(run / STEPS, write=True)
     with disk_full():
         steps.save(3, items, about)
@@ -175,7 +163,7 @@ def check_often(steps):
         time.sleep(0.01)
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+def test_a_directory_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write checkpoints to .*file"):
         TrainCheckpoints(tmp_path / "file" / STEPS, write=True)

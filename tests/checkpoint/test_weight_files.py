@@ -1,4 +1,4 @@
-"""Weights on disk: a folder, a file, what is neither, what is broken."""
+"""Weights on disk: a directory, a file, what is neither, what is corrupt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ostrack_jax.checkpoint.files import load_config, load_weights, save_config,
 from ostrack_jax.errors import UserError
 
 
-def test_a_weights_folder(small_config, small_weights, tmp_path):
+def test_a_weights_directory(small_config, small_weights, tmp_path):
     digest = save_weights(tmp_path, small_weights, small_config)
     config, weights = load_weights(tmp_path)
     assert config == small_config
@@ -75,7 +75,7 @@ def test_a_file_cut_short(small_config, small_weights, tmp_path):
     path = tmp_path / "model.safetensors"
     save_safetensors(path, small_weights, small_config)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match="no whole safetensors"):
+    with pytest.raises(UserError, match="is truncated or not a safetensors file"):
         load_weights(path)
 
 
@@ -111,7 +111,7 @@ def test_nothing_and_something_else(tmp_path):
 def test_a_config_that_is_none(small_config, small_weights, tmp_path):
     save_config(tmp_path, small_config)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match="is no config"):
+    with pytest.raises(UserError, match="is not valid JSON"):
         load_config(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"modle": {}}))
     with pytest.raises(UserError, match="model"):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from ostrack_jax.config import DataConfig
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.loader import open_sources
@@ -34,30 +32,34 @@ def with_train(config, **changes):
 )
 def test_a_pattern_that_names_no_parameter_is_refused_with_the_nearest(small_config, pattern, near):
     with pytest.raises(UserError, match=r"config\.train\.freeze") as caught:
-        checks.check_settings(with_train(small_config, freeze=("head.", pattern)))
+        list(checks.check_settings(with_train(small_config, freeze=("head.", pattern))))
     assert repr(pattern) in str(caught.value)
     assert near in str(caught.value)
 
 
+def described(config):
+    return checks.describe(config, Path("run"), "fresh weights", 0, 1, {})
+
+
 def test_what_is_frozen_is_counted_and_something_must_be_left(small_config):
-    assert checks.parameters(small_config).startswith("0 of ")
+    assert "; 0 of " in described(small_config)
     frozen = with_train(small_config, freeze=("backbone.blocks.1.norm1.", "backbone.pos_embed"))
-    assert checks.check_settings(frozen) == checks.check_settings(small_config)
-    assert checks.parameters(frozen).startswith("3,936 of ")  # 2 * 48, and 48 for each of 16 + 64 patches
+    assert list(checks.check_settings(frozen)) == list(checks.check_settings(small_config))
+    assert "; 3,936 of " in described(frozen)  # 2 * 48, and 48 for each of 16 + 64 patches
     with pytest.raises(UserError, match="leaves no parameter to train"):
-        checks.check_settings(with_train(small_config, freeze=("head.", "backbone.")))
+        list(checks.check_settings(with_train(small_config, freeze=("head.", "backbone."))))
 
 
 def test_what_never_happens_is_noticed(small_config):
     few = {"epochs": 2, "pairs_per_epoch": 80, "batch": 8, "warmup_epochs": 0.0}
-    assert checks.check_settings(with_train(small_config, **few)) == []
+    assert list(checks.check_settings(with_train(small_config, **few))) == []
     late = {"schedule": "step", "drop_epoch": 2, "keep_until_epoch": 3, "save_minutes": 5.0, "log_every": 10}
-    told = checks.check_settings(with_train(small_config, **few | late | {"warmup_epochs": 2.0}))
-    assert [notice.partition("=")[0] for notice in told] == [
+    notices = checks.check_settings(with_train(small_config, **few | late | {"warmup_epochs": 2.0}))
+    assert [notice.partition("=")[0] for notice in notices] == [
         f"config.train.{name}" for name in ("drop_epoch", "warmup_epochs", "keep_until_epoch", "save_minutes")
     ]
     with pytest.raises(UserError, match="validation_pairs: 4 pairs make no batch of 8"):
-        checks.check_settings(with_train(small_config, **few, validation_pairs=4))
+        list(checks.check_settings(with_train(small_config, **few, validation_pairs=4)))
 
 
 @pytest.mark.parametrize("use", ["train", "validation"])
@@ -79,7 +81,7 @@ def test_sequences_that_the_rules_leave_are_counted_in_a_large_set_by_a_sample(s
     (tmp_path / "train/c/groundtruth.txt").write_text("0,0,0,0\n" * 20)
     config = dataclasses.replace(small_config, data={"mine": DataConfig(reader="got10k", dir=str(tmp_path))})
     (source,) = open_sources(config)
-    assert checks.sequences(config, source) == "mine 2 of 3 sequences"
+    assert checks.eligible(config, source) == "mine 2 of 3 sequences"
     monkeypatch.setattr(checks, "_FEWEST", 2)
     monkeypatch.setattr(checks, "_SECONDS", 0.0)
-    assert checks.sequences(config, source) in [f"mine {n}% of 3 sequences (by 2 of them)" for n in (50, 100)]
+    assert checks.eligible(config, source) in [f"mine {n}% of 3 sequences (by 2 of them)" for n in (50, 100)]

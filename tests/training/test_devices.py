@@ -15,7 +15,7 @@ from ostrack_jax import config as configs
 from ostrack_jax.errors import UserError
 from ostrack_jax.training.sharding import make_mesh
 
-STEPS = 20
+STEPS = 8
 # In float32 rounding differs by layout and processor: after some steps another candidate is eliminated, losses part.
 STEPS_FLOAT32 = 5
 SCRIPT = Path(__file__).with_name("on_devices.py")
@@ -35,10 +35,10 @@ def run(dtype: str):
 
 @pytest.mark.slow
 def test_float64_tells_rounding_from_mistakes():
-    told = run("float64")
-    one = told["1,1,1"]
+    found = run("float64")
+    one = found["1,1,1"]
     assert one["loss"][-1] < one["loss"][0]
-    for layout, other in told.items():
+    for layout, other in found.items():
         for name in ("loss", "grad_norm", "ema", "mean"):
             np.testing.assert_allclose(other[name], one[name], rtol=1e-6, err_msg=f"{layout} {name}")
         assert other["count"] == [STEPS], layout
@@ -46,13 +46,13 @@ def test_float64_tells_rounding_from_mistakes():
 
 @pytest.mark.slow
 def test_float32_stays_close():
-    told = run("float32")
-    one = told["1,1,1"]
-    for layout, other in told.items():
+    found = run("float32")
+    one = found["1,1,1"]
+    for layout, other in found.items():
         np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-5, err_msg=layout)
         np.testing.assert_allclose(other["grad_norm"][0], one["grad_norm"][0], rtol=1e-5, err_msg=layout)
-    assert told["8,1,1"]["split"] == [0]
-    assert told["8,4,1"]["split"][0] > 2  # the larger matrices lie in four parts
+    assert found["8,1,1"]["split"] == [0]
+    assert found["8,4,1"]["split"][0] >= 2  # the larger matrices lie in four parts
 
 
 def test_what_does_not_divide_is_refused():

@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from ostrack_jax.geometry.boxes import xywh_to_cxcywh
 from ostrack_jax.models.head import decode
-from ostrack_jax.training.targets import encode, gaussian_radius, score_target
+from ostrack_jax.training.targets import gaussian_radius, score_target
+
+
+def encode(box_cxcywh, side):
+    """Score, size and offset maps from which `decode` reads the boxes back (centres inside the map)."""
+    b = box_cxcywh.shape[0]
+    at = box_cxcywh[:, :2] * side
+    cell = jnp.clip(jnp.round(at), 0, side - 1)
+    score = score_target(jnp.concatenate([cell / side, box_cxcywh[:, 2:]], axis=1), side)
+    spread = (b, side, side, 2)
+    size_map = jnp.broadcast_to(box_cxcywh[:, None, None, 2:], spread)
+    return score, size_map, jnp.broadcast_to((at - cell)[:, None, None], spread)
 
 
 def test_targets_equal_the_release(golden):

@@ -1,4 +1,4 @@
-"""Pictures of pairs: each thing is drawn where it is, in its colour."""
+"""Images of pairs: each thing is drawn where it is, in its colour."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax.models.ostrack import Prediction
-from ostrack_jax.training import pictures
+from ostrack_jax.training import images
 from ostrack_jax.training.sharding import make_mesh
 from ostrack_jax.training.step import init_state
 from ostrack_jax.visualization import tiles
@@ -52,7 +52,7 @@ def _has(pixels, colour):
 @pytest.mark.parametrize("search", [64, 384])
 def test_boxes_are_where_they_are_in_their_colours(search):
     batch, prediction = _example(search)
-    (template, seen, *_), _ = _tiles(pictures.draw(batch, prediction))
+    (template, seen, *_), _ = _tiles(images.draw_pairs(batch, prediction))
     middle, quarter = tiles.TILE // 2, tiles.TILE // 4
     np.testing.assert_array_equal(template[middle, quarter], TRUTH_COLOUR)
     np.testing.assert_array_equal(template[middle, middle], GREY)
@@ -66,15 +66,15 @@ def test_boxes_are_where_they_are_in_their_colours(search):
 
 
 def test_the_score_is_bright_where_it_is_high():
-    (_, _, heat, *_), _ = _tiles(pictures.draw(*_example()))
+    (_, _, heat, *_), _ = _tiles(images.draw_pairs(*_example()))
     bright = heat.astype(int).sum(-1)
     y, x = np.unravel_index(bright.argmax(), bright.shape)
     assert (y // 32, x // 32) == (6, 1)
-    np.testing.assert_array_equal(heat[16, 240], round(0.45 * GREY))  # the picture, darkened
+    np.testing.assert_array_equal(heat[16, 240], round(0.45 * GREY))  # the image, darkened
 
 
 def test_eliminated_cells_are_dimmed_stage_by_stage():
-    rows = _tiles(pictures.draw(*_example()))
+    rows = _tiles(images.draw_pairs(*_example()))
     for row, gone in zip(rows, ([(0, 0), (0, 1), (0, 2)], [(7, 6), (7, 7), (7, 5)]), strict=True):
         for stage, cells in enumerate((gone[:2], gone)):
             tile = row[3 + stage]
@@ -86,21 +86,21 @@ def test_eliminated_cells_are_dimmed_stage_by_stage():
 
 def test_without_elimination_there_are_three_tiles():
     batch, prediction = _example()
-    assert [len(row) for row in _tiles(pictures.draw(batch, prediction._replace(eliminated=())))] == [3, 3]
-    assert [len(row) for row in _tiles(pictures.draw(batch, prediction))] == [5, 5]
+    assert [len(row) for row in _tiles(images.draw_pairs(batch, prediction._replace(eliminated=())))] == [3, 3]
+    assert [len(row) for row in _tiles(images.draw_pairs(batch, prediction))] == [5, 5]
 
 
 def test_from_a_config_and_its_weights(small_config, small_weights):
     options = {"width": 96, "height": 72, "frames": 24, "sequences": 4}
     data = {name: dataclasses.replace(part, options=options) for name, part in small_config.data.items()}
     config = dataclasses.replace(small_config, data=data)
-    batch = pictures.pairs(config, 2)
-    again = pictures.pairs(config, 2)
-    assert all(np.array_equal(batch[name], again[name]) for name in pictures.FIELDS)
+    batch = images.pairs_to_draw(config, 2)
+    again = images.pairs_to_draw(config, 2)
+    assert all(np.array_equal(batch[name], again[name]) for name in images.FIELDS)
     state = init_state(config, small_weights, make_mesh(config))
-    prediction = jax.device_get(pictures.make_look(config, make_mesh(config))(state, batch, kept=(45,)))
+    prediction = jax.device_get(images.make_predict(config, make_mesh(config))(state, batch, kept=(45,)))
     assert prediction.eliminated[0].shape == (2, 19)
     assert prediction.features is None
-    assert [len(row) for row in _tiles(pictures.draw(batch, prediction))] == [4, 4]
+    assert [len(row) for row in _tiles(images.draw_pairs(batch, prediction))] == [4, 4]
     only_training = {name: part for name, part in data.items() if part.use == "train"}
-    assert pictures.pairs(dataclasses.replace(config, data=only_training), 1)["search"].shape == (1, 64, 64, 3)
+    assert images.pairs_to_draw(dataclasses.replace(config, data=only_training), 1)["search"].shape == (1, 64, 64, 3)

@@ -1,4 +1,4 @@
-"""What a run leaves to read: JSON lines told once, TensorBoard's files, pictures, Weights & Biases."""
+"""What a run leaves to read: JSON lines without repetition, TensorBoard's files, images, Weights & Biases."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.training import events, logging
+from ostrack_jax.training import logging
+from ostrack_jax.training.logging import LOG_FILE, RunLog, last_validation, read_events
 
-PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+IMAGE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 
 
 def _board(workdir):
@@ -31,51 +32,61 @@ def _board(workdir):
 
 def test_a_line_cut_short_is_dropped_on_resume(tmp_path):
     lines = [json.dumps({"kind": "train", "step": step, "loss": 1.0}) for step in (1, 2, 3)]
-    (tmp_path / events.LOG_FILE).write_text("\n".join(lines) + '\n{"kind": "tr')
-    assert [event["step"] for event in events.read(tmp_path)] == [1, 2, 3]
-    with logging.Log(tmp_path, 2) as log:
+    (tmp_path / LOG_FILE).write_text("\n".join(lines) + '\n{"kind": "tr')
+    assert [event["step"] for event in read_events(tmp_path)] == [1, 2, 3]
+    with RunLog(tmp_path, 2) as log:
         log.write("train", 3, {"loss": 0.5})
-    told = [(event["step"], event["loss"]) for event in events.read(tmp_path, "train")]
-    assert told == [(1, 1.0), (2, 1.0), (3, 0.5)]
+    found = [(event["step"], event["loss"]) for event in read_events(tmp_path, "train")]
+    assert found == [(1, 1.0), (2, 1.0), (3, 0.5)]
 
 
-def test_json_lines_tensorboard_and_pictures_say_the_same(tmp_path):
-    with logging.Log(tmp_path, 0) as log:
-        log.about(0, {"versions": {"jax": "1"}})
+def test_json_lines_tensorboard_and_images_hold_the_same(tmp_path):
+    with RunLog(tmp_path, 0) as log:
+        log.write_run(0, {"versions": {"jax": "1"}})
         log.write("train", 10, {"loss": 1.5, "iou": 0.25})
         log.write("validation", 10, {"loss": 2.5})
-        path = log.picture("epoch_0001", 10, PICTURE)
-    run, train, validation = events.read(tmp_path)
+        path = log.write_image("epoch_0001", 10, IMAGE)
+    run, train, validation = read_events(tmp_path)
     assert run == {"kind": "run", "step": 0, "versions": {"jax": "1"}}
     assert train == {"kind": "train", "step": 10, "loss": 1.5, "iou": 0.25}
     assert validation == {"kind": "validation", "step": 10, "loss": 2.5}
     assert path == tmp_path / "pictures" / "epoch_0001.png"
-    np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], PICTURE)
+    np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], IMAGE)
     values = {value.tag: (event.step, value) for event in _board(tmp_path) for value in event.summary.value}
-    told = {tag: value.simple_value for tag, (_, value) in values.items() if tag != "pictures"}
-    assert told == {"train/loss": 1.5, "train/iou": 0.25, "validation/loss": 2.5}
+    points = {tag: value.simple_value for tag, (_, value) in values.items() if tag != "pictures"}
+    assert points == {"train/loss": 1.5, "train/iou": 0.25, "validation/loss": 2.5}
     assert {step for step, _ in values.values()} == {10}
     image = values["pictures"][1].image
     assert (image.height, image.width) == (4, 6)
     assert image.encoded_image_string == path.read_bytes()
 
 
+def test_the_last_validation_up_to_a_step_is_found_in_a_log_with_invalid_lines(tmp_path):
+    assert last_validation(tmp_path, 9) is None
+    events = [{"kind": kind, "step": step, "iou": step / 10} for step in (2, 4) for kind in ("train", "validation")]
+    lines = "\n".join(["[1]", *map(json.dumps, events), '{"kind": "validation"}', '{"kind": "tr'])
+    (tmp_path / LOG_FILE).write_text(lines)
+    assert last_validation(tmp_path, 9) == {"step": 4, "iou": 0.4}
+    assert last_validation(tmp_path, 3) == {"step": 2, "iou": 0.2}
+    assert last_validation(tmp_path, 1) is None
+
+
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "words"),
     [
         (None, "no log.jsonl in"),
-        (b'{"kind": "train", "step": 1}\nnonsense\n', ":2: no JSON"),
-        (b'{"kind": "train", "step": 1}\n' + b"[" * 100_000 + b"\n", ":2: no JSON"),
-        (b'["train", 1]\n', ":1: expected an object with kind and step"),
-        (b'{"kind": "train", "step": "1"}\n', ":1: expected an object with kind and step"),
-        (b'\xff\xfe{"kind"}\n', ":1: no JSON"),
+        (b'{"kind": "train", "step": 1}\nnonsense\n', ":2: expected a JSON object"),
+        (b'{"kind": "train", "step": 1}\n' + b"[" * 100_000 + b"\n", ":2: expected a JSON object"),
+        (b'["train", 1]\n', ":1: expected a JSON object with kind and step"),
+        (b'{"kind": "train", "step": "1"}\n', ":1: expected a JSON object with kind and step"),
+        (b'\xff\xfe{"kind"}\n', ":1: expected a JSON object"),
     ],
 )
-def test_a_log_that_is_none_is_told_in_one_line(tmp_path, content, said):
+def test_an_invalid_log_is_reported_in_one_line(tmp_path, content, words):
     if content is not None:
-        (tmp_path / events.LOG_FILE).write_bytes(content)
-    with pytest.raises(UserError, match=said) as e:
-        events.read(tmp_path)
+        (tmp_path / LOG_FILE).write_bytes(content)
+    with pytest.raises(UserError, match=words) as e:
+        read_events(tmp_path)
     assert "\n" not in str(e.value)
 
 
@@ -98,7 +109,7 @@ def wandb(monkeypatch):
     """A module in the place of the real one: `inits` has the arguments of each run begun, `runs` its calls."""
     fake = types.ModuleType("wandb")
     fake.inits, fake.runs, fake.Error = [], [], type("Error", (Exception,), {})
-    fake.Image = lambda picture: ("image", picture.shape)
+    fake.Image = lambda image: ("image", image.shape)
 
     def init(**arguments):
         fake.inits.append(arguments)
@@ -115,11 +126,11 @@ def config(small_config):
     return dataclasses.replace(small_config, train=dataclasses.replace(small_config.train, wandb="trackers"))
 
 
-def test_weights_and_biases_get_the_same_and_go_on_with_a_resumed_run(wandb, config, tmp_path):
+def test_weights_and_biases_get_the_same_and_continue_with_a_resumed_run(wandb, config, tmp_path):
     for resumed_at in (0, 10):
-        with logging.Log(tmp_path, resumed_at, config) as log:
+        with RunLog(tmp_path, resumed_at, config) as log:
             log.write("train", resumed_at + 10, {"loss": 1.5})
-            log.picture("epoch_0001", resumed_at + 10, PICTURE)
+            log.write_image("epoch_0001", resumed_at + 10, IMAGE)
     first, second = wandb.inits
     assert first["project"] == "trackers"
     assert first["name"] == config.name
@@ -136,21 +147,21 @@ def test_weights_and_biases_get_the_same_and_go_on_with_a_resumed_run(wandb, con
 
 
 def test_without_a_project_weights_and_biases_are_not_touched(wandb, small_config, tmp_path):
-    with logging.Log(tmp_path, 0, small_config) as log:
+    with RunLog(tmp_path, 0, small_config) as log:
         log.write("train", 1, {"loss": 1.5})
     assert wandb.inits == []
 
 
-def test_weights_and_biases_missing_or_unwilling_is_told_in_one_line(wandb, config, tmp_path, monkeypatch):
+def test_weights_and_biases_missing_or_unwilling_is_reported_in_one_line(wandb, config, tmp_path, monkeypatch):
     def fails(**_):
         raise wandb.Error("api_key not configured\n(no-tty)")
 
     wandb.init = fails
     with pytest.raises(UserError, match=r"config\.train\.wandb=trackers: api_key not configured \(no-tty\)"):
-        logging.Log(tmp_path, 0, config)
+        RunLog(tmp_path, 0, config)
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(UserError, match=r"pip install 'ostrack-jax\[wandb\]'"):
-        logging.Log(tmp_path, 0, config)
+        RunLog(tmp_path, 0, config)
 
 
 def _write_much(workdir):
@@ -158,7 +169,7 @@ def _write_much(workdir):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        with logging.Log(workdir, 0) as log:
+        with RunLog(workdir, 0) as log:
             for step in range(200):
                 log.write("train", step, {"loss": 1.0})
     finally:
@@ -172,7 +183,7 @@ def test_a_full_disk_ends_in_an_error_and_not_in_waiting(tmp_path):
 
 def test_a_full_disk_names_the_file_and_hides_no_other_error(tmp_path):
     def full():
-        log = logging.Log(tmp_path, 0)
+        log = RunLog(tmp_path, 0)
         log._file.close()
         log._file = open("/dev/full", "a")  # noqa: SIM115 (closed by the log)
         return log

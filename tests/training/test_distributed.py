@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import jax
 import pytest
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.training import hosts
+from ostrack_jax.training import distributed
 from ostrack_jax.training.sharding import by_process
 
 ROOT = Path(__file__).parents[2]
@@ -50,25 +48,25 @@ OMPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WOR
     ],
 )
 def test_what_the_variables_of_launchers_say(environment, known):
-    assert hosts.found({"TPU_SKIP_MDS_QUERY": "1"} | environment) == known
+    assert distributed.launcher({"TPU_SKIP_MDS_QUERY": "1"} | environment) == known
 
 
 def test_an_indexed_kubernetes_job_needs_its_client_or_flags(monkeypatch):
     job = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "2"}
-    monkeypatch.setattr(hosts, "find_spec", lambda name: None)
+    monkeypatch.setattr(distributed, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'jax\[k8s\]'"):
-        hosts.found(job)
-    monkeypatch.setattr(hosts, "find_spec", lambda name: object())
-    assert hosts.found(job) == {"process_id": 2}
+        distributed.launcher(job)
+    monkeypatch.setattr(distributed, "find_spec", lambda name: object())
+    assert distributed.launcher(job) == {"process_id": 2}
 
 
 def joined(monkeypatch, environment, *flags):
     """What `jax.distributed.initialize` is called with; None where it is not."""
     calls = []
-    monkeypatch.setattr(hosts.os, "environ", {"TPU_SKIP_MDS_QUERY": "1"} | environment)
-    monkeypatch.setattr(hosts, "_wait_for", lambda *_: None)
-    monkeypatch.setattr(hosts.jax.distributed, "initialize", lambda **known: calls.append(known))
-    hosts.join(*flags)
+    monkeypatch.setattr(distributed.os, "environ", {"TPU_SKIP_MDS_QUERY": "1"} | environment)
+    monkeypatch.setattr(distributed, "_wait_for", lambda *_: None)
+    monkeypatch.setattr(distributed.jax.distributed, "initialize", lambda **known: calls.append(known))
+    distributed.join(*flags)
     return {k: v for k, v in calls[0].items() if "timeout" not in k} if calls else None
 
 
@@ -100,13 +98,12 @@ def test_flags_that_do_not_fit_are_refused(monkeypatch, flags, words):
 def test_open_mpi_5_names_no_coordinator():
     """In a process of its own: JAX joins nobody once it has been asked for a device."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TPU_SKIP_MDS_QUERY": "1"} | OMPI
-    code = "from ostrack_jax.training import hosts; hosts.join()"
+    code = "from ostrack_jax.training import distributed; distributed.join()"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False, timeout=120
     )
     assert done.returncode == 1
-    # which jax says as a ValueError, from 0.11 on as a RuntimeError
-    assert re.search("UserError: (cannot tell who trains|could not train) together", done.stderr)
+    assert "UserError: could not train together" in done.stderr
     assert "--coordinator, --process and --processes" in done.stderr
 
 
@@ -123,12 +120,12 @@ def test_no_coordinator_is_told_by_its_name():
     with pytest.raises(
         UserError, match=f"no answer from the coordinator .* at {address} within 1 s: Connection refused"
     ):
-        hosts.join(address, 1, 2, timeout=1)
+        distributed.join(address, 1, 2, timeout=1)
 
 
 def test_who_waits_in_vain_ends_with_one_line():
     address = f"localhost:{free_port()}"
-    code = f"from ostrack_jax.training import hosts; hosts.join({address!r}, 0, 2, timeout=1)"
+    code = f"from ostrack_jax.training import distributed; distributed.join({address!r}, 0, 2, timeout=1)"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False, timeout=120
@@ -143,8 +140,3 @@ def test_devices_lie_in_the_order_of_their_processes():
     assert [d.id for d in by_process(devices)] == [0, 1, 4, 5, 2, 3, 6, 7]
     with pytest.raises(UserError, match=r"as many devices each, found \[3, 4\]"):
         by_process(devices[:7])
-
-
-def test_one_process_is_the_first():
-    assert hosts.first()
-    assert jax.process_count() == 1

@@ -15,13 +15,13 @@ from ostrack_jax import config as configs
 from ostrack_jax.checkpoint.files import load_config
 from ostrack_jax.checkpoint.steps import STEPS, TrainCheckpoints
 from ostrack_jax.cli.main import main
-from ostrack_jax.training import events
 from ostrack_jax.training.checks import check_settings
+from ostrack_jax.training.logging import read_events
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 FRAMES = 24
-# Smaller and shorter than the recipe's; what test_loop.py compiles.
+# Smaller and shorter than the recipe's; what test_trainer.py compiles.
 SMALL = "width=48 depth=2 heads=2 patch=8 head_channels=16 template_size=32 search_size=64 drop_path=0 "
 SMALL += "eliminate_at=0 keep_ratio=0.7"
 SHORT = "batch=4 epochs=1 pairs_per_epoch=8 validation_pairs=4 log_every=1 warmup_epochs=0 schedule=step drop_epoch=99 "
@@ -69,7 +69,7 @@ def test_the_recipe_of_the_page_is_a_config():
     words = recipe()
     assert words[:4] == ["ostrack", "train", "--config", "vitb_256_mae_ce_32x4_got10k_ep100"]
     config = configs.load(words[3], [word.removeprefix("--config.") for word in words if word.startswith("--config.")])
-    assert check_settings(config) == []
+    assert list(check_settings(config)) == []
 
 
 def test_the_recipe_of_the_page_trains(tmp_path, capfd):
@@ -82,10 +82,10 @@ def test_the_recipe_of_the_page_trains(tmp_path, capfd):
     config = load_config(tmp_path / "run")
     used = {name: data.reader for name, data in config.data.items() if data.weight}
     assert used == {"mine": "folder", "mine_val": "folder"}
-    train = list(events.read(tmp_path / "run", "train"))
+    train = list(read_events(tmp_path / "run", "train"))
     assert [event["step"] for event in train] == [1, 2]
     assert all(np.isfinite(event["loss"]) for event in train)
-    assert len(list(events.read(tmp_path / "run", "validation"))) == 1
+    assert len(list(read_events(tmp_path / "run", "validation"))) == 1
     assert TrainCheckpoints(tmp_path / "run" / STEPS).steps() == [2]
 
 

@@ -196,6 +196,15 @@ print(time.perf_counter() - start, *({"jax", "flax", "torch", "tensorflow", "mat
     assert float(seconds) < 1
 
 
+def test_importing_the_tracker_loads_next_to_nothing():
+    code = """
+import sys
+from ostrack_jax.tracking.tracker import Tracker
+print(*({"flax", "orbax", "grain", "tensorflow_datasets", "matplotlib"} & set(sys.modules)))
+"""
+    assert run(code).split() == []
+
+
 def test_the_packages_of_the_loader_work_without_jax():
     """Loader processes start without it."""
     import_all_without(["jax", "flax"], names_of("errors", "io", "config", "geometry", "data", "pipeline"))

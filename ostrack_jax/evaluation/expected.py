@@ -1,4 +1,4 @@
-"""What a config should score. Enters: `expected.json` beside this file. Leaves: `Expected` figures by config.
+"""What a config should score: the figures of `expected.json`.
 
 Published figures are in percent as the paper prints them; `tests/evaluation/test_expected.py` holds them against the
 configs' docstrings and the paper's tables. Frames a second are the paper's: the network alone, on an RTX 2080 Ti.
@@ -25,7 +25,7 @@ class Expected:
     Attributes:
       config: its name.
       by: who measured them: `paper`, or `here` for this project's own.
-      source: the tables of the paper, or the page, that they stand in.
+      source: the tables of the paper, or the page, that they are from.
       tolerance: in points of percent.
       scores: percent by benchmark and key of `metrics.MEANING`.
       fps: frames a second; None where not stated.
@@ -41,17 +41,17 @@ class Expected:
 
 @functools.cache
 def figures() -> tuple[Expected, ...]:
-    """All of them."""
+    """Return all figures."""
     return tuple(Expected(**entry) for entry in json.loads(Path(__file__).with_suffix(".json").read_text()))
 
 
 def of_benchmark(benchmark: str) -> list[Expected]:
-    """Those that state a score on this benchmark."""
+    """Return those with a score on this benchmark."""
     return [entry for entry in figures() if entry.scores.get(benchmark)]
 
 
 def verdict(config: str, benchmark: str, key: str, percent: float) -> str:
-    """`as expected`, `below` or `above` by how many points, or empty where no figure is stated for the config."""
+    """`as expected`, `below` or `above` by how many points, or empty where the config has no figure."""
     for entry in figures():
         figure = entry.scores.get(benchmark, {}).get(key) if entry.config == config else None
         if figure is not None:

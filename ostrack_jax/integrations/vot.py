@@ -1,4 +1,4 @@
-"""A tracker's entry in a workspace of the VOT toolkit. Enters: a workspace, a command. Leaves: its lines, its script.
+"""A tracker's entry in a workspace of the VOT toolkit: the lines of `trackers.ini` and the script that they run.
 
 The toolkit is an external program that this package never imports; `integrations/vot_tracker.py`, which is copied
 into the workspace, speaks to it from a process of its own.
@@ -20,32 +20,32 @@ from ostrack_jax.io import read_text, write_text
 
 SCRIPT = "ostrack_vot.py"
 REGISTRY = "trackers.ini"
-_TIMEOUT_S = 300  # the toolkit's own 30 are few for a large picture on a busy machine
+_TIMEOUT_S = 300  # the toolkit's own 30 are few for a large network on a busy machine
 
 
 def check(workspace: Path, name: str) -> None:
-    """Whether an entry can be added, before anything is compiled.
+    """Check that an entry can be added, before anything is compiled.
 
     Raises:
-      UserError: ``name`` is none the toolkit takes, or is taken; ``workspace`` is a file; `vot-trax` is not installed.
+      UserError: ``name`` is invalid for the toolkit, or taken; ``workspace`` is a file; `vot-trax` is not installed.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == configparser.DEFAULTSECT:
         raise UserError(f"--name {name!r}: expected letters, digits, - and _, as the VOT toolkit does")
     if workspace.exists() and not workspace.is_dir():
-        raise UserError(f"{workspace} is a file: expected the folder of a VOT workspace")
+        raise UserError(f"{workspace} is a file: expected the directory of a VOT workspace")
     if importlib.util.find_spec("trax") is None:
         raise UserError(
-            "the package vot-trax, through which the toolkit is spoken to, is missing: pip install vot-trax"
+            "the package vot-trax, by which the toolkit talks to trackers, is missing: pip install vot-trax"
         )
     if name in _sections(workspace / REGISTRY):
         raise UserError(f"{workspace / REGISTRY} has an entry [{name}] already: give another --name, or remove it")
 
 
 def add(workspace: Path, name: str, label: str, words: Sequence[str]) -> Path:
-    """Add the entry, all others kept as they are, and write the script; the path of the entry's file.
+    """Add the entry, keep all others as they are, and write the script; return the path of the entry's file.
 
     Args:
-      workspace: made where it is not there.
+      workspace: created if missing.
       name: the tracker's name for the toolkit.
       label: its name in reports.
       words: what the script is called with.
@@ -61,7 +61,7 @@ def add(workspace: Path, name: str, label: str, words: Sequence[str]) -> Path:
 
 
 def entry(name: str, label: str, words: Sequence[str]) -> str:
-    """The lines of an entry that runs a script with this environment's Python."""
+    """Return the lines of an entry that runs a script with this environment's Python."""
     lines = {"label": label, "protocol": "trax", "command": shlex.join([sys.executable, *words])}
     lines["timeout"] = str(_TIMEOUT_S)
     for key, value in lines.items():
@@ -71,7 +71,7 @@ def entry(name: str, label: str, words: Sequence[str]) -> str:
 
 
 def _sections(path: Path) -> list[str]:
-    """The names of a file's entries; none where there is no file."""
+    """Return the names of a file's entries; none where there is no file."""
     if not path.is_file():
         return []
     text, parser = read_text(path), configparser.ConfigParser()

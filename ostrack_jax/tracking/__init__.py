@@ -1,1 +1,1 @@
-"""From frames to boxes: the tracker that remembers the last one, its motion prior, baselines, video files."""
+"""From frames to boxes: the tracker, its network and motion prior, and baselines."""

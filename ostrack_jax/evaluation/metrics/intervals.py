@@ -1,6 +1,6 @@
-"""How sure a number is. Enters: `Scores`. Leaves: intervals, differences of two trackers. Pure numpy, seeded.
+"""Confidence intervals of scores and of differences of two trackers, by bootstrap. Pure numpy, seeded.
 
-The bootstrap draws as many sequences as there are, with repeats, and takes the mean anew: a benchmark is a sample of
+The bootstrap draws as many sequences as there are, with repeats, and takes their mean: a benchmark is a sample of
 the sequences there could be (Efron and Tibshirani 1993, chapter 13: percentile intervals). Frames of one sequence are
 not independent, so frames are never drawn alone.
 """
@@ -37,14 +37,14 @@ class Paired:
 
 
 def bootstrap(scores: Scores, samples: int = SAMPLES, seed: int = SEED) -> dict[str, tuple[float, float] | None]:
-    """The 95 % interval of each overall number; None with fewer than `LEAST_SEQUENCES` that have it."""
+    """Return the 95 % interval of each overall number; None with fewer than `LEAST_SEQUENCES` that have it."""
     names = list(scores.sequences)
     draws = _draws(len(names), samples, seed)
     return {key: _interval(_drawn_means(scores, key, names, draws)) for key in scores.overall}
 
 
 def paired(a: Scores, b: Scores, key: str, samples: int = SAMPLES, seed: int = SEED) -> Paired:
-    """The first tracker less the second by the number ``key``, over the sequences both have it for."""
+    """Compare the first tracker less the second by the number ``key``, over the sequences both have it for."""
     names = [name for name in a.sequences if a.weights[name][key] > 0 and b.weights.get(name, {}).get(key, 0) > 0]
     differences = np.array([a.sequences[name][key] - b.sequences[name][key] for name in names])
     draws = _draws(len(names), samples, seed)
@@ -61,7 +61,7 @@ def _draws(count: int, samples: int, seed: int) -> Int[np.ndarray, "samples coun
 def _drawn_means(
     scores: Scores, key: str, names: list[str], draws: Int[np.ndarray, "samples count"]
 ) -> Float[np.ndarray, " samples"]:
-    """The overall number of each draw; NaN where none of its sequences counts, or too few of all do."""
+    """Return the overall number of each draw; NaN where none of its sequences counts, or too few of all do."""
     weights = np.array([scores.weights[name][key] for name in names], np.float64)
     values = np.nan_to_num(np.array([scores.sequences[name][key] for name in names], np.float64))
     total = weights[draws].sum(axis=1)

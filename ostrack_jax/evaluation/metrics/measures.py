@@ -1,4 +1,4 @@
-"""Overlap and distance, frame by frame. Enters: answered and true boxes. Leaves: numbers, curves. Pure numpy."""
+"""Overlap and distance of predicted and true boxes, frame by frame, and their curves. Pure numpy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OVERLAP_50, OVERLAP_75, PRECISION_AT_PX, NORM_PRECISION_AT = 10, 15, 20, 20
 def overlap(a_xywh: Float[np.ndarray, "t 4"], b_xywh: Float[np.ndarray, "t 4"]) -> Float[np.ndarray, " t"]:
     """Intersection over union with exclusive edges and eps in the union, as the GOT-10k toolkit's `rect_iou`.
 
-    NaN where a box is. (The published analysis rounds otherwise: `published.overlap`.)
+    NaN where a box is. (The published analysis rounds otherwise: `analysis.overlap`.)
     """
     low = np.maximum(a_xywh[:, :2], b_xywh[:, :2])
     high = np.minimum(a_xywh[:, :2] + a_xywh[:, 2:], b_xywh[:, :2] + b_xywh[:, 2:])

@@ -2,8 +2,8 @@
 
 FOLDER holds one tracker's results: one of `ostrack eval`, or raw results as others publish them (pytracking, GOT-10k,
 OTB, LaSOT toolkit: NAME.txt or NAME/NAME_001.txt; commas, tabs or blanks; names in any case). NAME=FOLDER names the
-tracker. Several runs of a tracker (GOT-10k's NAME_002.txt, folders TRACKER_000, TRACKER_001) are averaged. Only
-sequences that all of them have are scored, the others are reported. Writes compare.json, with the curves. The ground
+tracker. Several runs of a tracker (GOT-10k's NAME_002.txt, directories TRACKER_000, TRACKER_001) are averaged. Only
+sequences that all of them have are scored, the others are reported. Writes comparison.json, with the curves. The ground
 truth is that of --data_dir, or, where there are no images, of --truth: of its files those of the benchmark's sequences.
 
 Example:
@@ -36,19 +36,19 @@ ARGUMENTS = (Place("FOLDER"), Place("[FOLDER...]"))
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
-    text = "whose rules are used, see `ostrack eval --help`; without it, what the result folders say they are of"
+    text = "whose rules are used, see `ostrack eval --help`; without it, what the result directories state they are of"
     absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags)
-    text = "the benchmark's folder; without it, where OSTRACK_<READER>_DIR or the file of paths says"
+    text = "the benchmark's directory; without it, where OSTRACK_<READER>_DIR or the file of paths says"
     define_path("data_dir", None, text, flags)
     orientation.define(flags)
-    text = "in place of --data_dir, a folder of ground truth without pictures: NAME.txt, or NAME/groundtruth.txt"
+    text = "in place of --data_dir, a directory of ground truth without images: NAME.txt, or NAME/groundtruth.txt"
     define_path("truth", None, text, flags)
-    text = "a folder of NAME.txt with a 0 or 1 for each attribute of the benchmark (OTB, LaSOT, UAV123)"
+    text = "a directory of NAME.txt with a 0 or 1 for each attribute of the benchmark (OTB, LaSOT, UAV123)"
     define_path("attributes", None, text, flags)
     text = "show the same results by these rules too, as a,b; all: by every one, with what each does"
     absl_flags.DEFINE_list("convention", [], text, flag_values=flags)
     absl_flags.DEFINE_list("sequences", None, "some of its sequences alone, as a,b", flag_values=flags)
-    define_path("output", None, "the folder for compare.json", flags, writes="directory", required=True)
+    define_path("output", None, "the directory for comparison.json", flags, writes="directory", required=True)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
@@ -73,7 +73,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
 
 
 def _named(words: list[str]) -> list[RawResults]:
-    """The result folders, under names that differ."""
+    """The result directories, under names that differ."""
     from ostrack_jax.evaluation.raw_results import open_results
 
     trackers = [open_results(_local(word)) for word in words]
@@ -85,7 +85,7 @@ def _named(words: list[str]) -> list[RawResults]:
 
 
 def _local(word: str) -> str:
-    """NAME=FOLDER with the folder's path on this machine; a folder alone has it already."""
+    """NAME=FOLDER with the directory's path on this machine; a directory alone has it already."""
     name, equals, place = word.partition("=")
     return word if not equals or Path(word).is_dir() else f"{name}={local_path(place)}"
 

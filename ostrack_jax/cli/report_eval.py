@@ -1,8 +1,8 @@
-"""Report evaluations: scores beside the paper's, curves, sequences, attributes, speed, the best and worst in pictures.
+"""Report evaluations: scores next to the paper's, curves, sequences, attributes, speed, the best and worst as images.
 
 DIR is the --output of `ostrack eval` or of `ostrack compare`; all trackers of a benchmark share its plots. Writes
 report.html, one file with everything in it for a browser without a server or network; the same as report.md with its
-PNG pictures, and as report.json. With the benchmark's data the best and worst sequences are drawn; with the weights
+PNG images, and as report.json. With the benchmark's data the best and worst sequences are drawn; with the weights
 too, the candidates that each elimination stage leaves. What a server answered for results of got10k_test or
 trackingnet is read from DIR/server.json, as {"ao": 0.71, "sr50": 0.804, "sr75": 0.682}.
 Needs matplotlib: pip install 'ostrack-jax[report]'.
@@ -35,9 +35,9 @@ ARGUMENTS = (Place("DIR"), Place("[DIR...]"))
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
-    text = "folder for the files; without it, `report` in the (first) DIR"
+    text = "directory for the files; without it, `report` in the (first) DIR"
     define_path("output", None, text, flags, writes="directory")
-    text = "the benchmark's folder, to draw sequences; all DIRs must be of one benchmark then"
+    text = "the benchmark's directory, to draw sequences; all DIRs must be of one benchmark then"
     define_path("data_dir", None, text, flags)
     orientation.define(flags)
     text = "the weights that were evaluated, to draw what elimination leaves; goes with --data_dir"
@@ -83,7 +83,7 @@ def _draw_sequences(flags: absl_flags.FlagValues, reports: list[Report]) -> dict
         raise UserError(f"--checkpoint {flags.checkpoint}: no DIR holds results of these weights")
     elsewhere = [one for one in reports if compare.read(one.directory) is not None]
     for directory in dict.fromkeys(one.directory for one in elsewhere):
-        print(f"{directory} compares results that lie elsewhere: to draw sequences, give the trackers' own folders too")
+        print(f"{directory} compares results that lie elsewhere: to draw sequences, give theirs too")
     drawn: dict[str, list[DrawnSequence]] = {}
     for one in track([one for one in reports if one not in elsewhere], "sequences", transient=True):
         tracker = _tracker(flags.checkpoint, one.config) if one in evaluated and one.config is not None else None

@@ -1,7 +1,7 @@
 """Draw the curves of training runs: losses, IoU, learning rates, keep ratio, gradient norm, speed, waiting for data.
 
 DIR is the workdir of a run, finished or not; several are drawn into the same plots, to compare. Writes curves.png and
-report.html, one file with everything in it (curves, the newest pictures, settings, versions), for a browser without a
+report.html, one file with everything in it (curves, the newest images, settings, versions), for a browser without a
 server or network. Needs matplotlib: pip install 'ostrack-jax[report]'.
 
 Example:
@@ -22,7 +22,7 @@ ARGUMENTS = (Place("DIR"), Place("[DIR...]"))
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
-    text = "folder for the two files; without it, `report` in the (first) DIR"
+    text = "directory for the two files; without it, `report` in the (first) DIR"
     define_path("output", None, text, flags, writes="directory")
 
 

@@ -22,12 +22,12 @@ _ENCODERS = (("libx264", {"crf": "20", "preset": "veryfast"}), ("mpeg4", {"qscal
 
 
 def write_video(path: Path, images: Iterable[Image], rate: float = 30.0) -> int:
-    """Write an mp4 file, whole or not at all; the number of images in it.
+    """Write an mp4 file, complete or not at all; the number of images in it.
 
     The first image's size, made even, is the video's; others are brought to it.
 
     Args:
-      path: ends in `.mp4`; its folder is made.
+      path: ends in `.mp4`; its directory is made.
       images: RGB, consumed as they come.
       rate: images a second.
 

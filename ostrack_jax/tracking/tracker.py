@@ -135,11 +135,7 @@ class Tracker:
         return [tracks[slot] for slot in self._boxes_xywh]
 
     def details(self) -> Details:
-        """What the network saw in the last frame, of a tracker made with ``details=True``.
-
-        Raises:
-          RuntimeError: it was made without, or there was no `update` yet.
-        """
+        """What the network saw in the last frame; a RuntimeError without ``details=True`` or before an `update`."""
         from ostrack_jax.tracking.details import details_of
 
         if self.network.details is None:

@@ -1,9 +1,10 @@
 """Locks, heartbeats and records of the processes that share a directory of results.
 
-Each sequence that is being tracked has a lock file, ``.locks/NAME.lock``, which names the process that created it. A
-process that has one touches its heartbeat, ``.locks/PROCESS.alive``. A lock is stale, and another process takes it
-over, when its process is gone (as seen from the same machine), or when the heartbeat has not changed for `PATIENCE`
-seconds of the watcher's own clock; clocks of machines are not compared. A result may have been written before its
+Each sequence that is being tracked has a lock file, ``.locks/NAME.0.lock``, which names the process that created it. A
+process that has one touches its heartbeat, ``.locks/PROCESS.alive``. A lock is stale when its process is gone (as seen
+from the same machine), or when the heartbeat has not changed for `PATIENCE` seconds of the watcher's own clock; clocks
+of machines are not compared. Another process takes it over by creating the file of the next number, which only one
+can; the lock of the greatest number counts. A result may have been written before its
 sequence is locked: look for it after that. A sequence that is tracked twice, by a process that was stopped for longer
 and resumes, is written twice, complete both times.
 
@@ -47,7 +48,7 @@ class Locks:
         self._directory, self._about, self._patience = directory / LOCKS, dict(about or {}), patience
         self._heartbeat = self._directory / f"{self.process}.alive"
         self._record_file, self._record = directory / RECORDS / f"{self.process}.json", {}
-        self._held: set[str] = set()
+        self._held: dict[str, int] = {}  # the numbers of the locks
         self._seen: dict[str, tuple[int, float]] = {}  # of other processes: the heartbeat, and when it was new to us
         self._began_ns = 0
         self._ended = threading.Event()
@@ -69,10 +70,10 @@ class Locks:
 
     def take(self, name: str) -> bool:
         """Lock ``name``; False where another process has it, or has failed at it since this one began."""
-        path = self._path(name)
-        lock = _read(path)
-        if lock is not None and not (self._is_stale(path, lock) and self._remove(path, lock)):
+        number, lock = self._newest(name)
+        if lock is not None and not self._is_stale(self._path(name, number), lock):
             return False
+        path = self._path(name, number + 1)
         try:
             file = open(path, "x", encoding="utf-8")  # noqa: SIM115 - closed below
         except FileExistsError:  # another was quicker
@@ -83,14 +84,12 @@ class Locks:
         except OSError as e:  # a full disk: a lock without an owner would be waited for
             path.unlink(missing_ok=True)
             raise OSError(e.errno, e.strerror, str(path)) from e
-        self._held.add(name)
+        self._held[name] = number + 1
         return True
 
     def release(self, name: str) -> None:
-        """Remove the lock of ``name`` if it is this process's."""
-        self._held.discard(name)
-        if (_read(self._path(name)) or {}).get("process") == self.process:
-            self._path(name).unlink(missing_ok=True)
+        """Remove this process's lock of ``name``."""
+        self._path(name, self._held.pop(name)).unlink(missing_ok=True)
 
     def note(self, name: str, state: str, reason: str = "") -> None:
         """Record ``name`` as started, done (and unlock it) or failed; then the lock stays, with the ``reason``."""
@@ -110,21 +109,33 @@ class Locks:
         if state == "done":
             self.clear(name)
         elif state == "failed":
-            self._held.discard(name)
-            io.write_text(self._path(name), json.dumps({**self._owner(), "failed": reason}))
+            path = self._path(name, self._held.pop(name))
+            io.write_text(path, json.dumps({**self._owner(), "failed": reason}))
 
     def failure(self, name: str) -> str | None:
         """Return why a process failed at ``name`` since this one began; None where none has."""
-        lock, changed = _read(self._path(name)), _changed_ns(self._path(name))
-        return lock.get("failed") if lock is not None and changed > self._began_ns else None
+        number, lock = self._newest(name)
+        recent = lock is not None and _changed_ns(self._path(name, number)) > self._began_ns
+        return lock.get("failed") if lock is not None and recent else None
 
     def clear(self, name: str) -> None:
-        """Remove the lock of a sequence whose result exists, whoever's it is."""
-        self._held.discard(name)
-        self._path(name).unlink(missing_ok=True)
+        """Remove the locks of a sequence whose result exists, whoever's they are."""
+        self._held.pop(name, None)
+        for number in reversed(range(self._newest(name)[0] + 1)):
+            self._path(name, number).unlink(missing_ok=True)
 
-    def _path(self, name: str) -> Path:
-        return self._directory / f"{name}.lock"
+    def _path(self, name: str, number: int) -> Path:
+        return self._directory / f"{name}.{number}.lock"
+
+    def _newest(self, name: str) -> tuple[int, dict[str, Any] | None]:
+        """Return number and contents of the lock that counts; -1 and None without one."""
+        numbers = [-1]
+        for file in os.listdir(self._directory):
+            base, _, number = file.removesuffix(".lock").rpartition(".")
+            if base == name and file.endswith(".lock") and number.isdecimal():
+                numbers.append(int(number))
+        lock = _read(self._path(name, max(numbers)))
+        return max(numbers), lock
 
     def _owner(self) -> dict[str, Any]:
         return {"process": self.process, "machine": _machine(), "pid": os.getpid()}
@@ -141,19 +152,6 @@ class Locks:
         if self._seen.get(process, (None, 0.0))[0] != beat:
             self._seen[process] = beat, time.monotonic()
         return time.monotonic() - self._seen[process][1] > self._patience
-
-    def _remove(self, path: Path, lock: Mapping[str, Any]) -> bool:
-        """Remove a stale lock; False where another process does it first, whose new lock stays."""
-        aside = self._directory / f"{self.process}.stale"
-        try:
-            os.rename(path, aside)
-        except FileNotFoundError:
-            return False
-        if _read(aside) != lock:
-            os.rename(aside, path)
-            return False
-        aside.unlink()
-        return True
 
     def _beat(self) -> None:
         while not self._ended.wait(min(_BEAT, self._patience / 4)):

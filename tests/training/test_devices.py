@@ -59,7 +59,7 @@ def test_what_does_not_divide_is_refused():
     for override, words in (
         ("train.shard=3", "config.train.shard: 3 does not divide the 1 devices"),
         ("train.accumulate=3", "config.train.accumulate: 3 does not divide"),
-        ("train.accumulate=2", "config.train.accumulate: parts of 4 pairs do not hold whole groups"),
+        ("train.accumulate=2", "config.train.accumulate: parts of 4 pairs do not hold complete groups"),
     ):
         with pytest.raises(UserError, match=words):
             make_mesh(configs.load("tiny", [override]))

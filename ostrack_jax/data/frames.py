@@ -66,31 +66,6 @@ def orientation_named(name: str) -> Orientation:
 
 
 @runtime_checkable
-class ReducibleFrames(Frames, Protocol):
-    """Frames of which some can be had smaller for less work."""
-
-    def reduced(self, index: int, factor: int, /) -> tuple[Image, int]:
-        """Frame ``index`` at a ``factor``-th of its size, or at full size; and the factor it was in fact reduced by.
-
-        A side of n pixels becomes ceil(n / factor); a pixel is the mean of those it covers, as near as JPEG has it.
-        """
-        ...
-
-
-@runtime_checkable
-class StoredFrames(Frames, Protocol):
-    """Frames each of which is an image stored by itself."""
-
-    def name(self, index: int, /) -> str:
-        """Where it lies; equal names are equal images."""
-        ...
-
-    def stored(self, index: int, /) -> bytes:
-        """The bytes of frame ``index`` as stored; a `UserError` names it if it cannot be read."""
-        ...
-
-
-@runtime_checkable
 class OpenFrames(Frames, Protocol):
     """Frames that keep a file open between one and the next."""
 
@@ -126,18 +101,21 @@ class EncodedFrames(abc.ABC):
 
     @abc.abstractmethod
     def name(self, index: SupportsIndex, /) -> str:
-        """Where image ``index`` lies."""
+        """Where image ``index`` lies; equal names are equal images."""
 
     @abc.abstractmethod
     def stored(self, index: SupportsIndex, /) -> bytes:
-        """The bytes of image ``index``."""
+        """The bytes of image ``index``; a `UserError` names it if it cannot be read."""
 
     def __getitem__(self, index: SupportsIndex, /) -> Image:
         """Decode image ``index``."""
         return self._decode(self.stored(index), index, 1)
 
     def reduced(self, index: int, factor: int, /) -> tuple[Image, int]:
-        """Image ``index``, smaller where it is a JPEG, and by which factor (see `ReducibleFrames`)."""
+        """Image ``index`` at a ``factor``-th of its size if it is a JPEG, else complete; and the factor it has.
+
+        A side of n pixels becomes ceil(n / factor); a pixel is the mean of those it covers, as near as JPEG has it.
+        """
         data = self.stored(index)
         factor = factor if is_jpeg(data) else 1
         return self._decode(data, index, factor), factor
@@ -218,7 +196,7 @@ def within(index: SupportsIndex, length: int) -> int:
 
 def read_frame(frames: Frames, index: int, factor: int = 1) -> tuple[Image, int]:
     """Frame ``index``, reduced by ``factor`` (of `REDUCTIONS`) where its kind allows it; and the factor it has."""
-    if factor > 1 and isinstance(frames, ReducibleFrames):
+    if factor > 1 and isinstance(frames, EncodedFrames):
         return frames.reduced(index, factor)
     return frames[index], 1
 
@@ -237,7 +215,7 @@ def read_ahead(frames: Frames, workers: int = 1, ahead: int = 2) -> Generator[Im
     Raises:
       UserError: when its turn comes, a frame that cannot be read.
     """
-    threads = max(workers, 1) if isinstance(frames, StoredFrames) else 1
+    threads = max(workers, 1) if isinstance(frames, EncodedFrames) else 1
     ahead, count = max(ahead, threads), len(frames)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     waiting = deque(pool.submit(frames.__getitem__, index) for index in range(min(ahead, count)))
@@ -267,7 +245,8 @@ def read_image(path: Path | str, orientation: Orientation = "shown") -> Image:
     Raises:
       UserError: there is no such file, or it is no image OpenCV can read; a truncated JPEG is none.
     """
-    return decode_image(read_bytes(path), path, orientation=orientation)
+    image = decode_values(read_bytes(path), path, 1, orientation)
+    return image if image.dtype == np.uint8 else to_bytes(image, find_levels([image]))
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -288,8 +267,8 @@ def is_jpeg(data: bytes) -> bool:
     return data[:3] == b"\xff\xd8\xff"
 
 
-def decode_image(data: bytes, name: Path | str, factor: int = 1, orientation: Orientation = "shown") -> Image:
-    """A stored image to RGB; values of more than 8 bits by the image's own range, see `levels`.
+def decode_values(data: bytes, name: Path | str, factor: int, orientation: Orientation) -> np.ndarray:
+    """A stored image to RGB, uint8 or uint16.
 
     Args:
       data: a file's bytes, of any format OpenCV reads.
@@ -300,12 +279,6 @@ def decode_image(data: bytes, name: Path | str, factor: int = 1, orientation: Or
     Raises:
       UserError: it is no image OpenCV can read, or one of other values than 8 or 16 bits.
     """
-    image = decode_values(data, name, factor, orientation)
-    return image if image.dtype == np.uint8 else to_bytes(image, find_levels([image]))
-
-
-def decode_values(data: bytes, name: Path | str, factor: int, orientation: Orientation) -> np.ndarray:
-    """A stored image to RGB, uint8 or uint16; arguments and errors as `decode_image`."""
     ignore = cv2.IMREAD_IGNORE_ORIENTATION if orientation == "stored" else 0
     buffer = np.frombuffer(data, np.uint8)
     # JPEGs have 8 bits. Other images are read as BGR: OpenCV 5.0 reads garbage from RGB TIFFs of 16 bits as RGB.

@@ -282,7 +282,7 @@ def save(packed: Path, name: str, array: np.ndarray) -> None:
         (lambda p: (p / "index/box.npy").unlink(), "box.npy"),
         (lambda p: save(p, "box", np.array([{}] * 15)), "box.npy"),
         (lambda p: save(p, "box", np.zeros((15, 3))), "box.npy"),
-        (lambda p: save(p, "visible", np.zeros(14, bool)), "14 rows"),
+        (lambda p: save(p, "visible", np.zeros(14, bool)), r"visible.npy .*bool \(14,\) for 3 sequences"),
         (lambda p: save(p, "first", np.array([0, 5, 3, 15])), "do not follow"),
         (lambda p: save(p, "record", np.arange(15) + 1), "lie outside the 15 records"),
         (lambda p: save(p, "name", np.frombuffer(b"a\n../b\nc\n", np.uint8)), "no name of a sequence"),

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ostrack_jax.data.frames import ImageFrames, read_ahead
+from ostrack_jax.data.frames import EncodedFrames, ImageFrames, read_ahead
 from ostrack_jax.errors import UserError
 
 
@@ -36,7 +36,7 @@ class Counted:
         return np.full((2, 2, 3), index, np.uint8)
 
 
-class Stored(Counted):
+class Stored(Counted, EncodedFrames):
     """The same, as images stored one by one."""
 
     def name(self, index):

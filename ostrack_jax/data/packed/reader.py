@@ -7,7 +7,6 @@ into memory, so that all loader processes share them. Records are read directly:
 from __future__ import annotations
 
 import bisect
-import functools
 import itertools
 from collections.abc import Sequence as ListOf
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from ostrack_jax.data.frames import ORIENTATIONS, EncodedFrames, Orientation, within
+from ostrack_jax.data.frames import ORIENTATIONS, EncodedFrames, within
 from ostrack_jax.data.lazy import LazySequences, NumberedNames
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
@@ -54,11 +53,10 @@ def open_packed(directory: Path, part: str = "train", split: str = "all") -> Laz
     Raises:
       UserError: it is unfinished, corrupt, or holds another part or split.
     """
-    manifest = read_manifest(directory)
+    packed = PackedSet(directory)
+    manifest, names = packed.manifest, packed.names()
     if manifest["part"] not in ("", part):
         raise UserError(f"{directory} holds the part {manifest['part']} of {manifest['reader']}, not {part}")
-    packed = PackedSet(directory, manifest)
-    names = packed.names()
     every = LazySequences.of(names, range(len(names)), packed.sequence)
     if split in ("all", manifest["split"]):
         return every
@@ -84,49 +82,51 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     if found.get("form") != FORM:
         form = found.get("form")
         raise UserError(f"{path}: packed in form {form}, this version reads {FORM}: pack the data again")
-    shards = found.get("shards")
-    sound = (
-        all(isinstance(found.get(key), str) for key in ("reader", "part", "split"))
-        and isinstance(found.get("splits"), dict)
-        and found.get("orientation", "stored") in ORIENTATIONS
-        and isinstance(shards, list)
-        and len(shards) > 0
-        and all(map(_is_shard, shards))
-    )
-    if not sound:
+    sound = found.get("orientation", "stored") in ORIENTATIONS and found.get("shards")
+    for key, kind in {"reader": str, "part": str, "split": str, "splits": dict, "shards": list}.items():
+        sound = sound and isinstance(found.get(key), kind)
+    if not sound or not all(map(_is_shard, found["shards"])):
         raise UserError(f"{path} is not what `ostrack data prepare` writes")
     return found
 
 
 def _is_shard(shard: Any) -> bool:
     """Whether a shard of a manifest names a file in the directory and a number of records."""
-    if not isinstance(shard, dict):
-        return False
-    file, records = shard.get("file"), shard.get("records")
+    file, records = (shard.get("file"), shard.get("records")) if isinstance(shard, dict) else (None, None)
     return isinstance(file, str) and Path(file).name == file and type(records) is int and records > 0
+
+
+def read_image(records: Any, row: int) -> bytes:
+    """The image in record ``row`` of an open `ArrayRecordReader`; empty where none could be read for packing."""
+    from tensorflow_datasets.proto.tf_example_generated_pb2 import Example  # pyright: ignore (made by protoc)
+
+    return Example.FromString(records.read([row])[0]).features.feature["image"].bytes_list.value[0]
 
 
 class PackedSet:
     """The index and the records of a set; picklable: another process maps and opens the files again."""
 
-    def __init__(self, directory: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, directory: Path) -> None:
         """Map and check the index; a `UserError` names a file that is missing or does not fit the others."""
+        self.manifest = read_manifest(directory)
         self._directory = directory
-        self._orientation: Orientation = manifest.get("orientation", "stored")
-        self._files = [shard["file"] for shard in manifest["shards"]]
-        self._ends = list(itertools.accumulate(shard["records"] for shard in manifest["shards"]))
+        self._files = [shard["file"] for shard in self.manifest["shards"]]
+        self._ends = list(itertools.accumulate(shard["records"] for shard in self.manifest["shards"]))
         self._readers: dict[str, Any] = {}
-        first, frames = self._arrays["first"], len(self._arrays["record"])
-        sequences = len(first) - 1
-        rows = {"first": sequences + 1, "size": sequences, "picture": sequences, "name": len(self._arrays["name"])}
-        for name, array in self._arrays.items():
-            if len(array) != rows.get(name, frames):
-                raise self._corrupt(name, f"{len(array)} rows for {sequences} sequences of {frames} frames")
+        self._arrays = {name: self._map(name) for name in INDEX}
+        first, frames = self._arrays["first"], self._arrays["record"].size
+        sequences = first.size - 1
+        rows = {"first": sequences + 1, "size": sequences, "picture": sequences, "name": self._arrays["name"].size}
+        for name, (kind, shape) in INDEX.items():
+            array = self._arrays[name]
+            if array.dtype != kind or array.shape != (rows.get(name, frames), *shape):
+                what = f"{array.dtype} {array.shape} for {sequences} sequences of {frames} frames"
+                raise self._corrupt(name, what)
         if first[0] != 0 or first[-1] != frames or (np.diff(first) < 1).any():
             raise self._corrupt("first", "sequences that do not follow each other")
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_arrays"} | {"_readers": {}}
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PackedSet, (self._directory,)
 
     def names(self) -> ListOf[str]:
         """Names of the sequences; a million numbers, as COCO has them, in little memory."""
@@ -151,7 +151,7 @@ class PackedSet:
         width, height = index["size"][place].tolist()
         return Sequence(
             name,
-            PackedFrames(self, np.array(records), self._orientation),
+            PackedFrames(self, np.array(records)),
             np.array(index["box"][rows]),
             np.array(index["visible"][rows]),
             None if (cover < 0).all() else cover,
@@ -167,30 +167,21 @@ class PackedSet:
     def read(self, record: int) -> bytes:
         """The image of a record as it was packed; a `UserError` where there is none."""
         from google.protobuf.message import DecodeError
-        from tensorflow_datasets.proto.tf_example_generated_pb2 import Example  # pyright: ignore (made by protoc)
 
         shard, row = self._place(record)
         try:
-            data = self._reader(self._files[shard]).read([row])[0]
-            images = Example.FromString(data).features.feature["image"].bytes_list.value
+            image = read_image(self._reader(self._files[shard]), row)
         except (RuntimeError, ValueError, IndexError, DecodeError) as e:  # of a corrupt file, by the library
             raise UserError(f"cannot read {self.record_name(record)}: {str(e)[:200]}") from e
-        if not images or not images[0] or len(images[0]) > _MOST_BYTES:
+        if not image or len(image) > _MOST_BYTES:
             raise UserError(f"no image in {self.record_name(record)}: it could not be read when the set was packed")
-        return images[0]
+        return image
 
-    @functools.cached_property
-    def _arrays(self) -> dict[str, np.ndarray]:
-        arrays = {}
-        for name, (kind, shape) in INDEX.items():
-            try:
-                array = np.load(self._directory / "index" / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError, EOFError) as e:
-                raise self._corrupt(name, str(e)) from e
-            if not isinstance(array, np.memmap) or array.dtype != kind or not array.ndim or array.shape[1:] != shape:
-                raise self._corrupt(name, f"{array.dtype} {array.shape}")
-            arrays[name] = array
-        return arrays
+    def _map(self, name: str) -> np.ndarray:
+        try:
+            return np.lib.format.open_memmap(self._directory / "index" / f"{name}.npy", mode="r")
+        except (OSError, ValueError, EOFError) as e:
+            raise self._corrupt(name, str(e)) from e
 
     def _corrupt(self, name: str, what: str) -> UserError:
         return UserError(f"{self._directory / 'index' / name}.npy is not what `ostrack data prepare` writes: {what}")
@@ -213,8 +204,8 @@ class PackedSet:
 class PackedFrames(EncodedFrames):
     """The images of one sequence; picklable."""
 
-    def __init__(self, packed: PackedSet, records: np.ndarray, orientation: Orientation) -> None:
-        super().__init__(orientation)
+    def __init__(self, packed: PackedSet, records: np.ndarray) -> None:
+        super().__init__(packed.manifest.get("orientation", "stored"))
         self._packed, self._records = packed, records
 
     def __len__(self) -> int:

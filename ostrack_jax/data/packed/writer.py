@@ -7,7 +7,9 @@ TensorFlow is not needed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -24,9 +26,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ostrack_jax.config import Config
-from ostrack_jax.data.frames import Orientation, StoredFrames, decode_values
+from ostrack_jax.data.frames import EncodedFrames, Orientation, decode_values
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.packed.reader import FORM, INDEX, MANIFEST, UNFINISHED
+from ostrack_jax.data.packed.reader import FORM, INDEX, MANIFEST, UNFINISHED, read_image
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.io import read_json, write_atomically, write_json
@@ -118,12 +120,19 @@ class Plan:
             digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
+    @functools.cached_property
     def boxes_of_records(self) -> list[Float[np.ndarray, "k 4"]]:
         """The visible boxes in each record, of all sequences that show it."""
         rows = np.flatnonzero(self.arrays["visible"])
         rows = rows[np.argsort(self.arrays["record"][rows], kind="stable")]
         edges = np.searchsorted(self.arrays["record"][rows], np.arange(1, len(self.shown)))
         return np.split(self.arrays["box"][rows], edges)
+
+    def stored_image(self, record: int) -> bytes:
+        """The image of a record as it lies in the set; frames that are no files become JPEGs."""
+        which, frame = self.shown[record].tolist()
+        frames = self.sequences[self.places[which]].frames
+        return frames.stored(frame) if isinstance(frames, EncodedFrames) else _encode(frames[frame])
 
 
 def load_libraries() -> None:
@@ -178,7 +187,7 @@ def _rows(sequence: Sequence) -> dict[str, np.ndarray]:
     if not count:
         raise UserError("no frame")
     cover = np.full(count, -1) if sequence.cover is None else np.clip(sequence.cover, -1, 127)
-    named = frames.name if isinstance(frames, StoredFrames) else lambda i: f"{sequence.name}\n{i}"
+    named = frames.name if isinstance(frames, EncodedFrames) else lambda i: f"{sequence.name}\n{i}"
     names = (named(i).encode("utf-8", "surrogateescape") for i in range(count))
     # Of 64 bits: two of 10^7 fall together 3 times in a million.
     files = [int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little") for name in names]
@@ -209,17 +218,11 @@ def pack(
         should, or a file cannot be written.
     """
     count = -(-len(plan.shown) // label.per_shard)
-    file = f"{label.reader}-{label.part or 'all'}.array_record"
-    files = [f"{file}-{i:05d}-of-{count:05d}" for i in range(count)]
+    base = f"{label.reader}-{label.part or 'all'}.array_record"
+    files = [f"{base}-{number:05d}-of-{count:05d}" for number in range(count)]
     mark = {"form": FORM, "signature": plan.signature(), **dataclasses.asdict(label)}
     _take_possession(directory, mark)
-    boxes = plan.boxes_of_records() if label.reach else None
-    shards = []
-    for number, file in enumerate(files):
-        begin = number * label.per_shard
-        records = range(begin, min(begin + label.per_shard, len(plan.shown)))
-        notes = directory / "index" / f"shard-{number:05d}.json"
-        shards.append(_pack_shard(plan, label, boxes, records, directory / file, notes, advance))
+    shards = [_pack_shard(plan, label, number, directory / file, advance) for number, file in enumerate(files)]
     offsets = np.concatenate([np.array(shard["offsets"], np.int64).reshape(-1, 2) for shard in shards])
     arrays = dict(plan.arrays)
     arrays["box"] = arrays["box"] - np.pad(offsets[arrays["record"]], [(0, 0), (0, 2)])  # moved with the cuts
@@ -251,16 +254,10 @@ def _take_possession(directory: Path, mark: dict[str, Any]) -> None:
     write_json(directory / UNFINISHED, mark)
 
 
-def _pack_shard(
-    plan: Plan,
-    label: Label,
-    boxes: list[np.ndarray] | None,
-    records: range,
-    path: Path,
-    notes: Path,
-    advance: Callable[[int], object],
-) -> dict[str, Any]:
+def _pack_shard(plan: Plan, label: Label, number: int, path: Path, advance: Callable[[int], object]) -> dict[str, Any]:
     """Write a shard and the JSON file of its counts and offsets, unless both are there; its counts and offsets."""
+    records = range(number * label.per_shard, min((number + 1) * label.per_shard, len(plan.shown)))
+    notes = path.parent / "index" / f"shard-{number:05d}.json"
     if path.is_file() and notes.is_file():
         found = json.loads(notes.read_bytes())
         if found["file_bytes"] == path.stat().st_size:
@@ -268,7 +265,7 @@ def _pack_shard(
             return found
     temporary = path.with_name(f".{path.name}.part")
     try:
-        found = _write_records(plan, label, boxes, records, temporary, advance)
+        found = _write_records(plan, label, records, temporary, advance)
         write_json(notes, found, indent=None)
         os.replace(temporary, path)
     except RuntimeError as e:  # the library's error for a full disk and the like
@@ -279,54 +276,41 @@ def _pack_shard(
 
 
 def _write_records(
-    plan: Plan,
-    label: Label,
-    boxes: list[np.ndarray] | None,
-    records: range,
-    path: Path,
-    advance: Callable[[int], object],
+    plan: Plan, label: Label, records: range, path: Path, advance: Callable[[int], object]
 ) -> dict[str, Any]:
     """Write ``records`` to a file and read it again."""
     from array_record.python.array_record_module import ArrayRecordWriter
     from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
-    counts: dict[str, Any] = {"records": len(records), "before": 0, "after": 0, "unreadable": 0, "named": []}
-    offsets, sums = [], []
+    before, errors, offsets, sizes, sums = 0, [], [], [], []
     features = _features()
     serializer = ExampleSerializer(features.get_serialized_info())
     # JPEGs are as small as they get, and each record is to be read by itself.
-    writer = ArrayRecordWriter(str(path), "group_size:1,uncompressed")
-    try:
+    with contextlib.closing(ArrayRecordWriter(str(path), "group_size:1,uncompressed")) as writer:
         for record in records:
-            which, frame = plan.shown[record].tolist()
-            data, offset = b"", (0, 0)
             try:
-                data = _encoded(plan.sequences[plan.places[which]], frame)
+                data = plan.stored_image(record)
             except (UserError, OSError) as e:  # the record stays empty
-                counts["unreadable"] += 1
-                counts["named"] += [str(e)] if len(counts["named"]) < _NAMED else []
-            counts["before"] += len(data)
-            if data and boxes is not None and label.reach is not None:
-                data, offset = _cut(data, f"record {record}", boxes[record], label.reach, label.orientation)
-            counts["after"] += len(data)
+                data = b""
+                errors.append(str(e))
+            before += len(data)
+            offset = (0, 0)
+            if data and label.reach:
+                boxes = plan.boxes_of_records[record]
+                data, offset = _cut(data, f"record {record}", boxes, label.reach, label.orientation)
             offsets.append(offset)
+            sizes.append(len(data))
             sums.append(zlib.crc32(data))
+            which, frame = plan.shown[record].tolist()
             row = int(plan.arrays["first"][which]) + frame
             fields = {name: plan.arrays[name][row] for name in ("visible", "cover")}
             box = (plan.arrays["box"][row] - [*offset, 0, 0]).astype(np.float32)
             fields |= {"image": data, "box": box, "sequence": which, "frame": frame}
             writer.write(serializer.serialize_example(features.encode_example(fields)))
             advance(1)
-    finally:
-        writer.close()
     _compare(path, sums)
-    return {**counts, "offsets": offsets, "file_bytes": path.stat().st_size}
-
-
-def _encoded(sequence: Sequence, frame: int) -> bytes:
-    """An image as it lies in the set; frames that are no files become JPEGs."""
-    frames = sequence.frames
-    return frames.stored(frame) if isinstance(frames, StoredFrames) else _encode(frames[frame])
+    counts = {"records": len(records), "before": before, "after": sum(sizes), "unreadable": len(errors)}
+    return {**counts, "named": errors[:_NAMED], "offsets": offsets, "file_bytes": path.stat().st_size}
 
 
 def _cut(
@@ -376,18 +360,13 @@ def _features() -> Any:
 def _compare(path: Path, sums: list[int]) -> None:
     """Read a file of records again: as many as were written, each image with its checksum."""
     from array_record.python.array_record_module import ArrayRecordReader
-    from tensorflow_datasets.proto.tf_example_generated_pb2 import Example  # pyright: ignore (made by protoc)
 
-    reader = ArrayRecordReader(str(path))
-    try:
+    with contextlib.closing(ArrayRecordReader(str(path))) as reader:
         if (there := reader.num_records()) != len(sums):
             raise UserError(f"{path}: {len(sums)} records were written and {there} are there: is the disk full?")
         for i, wanted in enumerate(sums):
-            features = Example.FromString(reader.read([i])[0]).features
-            if zlib.crc32(features.feature["image"].bytes_list.value[0]) != wanted:
+            if zlib.crc32(read_image(reader, i)) != wanted:
                 raise UserError(f"{path}: record {i} does not read as it was written: is the disk sound?")
-    finally:
-        reader.close()
 
 
 def _describe(directory: Path, label: Label, shards: list[dict[str, Any]]) -> None:

@@ -100,7 +100,8 @@ def read_instances(path: Path) -> Arrays:
       UserError: the file is not COCO's, or no annotation is left.
     """
     files: list[bytes] = []
-    images, sizes = array("q"), array("q")
+    rows: dict[int, int] = {}  # of images by their ids; the first of an id
+    sizes = array("q")
     annotations, boxes = array("q"), array("d")  # id, place in the file and image of each; its box
     without: list[str] = []  # ids of annotations without a box
     ids, count, unnamed = Ids(), 0, False
@@ -108,8 +109,8 @@ def read_instances(path: Path) -> Arrays:
     def take(entry: dict[str, Any]) -> bool:
         nonlocal count, unnamed
         if "file_name" in entry and "id" in entry:
+            rows.setdefault(ids.number(entry["id"], "the id of an image"), len(files))
             files.append(os.fsencode(image_path(entry["file_name"])))
-            images.append(ids.number(entry["id"], "the id of an image"))
             sizes.extend(whole(entry.get(side)) or 0 for side in ("width", "height"))
         elif "image_id" in entry:
             count += 1
@@ -127,14 +128,12 @@ def read_instances(path: Path) -> Arrays:
     each_object(path, take)
     if not files or not annotations:
         raise UserError(f"{path} does not hold COCO's annotations: expected images and annotations with boxes")
-    image_ids = np.array(images, np.int64)
-    order = np.argsort(image_ids, kind="stable")
     table = np.array(annotations, np.int64).reshape(-1, 3)
-    rows = order[np.minimum(np.searchsorted(image_ids, table[:, 2], sorter=order), len(order) - 1)]
-    known = image_ids[rows] == table[:, 2]
+    image = np.array([rows.get(number, -1) for number in table[:, 2].tolist()], np.int32)
+    known = image >= 0
     own_ids, places = table[known, 0], table[known, 1]
     by_place = unnamed or len(np.unique(own_ids)) < len(own_ids)
-    twice = len(image_ids) - len(np.unique(image_ids))
+    twice = len(files) - len(rows)
     notes = {
         f"{len(without)} annotations without a box of four numbers (ids {listed(without)}) are left out": without,
         f"{np.count_nonzero(~known)} annotations of images that it does not list are left out": (~known).any(),
@@ -146,7 +145,7 @@ def read_instances(path: Path) -> Arrays:
         raise UserError(f"{path}: none of its {count} annotations is left; {'; '.join(true_notes)}")
     return {
         "id": places if by_place else own_ids,
-        "image": rows[known].astype(np.int32),
+        "image": image[known],
         "box": np.array(boxes).reshape(-1, 4)[known],
         "picture": np.array(files),
         "size": np.array(sizes, np.int64).reshape(-1, 2),

@@ -11,13 +11,12 @@ import functools
 import itertools
 import logging
 import os
-from array import array
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 from xml.etree import ElementTree
 
 import numpy as np
+from jaxtyping import Float
 
 from ostrack_jax.data.annotations import valid
 from ostrack_jax.data.frames import ImageFrames, list_directory, list_images
@@ -75,46 +74,33 @@ def read_tracklets(top: Path, directories: list[Path]) -> Arrays:
       in box and occluded, and after the last tracklet the rows there are; box: left, top, width, height in pixels;
       size: width and height of the frames; broken: files below ``top`` that could not be read (their frame is a gap).
     """
-    snippets, tracks, corrupt = [], [], []
-    first, start, sizes = array("q"), array("q", [0]), array("q")
-    boxes, occluded = array("f"), array("b")
+    snippets, tracks, corrupt, tables = [], [], [], [np.zeros((0, 8))]
     found_in = each(directories, _read_snippet, "indexing ImageNet VID")
     for directory, (found, failed) in zip(directories, found_in, strict=True):
         place = os.fsencode(directory.relative_to(top))
         corrupt += [os.path.join(place, os.fsencode(name)) for name in failed]
-        for track, tracklet in found.items():
-            snippets.append(place)
-            tracks.append(os.fsencode(track))
-            first.append(tracklet.first)
-            sizes.extend(tracklet.size_wh)
-            boxes.extend(tracklet.boxes)
-            occluded.extend(tracklet.occluded)
-            start.append(len(occluded))
+        snippets += [place] * len(found)
+        tracks += map(os.fsencode, found)
+        tables += found.values()
+    table, start = np.concatenate(tables), np.cumsum([len(rows) for rows in tables])
     return {
         "snippet": np.array(snippets, bytes),
         "track": np.array(tracks, bytes),
-        "first": np.array(first, np.int64),
-        "start": np.array(start, np.int64),
-        "size": np.array(sizes, np.int64).reshape(-1, 2),
-        "box": np.array(boxes).reshape(-1, 4),
-        "occluded": np.array(occluded).astype(bool),
+        "first": table[start[:-1], 0].astype(np.int64),
+        "start": start,
+        "size": table[start[:-1], 1:3].astype(np.int64),
+        "box": table[:, 3:7].astype(np.float32),
+        "occluded": table[:, 7] > 0,
         "broken": np.array(corrupt[:_MOST_CORRUPT], bytes),
     }
 
 
-@dataclass
-class _Tracklet:
-    """One target while its consecutive frames are collected."""
+def _read_snippet(directory: Path) -> tuple[dict[str, Float[np.ndarray, "t 8"]], list[str]]:
+    """The tracklets of one snippet by track, and the names of the annotations that could not be read.
 
-    first: int
-    size_wh: tuple[int, int]
-    boxes: array[float] = field(default_factory=lambda: array("f"))
-    occluded: array[int] = field(default_factory=lambda: array("b"))
-
-
-def _read_snippet(directory: Path) -> tuple[dict[str, _Tracklet], list[str]]:
-    """The tracklets of one snippet by track, and the names of the annotations that could not be read."""
-    tracklets: dict[str, _Tracklet] = {}
+    A row of a tracklet is the frame's number, width and height, the box, and whether it is occluded.
+    """
+    tracklets: dict[str, list[tuple[float, ...]]] = {}
     corrupt = []
     for name in sorted(entry.name for entry in list_directory(directory)):
         stem = name.removesuffix(".xml")
@@ -126,11 +112,10 @@ def _read_snippet(directory: Path) -> tuple[dict[str, _Tracklet], list[str]]:
             corrupt.append(name)
             continue
         for track, box_xywh, occluded in targets:
-            tracklet = tracklets.setdefault(track, _Tracklet(int(stem), size_wh))
-            if int(stem) == tracklet.first + len(tracklet.occluded):  # not behind a gap
-                tracklet.boxes.extend(box_xywh)
-                tracklet.occluded.append(occluded)
-    return tracklets, corrupt
+            rows = tracklets.setdefault(track, [])
+            if not rows or int(stem) == rows[-1][0] + 1:  # not behind a gap
+                rows.append((int(stem), *size_wh, *box_xywh, occluded))
+    return {track: np.array(rows, np.float64) for track, rows in tracklets.items()}, corrupt
 
 
 Target = tuple[str, tuple[float, float, float, float], bool]

@@ -24,7 +24,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -39,7 +40,7 @@ from ostrack_jax.evaluation.runner import Outcome
 REPORT_FILE = "report.json"
 MAIN = ("ao", "success_auc")  # the number that trackers and sequences are ordered by, the first that there is
 _MOST_BYTES = 64 << 20
-_NOT_IN_FILE = ("name", "directory", "by_server", "more")
+_NUMBERS = {*MEANING, "fps", "frames", "sequences"}
 
 Numbers = dict[str, Any]  # a number, or None, by its key
 
@@ -61,7 +62,7 @@ class Report:
     not_scored: str = ""
     whole: int | None = None
     notes: list[str] = field(default_factory=list)
-    intervals: dict[str, Any] = field(default_factory=dict)
+    intervals: dict[str, list[float] | None] = field(default_factory=dict)
     curves: dict[str, list[float | None]] = field(default_factory=dict)
     attributes: dict[str, Numbers] = field(default_factory=dict)
     categories: dict[str, Numbers] = field(default_factory=dict)
@@ -113,12 +114,15 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The content of the file."""
-        return without_nan({item.name: getattr(self, item.name) for item in fields(self) if _in_file(item.name)})
+        return without_nan({key: getattr(self, key) for key in KEYS})
 
     def write(self, directory: Path) -> Path:
         """Write `report.json`; its path."""
         io.write_json(directory / REPORT_FILE, self.to_json())
         return directory / REPORT_FILE
+
+
+KEYS = tuple(item.name for item in fields(Report))[:-4]
 
 
 def build(
@@ -204,52 +208,41 @@ def from_json(values: Mapping[str, Any], source: Path) -> Report:
     Raises:
       UserError: a value is of another kind than a report's.
     """
-    defaults = {item.name: getattr(Report("", ""), item.name) for item in fields(Report) if _in_file(item.name)}
-    known = {key: value for key, value in values.items() if key in defaults and value is not None}
-    kinds = {key: (str if default is None else type(default)) for key, default in defaults.items()}
-    kinds |= {"whole": int, "config": dict}
-    odd = [key for key, value in known.items() if not isinstance(value, kinds[key])]
-    odd += [key for key in ("benchmark", "tracker") if key not in known]
-    if odd or (problem := next(_problems(known), "")):
-        problem = (
-            f"{odd[0]} is {type(values.get(odd[0])).__name__}, expected {kinds[odd[0]].__name__}" if odd else problem
-        )
-        raise UserError(f"{source} is not the report of an evaluation: {problem}")
-    more = {key: value for key, value in values.items() if key not in defaults}
+    kinds = get_type_hints(Report)
+    known = {key: values[key] for key in KEYS if values.get(key) is not None}
+    problems = [f"{key} is missing" for key in ("benchmark", "tracker") if key not in known]
+    problems += [problem for key, value in known.items() for problem in _misfits(value, kinds[key], key)]
+    if not problems:
+        lengths = {"intervals": dict.fromkeys(MEANING, 2)}
+        lengths["curves"] = {key: len(axis.thresholds) for key, axis in CURVES.items()}
+        problems = [
+            f"{name}.{key} is {len(numbers)} numbers, expected {lengths[name][key]}"
+            for name in lengths
+            for key, numbers in known.get(name, {}).items()
+            if numbers is not None and len(numbers) != lengths[name].get(key, len(numbers))
+        ]
+    if problems:
+        raise UserError(f"{source} is not the report of an evaluation: {problems[0]}")
+    more = {key: value for key, value in values.items() if key not in KEYS}
     return Report(**known, directory=source.parent, name=known["tracker"], more=more)
 
 
-def _problems(values: Mapping[str, Any]) -> Iterator[str]:
-    """What in the nested values of a report is not as it is written."""
-    tables = [values.get(key, {}) for key in ("sequences", "attributes", "categories")]
-    rows = [values.get("scores", {}), values.get("speed", {}), *(row for table in tables for row in table.values())]
-    for row in rows:
-        if not isinstance(row, dict):
-            yield f"found {str(row)[:40]}, expected numbers by name"
-        elif bad := [key for key in (*MEANING, "fps", "frames", "sequences") if not _is_number(row.get(key))]:
-            yield f"{bad[0]} is {str(row[bad[0]])[:40]}, expected a number"
-    lists = {
-        f"curve {key}": (curve, len(CURVES[key].thresholds))
-        for key, curve in values.get("curves", {}).items()
-        if key in CURVES
-    }
-    lists |= {f"interval of {key}": (ends, 2) for key, ends in values.get("intervals", {}).items() if ends is not None}
-    for name, (numbers, length) in lists.items():
-        if not isinstance(numbers, list) or len(numbers) != length or not all(map(_is_number, numbers)):
-            yield f"{name}: expected {length} numbers"
-    texts = [*values.get("notes", []), *values.get("failed", {}).values()]
-    if not all(isinstance(text, str) for text in texts):
-        yield "notes and failed: expected texts"
-    if not all(isinstance(record, dict) for record in values.get("processes", [])):
-        yield "processes: expected objects"
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and math.isfinite(value))
-
-
-def _in_file(name: str) -> bool:
-    return name not in _NOT_IN_FILE
+def _misfits(value: Any, kind: Any, name: str) -> Iterator[str]:
+    """What in a value of JSON is not of an annotated ``kind``; `_NUMBERS` are numbers wherever they are."""
+    if kind is Any and name.rpartition(".")[2] in _NUMBERS:
+        kind = float | None
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        if value is not None:
+            yield from _misfits(value, parts[0], name)
+    elif kind is float:
+        if not isinstance(value, (int, float)) or not math.isfinite(value):
+            yield f"{name} is {str(value)[:40]}, expected a number"
+    elif kind is not Any and not isinstance(value, origin or kind):
+        yield f"{name} is {type(value).__name__}, expected {(origin or kind).__name__}"
+    elif origin in (dict, list):
+        for key, item in value.items() if origin is dict else enumerate(value):
+            yield from _misfits(item, parts[-1], f"{name}.{key}")
 
 
 def trained_on(config: Mapping[str, Any] | None) -> list[str] | None:

@@ -206,7 +206,7 @@ def write(output: Path, runs: Sequence[Run]) -> tuple[Path, Path]:
             rows = [[key, value] for key, value in facts.items() if key != "kind"]
             page.table(Table(f"{run.name}, {start}", ["", ""], rows), folded=True)
     page.paragraph(f"Written by ostrack-jax {__version__}: ostrack report train.")
-    write_atomically(output / IMAGE, plots.training_panels(panels, colours))
+    write_atomically(output / IMAGE, plots.png(functools.partial(plots.training_panels, panels, colours), plots.LIGHT))
     write_atomically(output / PAGE, page.html().encode("utf-8", "backslashreplace"))
     return output / PAGE, output / IMAGE
 

@@ -9,11 +9,12 @@ import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 
+from ostrack_jax.visualization import plots
 from ostrack_jax.visualization.draw import Image
-from ostrack_jax.visualization.plots import DARK, LIGHT, Theme
 from ostrack_jax.visualization.table import Table, escape_markdown
 from ostrack_jax.visualization.tiles import png
 
@@ -85,9 +86,9 @@ class Page:
         self._sections.append(f"<details><summary>{title}</summary>{shown}</details>" if folded else heading + shown)
         self._lines += [*([f"{escape_markdown(table.title)}:", ""] if title else []), *table.markdown(), ""]
 
-    def plot(self, name: str, draw: Callable[[Theme], bytes], alt: str) -> None:
-        """Add a plot, drawn for a light and for a dark page; ``name`` is that of the light one's file."""
-        light, dark = draw(LIGHT), draw(DARK)
+    def plot(self, name: str, draw: Callable[[], Any], alt: str) -> None:
+        """Add a figure of `plots`, drawn for a light and for a dark page; ``name`` is that of the light one's file."""
+        light, dark = plots.png(draw, plots.LIGHT), plots.png(draw, plots.DARK)
         width, height = struct.unpack(">II", light[16:24])
         source = f'<source media="(prefers-color-scheme: dark)" srcset="{_address(dark)}">'
         image = f'<img src="{_address(light)}" width="{width}" height="{height}" alt="{html.escape(alt)}">'

@@ -1,11 +1,14 @@
-"""Plots of plain numbers as PNG files, by matplotlib without a display; each for a light or a dark page."""
+"""Plots of plain numbers as PNG files, by matplotlib without a display; each for a light or a dark page.
+
+Each function returns a figure of matplotlib; `png` draws it in the colours of a theme.
+"""
 
 from __future__ import annotations
 
 import io
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -107,8 +110,27 @@ def matplotlib() -> Any:
         import matplotlib.ticker
     except ImportError as e:
         raise UserError("drawing curves needs matplotlib: pip install 'ostrack-jax[report]'") from e
-    matplotlib.rcParams["text.parse_math"] = False  # a name with two $ is a name, not a formula
     return matplotlib
+
+
+def png(draw: Callable[[], Any], theme: Theme) -> bytes:
+    """The figure that ``draw`` makes, in the colours of ``theme``, as a PNG file; the same bytes each time."""
+    out, rc = io.BytesIO(), matplotlib().rc
+    with matplotlib().rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # letters that the font lacks are boxes
+        rc("text", color=theme.words, parse_math=False)  # a name with two $ is a name, not a formula
+        rc("figure", facecolor=theme.ground)
+        rc("axes", facecolor=theme.ground, edgecolor=theme.grid, labelcolor=theme.words, labelsize=10)
+        rc("axes", titlesize=12, titlelocation="left", grid=True, axisbelow=True)
+        rc("axes.spines", top=False, right=False)
+        rc("axes.grid", which="both")
+        rc("grid", color=theme.grid)
+        rc(("xtick", "ytick"), color=theme.words, labelsize=10)
+        rc(("xtick.major", "xtick.minor", "ytick.major", "ytick.minor"), size=0)
+        rc("lines", linewidth=1.8)
+        rc("legend", frameon=False, labelcolor=theme.words, fontsize=9)
+        draw().savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
 
 
 def printable(text: str, most: int = 48) -> str:
@@ -129,115 +151,103 @@ def colours_of(names: Sequence[str], what: str) -> dict[str, str]:
     return dict(zip(names, COLOURS, strict=False))
 
 
-def curve(lines: Sequence[Line], title: str, x_label: str, theme: Theme) -> bytes:
+def curve(lines: Sequence[Line], title: str, x_label: str) -> Any:
     """Curves of shares over thresholds."""
     crowded = len(lines) > _MOST_INSIDE
-    figure = _figure((_SIZE[0], _SIZE[1] + (0.1 + 0.2 * len(lines)) * crowded), theme)
-    axes = figure.add_subplot()
+    figure = _figure(_SIZE[0], _SIZE[1] + (0.1 + 0.2 * len(lines)) * crowded)
+    axes = figure.add_subplot(title=title, xlabel=x_label)
     for label, colour, x, y in lines:
-        axes.plot(x, y, color=colour, linewidth=1.8, label=label)
-    _dress(axes, title, x_label, theme)
-    axes.set_ylim(0, 1)
-    axes.set_xlim(lines[0].x[0], lines[0].x[-1])
+        axes.plot(x, y, color=colour, label=label)
+    axes.set(xlim=(lines[0].x[0], lines[0].x[-1]), ylim=(0, 1))
     axes.yaxis.set_major_formatter(matplotlib().ticker.PercentFormatter(1.0))
     if crowded:
-        _legend_outside(figure, theme, "lower left")
+        figure.legend(loc="outside lower left", fontsize=8)
     else:
-        axes.legend(frameon=False, labelcolor=theme.words, fontsize=9)
-    return _png(figure)
+        axes.legend()
+    return figure
 
 
-def bars(names: Sequence[str], series: Sequence[Series], title: str, theme: Theme) -> bytes:
+def bars(names: Sequence[str], series: Sequence[Series], title: str) -> Any:
     """A row for each of ``names``, the last on top: a bar of a single series, a dot each of several."""
-    legend = 0.2 * math.ceil(len(series) / 2) if len(series) > 1 else 0.0  # inches
-    figure = _figure((_SIZE[0], 0.8 + 0.2 * len(names) + legend), theme)
-    axes = figure.add_subplot()
+    several = len(series) > 1
+    figure = _figure(_SIZE[0], 0.8 + 0.2 * len(names) + 0.2 * math.ceil(len(series) / 2) * several)
+    axes = figure.add_subplot(title=title, xlabel="percent")
     for label, colour, values in series:
         rows = [row for row, name in enumerate(names) if name in values]
         lengths = [values[names[row]] for row in rows]
-        if len(series) == 1:
-            axes.barh(rows, lengths, color=colour, height=0.7)
-        else:
+        if several:
             axes.plot(lengths, rows, "o", color=colour, markersize=6, label=label)
-    _dress(axes, title, "percent", theme)
+        else:
+            axes.barh(rows, lengths, color=colour, height=0.7)
     axes.set_yticks(range(len(names)), [printable(name, 28) for name in names], fontsize=8)
-    axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.set_xlim(0, 100)
-    if len(series) > 1:
-        _legend_outside(figure, theme, "upper left", columns=2)
-    return _png(figure)
+    axes.set(xlim=(0, 100), ylim=(-0.6, len(names) - 0.4))
+    if several:
+        figure.legend(loc="outside upper left", ncols=2, fontsize=8)
+    return figure
 
 
-def radar(counts: Mapping[str, int], series: Sequence[Series], title: str, theme: Theme) -> bytes:
+def radar(counts: Mapping[str, int], series: Sequence[Series], title: str) -> Any:
     """Each series by attribute; of very many attributes the most common ones by ``counts``."""
     names = sorted(sorted(counts, key=lambda name: (-counts[name], name))[:_MOST_ANGLES])
     angles = np.linspace(0, 2 * math.pi, len(names), endpoint=False)
-    figure = _figure((_SIZE[0], 4.6), theme)
+    figure = _figure(_SIZE[0], 4.6)
     axes: Any = figure.add_subplot(projection="polar")
     for label, colour, percent in series:
         values = [percent.get(name, float("nan")) for name in names]
-        axes.plot([*angles, angles[0]], [*values, values[0]], color=colour, linewidth=1.8, label=label)
+        axes.plot([*angles, angles[0]], [*values, values[0]], color=colour, label=label)
         axes.fill(angles, values, color=colour, alpha=0.08)
-    _dress(axes, "", "", theme)
-    axes.set_title(title, color=theme.words, fontsize=12, loc="left", pad=22)
+    axes.set_title(title, pad=22)
     axes.set_xticks(angles, [f"{printable(name, 22)} ({counts[name]})" for name in names], fontsize=8)
     axes.set_ylim(0, 100)
     axes.set_yticks([20, 40, 60, 80], ["20", "40", "60", "80"], fontsize=7)
-    axes.spines["polar"].set_color(theme.grid)
+    axes.spines[:].set_visible(False)
     if len(series) > 1:
-        _legend_outside(figure, theme, "lower center", columns=2)
-    return _png(figure)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    return figure
 
 
-def speed(points: Sequence[Point], score: str, theme: Theme) -> bytes:
+def speed(points: Sequence[Point], score: str) -> Any:
     """Score over frames a second as in the paper's figure 1: measured here filled, the paper's own hollow."""
-    figure = _figure((_SIZE[0], _SIZE[1] + 0.2 * len(points)), theme)
-    axes = figure.add_subplot()
+    figure = _figure(_SIZE[0], _SIZE[1] + 0.2 * len(points))
+    axes = figure.add_subplot(title=f"{score} over speed", xlabel="frames a second (logarithmic)", xscale="log")
     for label, fps, percent, colour, here in points:
-        style = {"color": colour, "markerfacecolor": colour if here else theme.ground, "markersize": 9}
-        axes.plot([fps], [percent], "o" if here else "D", linestyle="", label=label, **style)
-    _dress(axes, f"{score} over speed", "frames a second (logarithmic)", theme)
-    axes.set_xscale("log")
-    ticker = matplotlib().ticker
+        inside = colour if here else axes.get_facecolor()
+        axes.plot(fps, percent, "o" if here else "D", color=colour, markerfacecolor=inside, markersize=9, label=label)
     wide = max(point.fps for point in points) > _WIDE * min(point.fps for point in points)
-    axes.xaxis.set_minor_locator(ticker.LogLocator(subs=() if wide else (2, 5)))
-    for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        set_formatter(ticker.StrMethodFormatter("{x:.7g}"))
+    _number_logarithmic(axes.xaxis, () if wide else (2, 5), "{x:.7g}")
     axes.margins(0.2, 0.2)
-    _legend_outside(figure, theme, "lower left")
-    return _png(figure)
+    figure.legend(loc="outside lower left", fontsize=8)
+    return figure
 
 
-def over_time(overlaps: Float[np.ndarray, " t"], scores: Float[np.ndarray, " t"], title: str, theme: Theme) -> bytes:
+def over_time(overlaps: Float[np.ndarray, " t"], scores: Float[np.ndarray, " t"], title: str) -> Any:
     """A sequence frame by frame: the overlap with the truth, and the tracker's own score where it has one."""
-    figure = _figure((7.9, 1.9), theme)
-    axes = figure.add_subplot()
+    figure = _figure(7.9, 1.9)
+    limits = {"xlim": (0, max(len(overlaps) - 1, 1)), "ylim": (0, 1.02)}
+    axes = figure.add_subplot(title=printable(title, 80), xlabel="frame", **limits)
     axes.plot(overlaps, color=COLOURS[0], linewidth=1.5, label="overlap")
     if np.isfinite(scores).any():
         axes.plot(scores, color=COLOURS[1], linewidth=1.2, label="score")
-    _dress(axes, printable(title, 80), "frame", theme)
-    axes.set_ylim(0, 1.02)
-    axes.set_xlim(0, max(len(overlaps) - 1, 1))
-    axes.legend(frameon=False, labelcolor=theme.words, fontsize=8, ncols=2, loc="lower left")
-    return _png(figure)
+    axes.legend(fontsize=8, ncols=2, loc="lower left")
+    return figure
 
 
-def training_panel(panel: Panel, theme: Theme) -> bytes:
+def training_panel(panel: Panel) -> Any:
     """One panel of training curves, 800 x 500 pixels."""
-    figure = _figure((5.0, 3.125), theme)
-    _draw_panel(figure.add_subplot(), panel, theme)
-    return _png(figure)
+    figure = _figure(5.0, 3.125)
+    _draw_panel(figure.add_subplot(), panel)
+    return figure
 
 
-def training_panels(panels: Sequence[Panel], colours: Mapping[str, str], theme: Theme = LIGHT) -> bytes:
+def training_panels(panels: Sequence[Panel], colours: Mapping[str, str]) -> Any:
     """All panels in one image, with the names of the runs."""
     rows = -(-len(panels) // _COLUMNS)
-    figure = _figure((5.0 * _COLUMNS, 3.125 * rows + 0.5), theme)
+    figure = _figure(5.0 * _COLUMNS, 3.125 * rows + 0.5)
     for i, panel in enumerate(panels):
-        _draw_panel(figure.add_subplot(rows, _COLUMNS, i + 1), panel, theme)
+        _draw_panel(figure.add_subplot(rows, _COLUMNS, i + 1), panel)
     marks = [matplotlib().lines.Line2D([], [], color=colour, linewidth=3) for colour in colours.values()]
-    figure.legend(marks, list(colours), loc="outside upper left", ncols=4, frameon=False, labelcolor=theme.words)
-    return _png(figure)
+    figure.legend(marks, list(colours), loc="outside upper left", ncols=4, fontsize=10)
+    return figure
 
 
 def smoothed(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -247,58 +257,35 @@ def smoothed(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
 
 
-def _draw_panel(axes: Any, panel: Panel, theme: Theme) -> None:
+def _draw_panel(axes: Any, panel: Panel) -> None:
     drawn = {}
     for label, colour, steps, values, second, marked in panel.lines:
         if panel.smooth and not second and len(values) >= _SMOOTH_FROM:
             axes.plot(steps, values, color=colour, alpha=0.2, linewidth=0.8)
             values = smoothed(values)
-        style = {"color": colour, "linestyle": (0, (4, 2)) if second else "-", "linewidth": 1.8}
         marker = "o" if marked or len(values) == 1 else None
-        drawn[label] = axes.plot(steps, values, marker=marker, markersize=4, **style)[0]
-    ticker = matplotlib().ticker
+        style = (0, (4, 2)) if second else "-"
+        drawn[label] = axes.plot(steps, values, color=colour, linestyle=style, marker=marker, markersize=4)[0]
     if panel.scale == "percent":
-        axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
+        axes.yaxis.set_major_formatter(matplotlib().ticker.PercentFormatter(1.0))
     elif panel.scale == "log" and all((line.values > 0).all() for line in panel.lines):
         axes.set_yscale("log")
-        axes.yaxis.set_minor_locator(ticker.LogLocator(subs=(1.5, 2, 3, 5, 7)))
-        for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            set_formatter(ticker.StrMethodFormatter("{x:g}"))
+        _number_logarithmic(axes.yaxis, (1.5, 2, 3, 5, 7), "{x:g}")
     else:
         axes.ticklabel_format(axis="y", scilimits=(-2, 5))
     if len(drawn) > 1:
-        legend = axes.legend(drawn.values(), drawn, frameon=False, labelcolor=theme.words, fontsize=9)
+        legend = axes.legend(drawn.values(), drawn)
         for handle in legend.legend_handles if panel.several else ():
-            handle.set_color(theme.words)
-    _dress(axes, panel.title, panel.x_label, theme)
+            handle.set_color(matplotlib().rcParams["text.color"])
+    axes.set(title=panel.title, xlabel=panel.x_label)
 
 
-def _figure(inches: tuple[float, float], theme: Theme) -> Any:
-    return matplotlib().figure.Figure(inches, dpi=DPI, facecolor=theme.ground, layout="constrained")
+def _figure(width: float, height: float) -> Any:
+    return matplotlib().figure.Figure((width, height), dpi=DPI, layout="constrained")
 
 
-def _legend_outside(figure: Any, theme: Theme, place: str, columns: int = 1) -> None:
-    figure.legend(loc=f"outside {place}", ncols=columns, frameon=False, labelcolor=theme.words, fontsize=8)
-
-
-def _dress(axes: Any, title: str, x_label: str, theme: Theme) -> None:
-    """Title, the horizontal axis's label, colours, a grid behind."""
-    axes.set_title(title, color=theme.words, fontsize=12, loc="left")
-    axes.set_xlabel(x_label, color=theme.words, fontsize=10)
-    axes.set_facecolor(theme.ground)
-    axes.grid(color=theme.grid, linewidth=0.8, which="both")
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=theme.words, labelsize=10, which="both", length=0)
-    axes.yaxis.get_offset_text().set_color(theme.words)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(theme.grid)
-
-
-def _png(figure: Any) -> bytes:
-    """A figure as a PNG file, the same bytes each time."""
-    out = io.BytesIO()
-    with warnings.catch_warnings():  # a name may have letters that the font lacks: they are boxes
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+def _number_logarithmic(axis: Any, between: Sequence[float], form: str) -> None:
+    """Write powers of ten, and their multiples ``between`` them, along an axis as plain numbers."""
+    axis.set_minor_locator(matplotlib().ticker.LogLocator(subs=between))
+    axis.set_major_formatter(form)
+    axis.set_minor_formatter(form)

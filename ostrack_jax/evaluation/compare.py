@@ -151,12 +151,7 @@ def compare(
     first = scores[entries[0].name]
     keys = sorted(first.overall, key=lambda key: key not in MAIN)
     entries.sort(key=lambda entry: -scores[entry.name].overall[keys[0]])
-    rules: dict[str, Any] = {}
-    for entry in entries:
-        for name, found in summary.by_other_rules(other_rules, *filter(None, entry.runs)).items():
-            rule = rules.setdefault(name, {"meaning": found.pop("meaning"), "trackers": {}})
-            rule["trackers"][entry.name] = found
-    axes = {key: CURVES[key] for key in first.curves}
+    rules = {entry.name: summary.by_other_rules(other_rules, *filter(None, entry.runs)) for entry in entries}
     return without_nan(
         {
             "benchmark": benchmark.name,
@@ -166,15 +161,15 @@ def compare(
             "left_out": left_out,
             "trackers": {entry.name: entry.to_json(runs[entry.name]) for entry in entries},
             "thresholds": {
-                key: {"values": axis.thresholds.tolist(), "label": axis.label, "score": axis.score}
-                for key, axis in axes.items()
+                key: {"values": CURVES[key].thresholds.tolist(), "label": CURVES[key].label, "score": CURVES[key].score}
+                for key in first.curves
             },
             "pairs": [
                 {"a": a.name, "b": b.name, "key": key, **asdict(intervals.paired(scores[a.name], scores[b.name], key))}
                 for a, b in itertools.combinations(entries, 2)
                 for key in keys
             ],
-            "conventions": rules,
+            "conventions": summary.rules_by_tracker(rules),
             "notes": [*notes, *summary.notes(benchmark, entries[0].answers), *_odd_results(entries), *_uneven(entries)],
             "bootstrap": {"samples": intervals.SAMPLES, "seed": intervals.SEED, "confidence": intervals.CONFIDENCE},
             "commit": environment.commit(),
@@ -258,12 +253,8 @@ def _read(
     for i in track(shared, "reading results", console=Console(stderr=True), transient=True):
         with _collecting(problems):
             sequence = sequences[i]
-            attributes = list(sequence.attributes)
-            about[sequence.name] = {
-                "frames": len(sequence),
-                "category": sequence.category,
-                "attributes": attributes,
-            }
+            row = {"frames": len(sequence), "category": sequence.category, "attributes": list(sequence.attributes)}
+            about[sequence.name] = row
             for entry in entries:
                 with _collecting(problems):
                     entry.read(benchmark, sequence)

@@ -231,17 +231,17 @@ def _misfits(value: Any, kind: Any, name: str) -> Iterator[str]:
     """What in a value of JSON is not of an annotated ``kind``; `_NUMBERS` are numbers wherever they are."""
     if kind is Any and name.rpartition(".")[2] in _NUMBERS:
         kind = float | None
-    origin, parts = get_origin(kind), get_args(kind)
-    if origin is UnionType:
+    parts, kind = get_args(kind), get_origin(kind) or kind
+    if kind is UnionType:
         if value is not None:
             yield from _misfits(value, parts[0], name)
     elif kind is float:
         if not isinstance(value, (int, float)) or not math.isfinite(value):
             yield f"{name} is {str(value)[:40]}, expected a number"
-    elif kind is not Any and not isinstance(value, origin or kind):
-        yield f"{name} is {type(value).__name__}, expected {(origin or kind).__name__}"
-    elif origin in (dict, list):
-        for key, item in value.items() if origin is dict else enumerate(value):
+    elif kind is not Any and not isinstance(value, kind):
+        yield f"{name} is {type(value).__name__}, expected {kind.__name__}"
+    elif kind in (dict, list):
+        for key, item in value.items() if kind is dict else enumerate(value):
             yield from _misfits(item, parts[-1], f"{name}.{key}")
 
 

@@ -7,7 +7,6 @@ answered may lie next to the report in `server.json`: shares in 0..1 by their ke
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -149,43 +148,38 @@ def write(
 
 def _add_plots(page: Page, benchmark: str, group: list[Report]) -> None:
     """Curves, speed, attributes and bars of one benchmark."""
-    colours = plots.colours_of([one.name for one in group], "trackers")
-    main = next((one.main for one in group if one.main), "")
+    main, half = next((one.main for one in group if one.main), ""), plots.MOST_BARS // 2
     with page.group("curves"):
         for key, title in _CURVES.items():
             lines = curve_lines(group, key)
             if lines:
-                draw = functools.partial(plots.curve, lines, title, CURVES[key].label)
-                page.plot(f"{benchmark}_{key}", draw, title)
+                page.plot(f"{benchmark}_{key}", title, plots.curve, lines, title, CURVES[key].label)
         score, points = speed_points(group)
         if len(points) > 1:
-            draw = functools.partial(plots.speed, points, score)
-            page.plot(f"{benchmark}_speed", draw, f"{score} over frames a second")
-        if not main:
-            return
-        heading = HEADINGS[main]
-        counts = {
-            name: int(row.get("sequences") or 0)
-            for one in group
-            for name, row in one.attributes.items()
-            if row.get(main) is not None
-        }
+            page.plot(f"{benchmark}_speed", f"{score} over frames a second", plots.speed, points, score)
+        series, rows = _series(group, "attributes", main), [row for one in group for row in one.attributes.items()]
+        counts = {name: int(row.get("sequences") or 0) for name, row in rows if row.get(main) is not None}
         if len(counts) >= 3:
-            series = [Series(_label(one), colours[one.name], _percents(one.attributes, main)) for one in group]
-            draw = functools.partial(plots.radar, counts, series, f"{heading} by attribute (sequences)")
-            page.plot(f"{benchmark}_attributes", draw, "scores by attribute")
-        series = [Series(_label(one), colours[one.name], _percents(one.sequences, main)) for one in group]
+            title = f"{HEADINGS[main]} by attribute (sequences)"
+            page.plot(f"{benchmark}_attributes", "scores by attribute", plots.radar, counts, series, title)
+        series = _series(group, "sequences", main)
         names = ordered_names(series)
         if names:
-            some = (
-                names
-                if len(names) <= plots.MOST_BARS
-                else names[: plots.MOST_BARS // 2] + names[-plots.MOST_BARS // 2 :]
-            )
-            draw = functools.partial(plots.bars, some, series, f"{heading} of each sequence")
-            page.plot(f"{benchmark}_sequences", draw, "scores of single sequences")
-    if main and len(names) > plots.MOST_BARS:
-        page.paragraph(f"Of the sequences the {plots.MOST_BARS // 2} worst and best are drawn.")
+            shown = names if len(names) <= plots.MOST_BARS else names[:half] + names[-half:]
+            title = f"{HEADINGS[main]} of each sequence"
+            page.plot(f"{benchmark}_sequences", "scores of single sequences", plots.bars, shown, series, title)
+    if len(names) > plots.MOST_BARS:
+        page.paragraph(f"Of the sequences the {half} worst and best are drawn.")
+
+
+def _series(group: Sequence[Report], what: str, key: str) -> list[Series]:
+    """The score ``key`` of each report's `attributes` or `sequences`, in percent; empty where nothing is scored."""
+    colours, found = plots.colours_of([one.name for one in group], "trackers"), []
+    for one in group:
+        rows = getattr(one, what).items()
+        values = {name: 100 * row[key] for name, row in rows if row.get(key) is not None}
+        found.append(Series(_label(one), colours[one.name], values))
+    return found
 
 
 def curve_lines(group: Sequence[Report], key: str) -> list[Line]:
@@ -234,10 +228,6 @@ def _label(report: Report) -> str:
     return printable(report.name) + (f" ({report.part})" if report.part else "")
 
 
-def _percents(rows: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, float]:
-    return {name: 100 * row[key] for name, row in rows.items() if row.get(key) is not None}
-
-
 def _add_sequences(page: Page, report: Report, drawn: Sequence[DrawnSequence]) -> None:
     if not drawn:
         return
@@ -250,7 +240,7 @@ def _add_sequences(page: Page, report: Report, drawn: Sequence[DrawnSequence]) -
         with page.group("shown wide"):
             title = f"{one.name}{rank}: {HEADINGS[report.main]} {one.percent:.1f}"
             page.photograph(f"{name}_frames", one.frames, title)
-            draw = functools.partial(plots.over_time, one.overlaps, one.scores, one.name)
-            page.plot(f"{name}_time", draw, f"{one.name}: overlap and score by frame")
+            title = f"{one.name}: overlap and score by frame"
+            page.plot(f"{name}_time", title, plots.over_time, one.overlaps, one.scores, one.name)
             if one.stages is not None:
                 page.photograph(f"{name}_stages", one.stages, f"{one.name}: candidates left after each stage")

@@ -19,6 +19,8 @@ from ostrack_jax.visualization.table import Table, flatten
 _HARDEST = 24  # classes that the terminal lists: all are in the JSON
 _SHORT = 12  # letters of a commit in a table
 _FACTS = ("benchmark", "tracker", "made_by", "weights_sha256", "commit", "versions", "hardware", "command", "finished")
+_SHOWN = ("name", "benchmark", "tracker", "scores", "intervals", "curves", "attributes", "categories", "sequences")
+_SHOWN += ("fps", "failed", "note", "config")
 OURS, SERVED, THEIRS = "measured here", "the server's, of results made here", "the paper's"
 
 
@@ -131,21 +133,14 @@ def sequences_table(group: Sequence[Report]) -> Table:
 
 def groups_table(group: Sequence[Report], what: str, most: int | None = None) -> Table:
     """The main score by `attributes` or `categories`, the hardest of the first tracker on top, ``most`` of them."""
-    first, key = group[0], group[0].main
-    found: dict[str, list[dict[str, Any]]] = {
-        name: [getattr(one, what).get(name, {}) for one in group]
-        for name in dict.fromkeys(name for one in group for name in getattr(one, what))
-    }
-    names = sorted(found, key=lambda name: (getattr(first, what).get(name, {}).get(key) or 0.0, name))
-    rows = [
-        [
-            name,
-            str(max(row.get("sequences", 0) for row in found[name])),
-            *(percent(row.get(key)) for row in found[name]),
-        ]
-        for name in names[:most]
-        if any(row.get(key) is not None for row in found[name])
-    ]
+    key, groups = group[0].main, [getattr(one, what) for one in group]
+    names = sorted(set().union(*groups), key=lambda name: (groups[0].get(name, {}).get(key) or 0.0, name))
+    rows = []
+    for name in names[:most]:
+        found = [each.get(name, {}) for each in groups]
+        if any(row.get(key) is not None for row in found):
+            count = max(row.get("sequences", 0) for row in found)
+            rows.append([name, str(count), *(percent(row.get(key)) for row in found)])
     notes = [f"the {most} hardest of {len(names)}"] if most and len(names) > most else []
     word = {"attributes": "attribute", "categories": "class"}[what]
     return Table(f"{HEADINGS.get(key, '')} by {word}", [word, "sequences", *(one.name for one in group)], rows, notes)
@@ -167,12 +162,7 @@ def pairs_table(comparison: Mapping[str, Any], keys: Iterable[str] = HEADINGS) -
 
 def rules_of(group: Sequence[Report]) -> dict[str, Any]:
     """The other rules of reports as a comparison has them: by name `meaning` and `trackers`."""
-    rules: dict[str, Any] = {}
-    for one in group:
-        for name, found in one.conventions.items():
-            rule = rules.setdefault(name, {"meaning": found["meaning"], "trackers": {}})
-            rule["trackers"][one.name or str(one.tracker)] = found
-    return rules
+    return summary.rules_by_tracker({one.name or str(one.tracker): one.conventions for one in group})
 
 
 def rules_table(rules: Mapping[str, Any]) -> Table:
@@ -236,14 +226,9 @@ def facts_table(group: Sequence[Report], title: str) -> Table:
 def as_json(reports: Sequence[Report]) -> dict[str, Any]:
     """All numbers of the page, for programs."""
     rows = [
-        {
-            **{"name": one.name, "benchmark": one.benchmark, "tracker": one.tracker},
-            **{"whose": "server" if one.by_server else "ours"},
-            **{"scores": one.scores, "intervals": one.intervals, "curves": one.curves},
-            **{"attributes": one.attributes, "categories": one.categories},
-            **{"sequences": one.sequences, "fps": one.fps, "failed": one.failed, "note": one.note},
-            **{"remarks": one.notes, "makers": makers(one), "made_with": facts(one), "config": one.config},
-        }
+        {key: getattr(one, key) for key in _SHOWN}
+        | {"whose": "server" if one.by_server else "ours", "remarks": one.notes}
+        | {"makers": makers(one), "made_with": facts(one)}
         for one in reports
     ]
     theirs = [

@@ -5,7 +5,7 @@ All numbers are shares in 0..1 with the keys of `metrics.MEANING`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ostrack_jax.data.annotations import valid
@@ -45,6 +45,16 @@ def by_other_rules(names: Iterable[str], *runs: list[SequencePrediction]) -> dic
         except UserError as e:
             found[name]["refused"] = str(e)
     return found
+
+
+def rules_by_tracker(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What `by_other_rules` ``found`` by tracker, by rule: `meaning` and `trackers`."""
+    rules: dict[str, Any] = {}
+    for tracker, by_rule in found.items():
+        for name, result in by_rule.items():
+            rule = rules.setdefault(name, {"meaning": result["meaning"], "trackers": {}})
+            rule["trackers"][tracker] = {key: value for key, value in result.items() if key != "meaning"}
+    return rules
 
 
 def notes(benchmark: Benchmark, answers: list[SequencePrediction]) -> list[str]:

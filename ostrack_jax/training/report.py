@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -186,7 +185,7 @@ def write(output: Path, runs: Sequence[Run]) -> tuple[Path, Path]:
     page.paragraph(f"By {common_axis(runs)[0]}{styles}.")
     with page.group("curves"):
         for panel in track(panels, "drawing curves", transient=True):
-            page.plot(panel.title, functools.partial(plots.training_panel, panel), panel.title)
+            page.plot(panel.title, panel.title, plots.training_panel, panel)
     if any(run.images for run in runs):
         page.heading("Images")
         page.paragraph(
@@ -206,7 +205,7 @@ def write(output: Path, runs: Sequence[Run]) -> tuple[Path, Path]:
             rows = [[key, value] for key, value in facts.items() if key != "kind"]
             page.table(Table(f"{run.name}, {start}", ["", ""], rows), folded=True)
     page.paragraph(f"Written by ostrack-jax {__version__}: ostrack report train.")
-    write_atomically(output / IMAGE, plots.png(functools.partial(plots.training_panels, panels, colours), plots.LIGHT))
+    write_atomically(output / IMAGE, plots.png(plots.LIGHT, plots.training_panels, panels, colours))
     write_atomically(output / PAGE, page.html().encode("utf-8", "backslashreplace"))
     return output / PAGE, output / IMAGE
 

@@ -86,9 +86,9 @@ class Page:
         self._sections.append(f"<details><summary>{title}</summary>{shown}</details>" if folded else heading + shown)
         self._lines += [*([f"{escape_markdown(table.title)}:", ""] if title else []), *table.markdown(), ""]
 
-    def plot(self, name: str, draw: Callable[[], Any], alt: str) -> None:
-        """Add a figure of `plots`, drawn for a light and for a dark page; ``name`` is that of the light one's file."""
-        light, dark = plots.png(draw, plots.LIGHT), plots.png(draw, plots.DARK)
+    def plot(self, name: str, alt: str, draw: Callable[..., Any], *data: Any) -> None:
+        """Add the figure that ``draw`` makes of ``data``, light and dark; ``name`` is the light one's file."""
+        light, dark = (plots.png(theme, draw, *data) for theme in (plots.LIGHT, plots.DARK))
         width, height = struct.unpack(">II", light[16:24])
         source = f'<source media="(prefers-color-scheme: dark)" srcset="{_address(dark)}">'
         image = f'<img src="{_address(light)}" width="{width}" height="{height}" alt="{html.escape(alt)}">'

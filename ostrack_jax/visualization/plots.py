@@ -113,8 +113,8 @@ def matplotlib() -> Any:
     return matplotlib
 
 
-def png(draw: Callable[[], Any], theme: Theme) -> bytes:
-    """The figure that ``draw`` makes, in the colours of ``theme``, as a PNG file; the same bytes each time."""
+def png(theme: Theme, draw: Callable[..., Any], *data: Any) -> bytes:
+    """The figure that ``draw`` makes of ``data`` in a theme's colours, as a PNG file; the same bytes each time."""
     out, rc = io.BytesIO(), matplotlib().rc
     with matplotlib().rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # letters that the font lacks are boxes
@@ -129,7 +129,7 @@ def png(draw: Callable[[], Any], theme: Theme) -> bytes:
         rc(("xtick.major", "xtick.minor", "ytick.major", "ytick.minor"), size=0)
         rc("lines", linewidth=1.8)
         rc("legend", frameon=False, labelcolor=theme.words, fontsize=9)
-        draw().savefig(out, format="png", metadata={"Software": None})
+        draw(*data).savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 
 

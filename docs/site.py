@@ -70,14 +70,12 @@ def public_names() -> str:
 
 def commands() -> str:
     """Return the page of the commands, as ``--help`` prints them."""
-    from ostrack_jax.cli import command
-    from ostrack_jax.cli.main import COMMANDS
+    from ostrack_jax.cli import command, main
 
     out = ["# Commands\n", f"```text\n{printed()}\n```\n"]
-    for name in COMMANDS:
+    for name in main.COMMANDS:
         out.append(f"## ostrack {name}\n\n```text\n{printed(name)}\n```\n")
-        module = command.load(f"ostrack_jax.cli.{name}")
-        for inner in getattr(module, "COMMANDS", getattr(module, "RELEASES", ())):
+        for inner in getattr(command.load(main, name), "COMMANDS", ()):
             out.append(f"### ostrack {name} {inner}\n\n```text\n{printed(name, inner)}\n```\n")
     return "\n".join(out)
 

@@ -25,12 +25,15 @@ def versions() -> dict[str, str | None]:
         "ostrack_jax": __version__,
         "opencv": cv2.__version__,  # several packages bring it
     }
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+    return found | {name: installed_version(name) for name in PACKAGES}
+
+
+def installed_version(name: str) -> str | None:
+    """Return the version of an installed package; None where it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def hardware() -> dict[str, Any]:

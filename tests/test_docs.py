@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from absl import flags as absl_flags
 
-from ostrack_jax.cli import command, paths
-from ostrack_jax.cli.convert import CONVERTERS
+from ostrack_jax.cli import command, main, paths
 from ostrack_jax.tracking.tracker import Tracker
 from tests.checkpoints import save_random_weights
 
@@ -49,12 +48,10 @@ def command_lines() -> list[Any]:
 
 def module_of(program: str, words: list[str]) -> tuple[Any, list[str]]:
     """The command that a line calls, and its own words."""
-    name = "ostrack_jax.cli." + (words.pop(0) if program == "ostrack" else program.split()[-1].removesuffix(".py"))
-    module = command.load(name)
+    name = words.pop(0) if program == "ostrack" else program.split()[-1].removesuffix(".py")
+    module = command.load(main, name)
     if hasattr(module, "COMMANDS"):
-        module = command.load(f"{name}_{words.pop(0)}")
-    elif name.endswith(".convert"):
-        module = CONVERTERS[words.pop(0)]
+        module = command.load(module, words.pop(0))
     return module, words
 
 

@@ -10,7 +10,9 @@ A command module has
   it, a positional argument is an error.
 
 A module of several commands has a docstring and ``COMMANDS: dict[str, str]``, name -> what it does; each is a module
-``PREFIX_NAME``. Every flag that names a file or directory is declared by `paths.define_path`.
+of the name ``PREFIX`` and NAME, or an object in the dict ``MEMBERS``.
+
+Every flag that names a file or directory is declared by `paths.define_path`.
 
 What a person can mend ends in one line on stderr and status 2; a signal that asked to stop in 128 and its number, as a
 shell counts; anything else keeps its traceback. (ml_collections' `config_flags` reads the process's own command line,
@@ -64,18 +66,22 @@ def run(command: Any, argv: Sequence[str], program: str) -> int:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def dispatch(commands: Any, argv: Sequence[str], program: str, prefix: str = "ostrack_jax.cli.") -> int:
+def dispatch(group: Any, argv: Sequence[str], program: str) -> int:
     """Run the command of a module of ``COMMANDS`` that the first word names; return the exit status."""
     try:
-        name = choose(commands.COMMANDS, commands.__doc__, argv, program)
+        name = choose(group.COMMANDS, group.__doc__, argv, program)
     except UserError as e:
         return fail(program, e)
     if name is None:
         return 0
-    module, rest, program = load(prefix + name), argv[1:], f"{program} {name}"
-    if hasattr(module, "COMMANDS"):
-        return dispatch(module, rest, program, f"{prefix}{name}_")
-    return run(module, rest, program) if hasattr(module, "define") else module.main(rest)
+    command = load(group, name)
+    return (dispatch if hasattr(command, "COMMANDS") else run)(command, argv[1:], f"{program} {name}")
+
+
+def load(group: Any, name: str) -> Any:
+    """Return the command ``name`` of a module of ``COMMANDS``."""
+    members = getattr(group, "MEMBERS", None)
+    return importlib.import_module(group.PREFIX + name) if members is None else members[name]
 
 
 def choose(commands: Mapping[str, str], doc: str, argv: Sequence[str], program: str) -> str | None:
@@ -96,11 +102,6 @@ def choose(commands: Mapping[str, str], doc: str, argv: Sequence[str], program: 
     if argv[0] not in commands:
         raise unknown("command", argv[0], commands)
     return argv[0]
-
-
-def load(module: str) -> Any:
-    """Import a command module by its full name."""
-    return importlib.import_module(module)
 
 
 def fail(program: str, error: Exception) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ostrack_jax.cli.paths import Place, define_path
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 
-RELEASES = {
+COMMANDS = {
     "ostrack": "a checkpoint of the published PyTorch OSTrack, or back to one",
     "mae": "a backbone of the MAE release, to start a training from",
     "deit": "the same of the DeiT release (ImageNet-1k)",
@@ -71,11 +72,12 @@ class OSTrack:
         _save(source, f"{len(weights)} tensors", weights, notices, config, flags.output)
 
 
+@dataclass
 class Backbone:
     """A command that converts the pretrained backbone of a release."""
 
-    ARGUMENTS = (Place("FILE"),)
     release: str
+    ARGUMENTS = (Place("FILE"),)
 
     def define(self, flags: absl_flags.FlagValues) -> None:
         """Declare the flags."""
@@ -105,8 +107,6 @@ class Mae(Backbone):
       ostrack convert mae mae_pretrain_vit_base.pth --config vitb_256_mae_ce_32x4_ep300 --output weights/mae
     """
 
-    release = "mae"
-
 
 class Deit(Backbone):
     """Convert a ViT of the DeiT release (supervised on ImageNet-1k) into weights to start a training from.
@@ -119,8 +119,6 @@ class Deit(Backbone):
       ostrack convert deit deit_base_patch16_224-b5f2ef4d.pth --config vitb_256_in1k_ce_32x4_ep300 \\
           --output weights/deit
     """
-
-    release = "deit"
 
 
 class AugReg(Backbone):
@@ -137,8 +135,6 @@ class AugReg(Backbone):
           --config vitb_256_in21k_ce_32x4_ep300 --output weights/in21k
     """
 
-    release = "augreg"
-
 
 class DinoV2(Backbone):
     """Convert a ViT of the DINOv2 release into weights to start a training from.
@@ -153,23 +149,14 @@ class DinoV2(Backbone):
       ostrack convert dinov2 dinov2_vits14_pretrain.pth --config vits_256_dinov2_ce_32x4_ep300 --output weights/dinov2
     """
 
-    release = "dinov2"
 
-
-CONVERTERS = {
+MEMBERS = {
     "ostrack": OSTrack(),
-    **{kind.release: kind() for kind in (Mae, Deit, AugReg, DinoV2)},
+    "mae": Mae("mae"),
+    "deit": Deit("deit"),
+    "augreg": AugReg("augreg"),
+    "dinov2": DinoV2("dinov2"),
 }
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run the converter that ``argv`` names; return the exit status."""
-    program = "ostrack convert"
-    try:
-        release = command.choose(RELEASES, __doc__ or "", argv, program)
-    except UserError as e:
-        return command.fail(program, e)
-    return 0 if release is None else command.run(CONVERTERS[release], argv[1:], f"{program} {release}")
 
 
 def _define(flags: absl_flags.FlagValues, output: str) -> None:

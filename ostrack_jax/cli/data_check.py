@@ -62,12 +62,14 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
         return 1
     total = Checked()
     fixes: Counter[str] = Counter()  # each is printed with the first finding that needs it
-    for name, finding in check_sequences(sequences, _unstarted(flags, data), decode, total):
-        wrong += finding.verdict == "wrong"
-        fixes[finding.fix] += 1
-        first = fixes[finding.fix] == 1
-        if not flags.most or fixes.total() <= flags.most or first:
-            finding.print(f"{name}: ", first)
+    for checked in check_sequences(sequences, _unstarted(flags, data), decode):
+        total.add(checked)
+        for finding in checked.findings:
+            wrong += finding.verdict == "wrong"
+            fixes[finding.fix] += 1
+            first = fixes[finding.fix] == 1
+            if not flags.most or fixes.total() <= flags.most or first:
+                finding.print(f"{checked.name}: ", first)
     _print_counts(f"{arguments[0]} in {data.dir}", total)
     if flags.samples is not None:
         sheets = write_samples(sequences, flags.samples)
@@ -114,8 +116,10 @@ def _print_counts(what: str, total: Checked) -> None:
     """Print the counts, and what is worth knowing though not wrong."""
     from ostrack_jax.config import PairConfig
 
-    share = f", {total.visible / total.frames:.1%} visible" if total.frames else ""
-    print(f"{what}: {total.sequences:,} sequences, {total.frames:,} frames{share}; {total.decoded:,} images decoded")
+    counts = total.counts
+    share = f", {counts['visible'] / counts['frames']:.1%} visible" if counts["frames"] else ""
+    seen = f"{counts['sequences']:,} sequences, {counts['frames']:,} frames{share}"
+    print(f"{what}: {seen}; {counts['decoded']:,} images decoded")
     for name, count in sorted(total.missing.items()):
         print(f"note   {name} is missing in {count:,} sequences: it hides no frame there")
     for note in total.notes[:_NOTES]:
@@ -124,8 +128,8 @@ def _print_counts(what: str, total: Checked) -> None:
         print(f"note   {len(total.notes) - _NOTES:,} more sequences are read in such a way")
     rules = PairConfig()
     print(
-        f"training would sample {total.sampled:,} of the {total.sequences:,} sequences: single images, and videos of "
-        f"{rules.min_frames} frames or more with {rules.min_visible} visible (config.pairs)"
+        f"training would sample {counts['sampled']:,} of the {counts['sequences']:,} sequences: single images, and "
+        f"videos of {rules.min_frames} frames or more with {rules.min_visible} visible (config.pairs)"
     )
 
 

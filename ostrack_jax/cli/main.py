@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from ostrack_jax import __version__
 from ostrack_jax.cli import command, streams
 
+PREFIX = "ostrack_jax.cli."
 COMMANDS = {  # a command's module is imported when it is called, so that `ostrack --help` answers at once
     "train": "train a tracker from a config",
     "eval": "score a tracker on a benchmark",

@@ -34,29 +34,28 @@ _IMAGE = "an image is damaged: unpack its archive again"
 
 @dataclass
 class Checked:
-    """What a check has counted so far.
+    """What a check found in one sequence, or, added up, in all.
 
     Attributes:
-      sequences: checked; ``frames`` they have, ``visible`` of these to learn from, ``decoded`` images.
-      sampled: sequences that training would draw from, by its published rules.
+      name: of the sequence.
+      findings: what is wrong with it.
+      counts: `sequences` checked, `frames` they have, `visible` of these to learn from, `decoded` images, and
+        `sampled`: sequences that training would draw from, by its published rules.
       size: of the image decoded last, `32 x 24`.
       missing: sequences without a label file, by its name.
       notes: how frames are read that are not read as they are, a line each.
     """
 
-    sequences: int = 0
-    frames: int = 0
-    visible: int = 0
-    decoded: int = 0
-    sampled: int = 0
+    name: str = ""
+    findings: list[Finding] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
     size: str = ""
     missing: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
     def add(self, other: Checked) -> None:
-        """Count what another has counted, too."""
-        for name in ("sequences", "frames", "visible", "decoded", "sampled"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        """Add the counts and notes of another."""
+        self.counts.update(other.counts)
         self.missing.update(other.missing)
         self.notes += other.notes
 
@@ -85,55 +84,45 @@ def open_checked(data: DataConfig, directory: Path) -> tuple[LazySequences | Non
     return sequences, findings
 
 
-def check_sequences(
-    sequences: LazySequences, unstarted: Verdict, decode: int | None, total: Checked
-) -> Iterator[tuple[str, Finding]]:
-    """Check every sequence, several at a time, a bar on a terminal; yields (sequence, what is wrong) in order.
+def check_sequences(sequences: LazySequences, unstarted: Verdict, decode: int | None) -> Iterator[Checked]:
+    """Check every sequence, several at a time, results in order; shows a bar on a terminal.
 
     Args:
       sequences: opened.
       unstarted: what a sequence is whose first frame has no box: wrong where trackers start there, ok in training.
       decode: images of each sequence to decode, evenly spaced, first and last among them; None: these two, and of
         single images only whether they are there.
-      total: the counts go there.
     """
     size = max(1, min(256, len(sequences) // 200))
     runs = [range(start, min(start + size, len(sequences))) for start in range(0, len(sequences), size)]
-
-    def check_run(run: range) -> list[tuple[str, list[Finding], Checked]]:
-        return [(sequences.names[i], *check_sequence(sequences, i, unstarted, decode)) for i in run]
-
-    for checked in each(runs, check_run, "checking"):
-        for name, findings, counted in checked:
-            total.add(counted)
-            for finding in findings:
-                yield name, finding
+    for run in each(runs, lambda run: [check_sequence(sequences, i, unstarted, decode) for i in run], "checking"):
+        yield from run
 
 
 def check_sequence(
     sequences: LazySequences, index: int, unstarted: Verdict = "ok", decode: int | None = None
-) -> tuple[list[Finding], Checked]:
-    """What is wrong with one sequence, and its counts; see `check_sequences`."""
-    counted = Checked(sequences=1)
+) -> Checked:
+    """Check one sequence; see `check_sequences`."""
+    checked = Checked(sequences.names[index], counts=Counter(sequences=1))
     fix = _ANNOTATION
     try:
         sequence = sequences.read(index)
         fix = _IMAGE
-        counted.frames, counted.visible = len(sequence), int(np.count_nonzero(sequence.visible))
-        counted.sampled = int(is_eligible(sequence, PairConfig()))
-        counted.missing.update(sequence.missing)
+        visible, sampled = np.count_nonzero(sequence.visible), is_eligible(sequence, PairConfig())
+        checked.counts.update(frames=len(sequence), visible=int(visible), sampled=int(sampled))
+        checked.missing.update(sequence.missing)
         findings = [Finding("wrong", flaw, _FLAW) for flaw in sequence.flaws]
         if unstarted != "ok" and not sequence.is_image and not valid(sequence.boxes_xywh[:1]).all():
             text = f"the first frame has no box ({_numbers(sequence.boxes_xywh[0])})"
             findings.append(Finding(unstarted, text, "a tracker starts there: correct the annotation"))
-        findings += _check_images(sequence, decode, counted)
+        checked.findings = findings + _check_images(sequence, decode, checked)
     except (UserError, OSError) as e:
         own = e.fix if isinstance(e, UserError) else None
-        findings = [Finding("wrong", str(e), fix if own is None else own)]
-    return findings, counted
+        checked.findings = [Finding("wrong", str(e), fix if own is None else own)]
+    return checked
 
 
-def _check_images(sequence: Sequence, decode: int | None, counted: Checked) -> list[Finding]:
+def _check_images(sequence: Sequence, decode: int | None, checked: Checked) -> list[Finding]:
     """Decode some images; compare their size with the stated one, and the boxes with their size."""
     frames = sequence.frames
     if decode is None and sequence.is_image:
@@ -144,11 +133,12 @@ def _check_images(sequence: Sequence, decode: int | None, counted: Checked) -> l
     for index in np.unique(np.linspace(0, len(sequence) - 1, min(decode or 2, len(sequence))).round().astype(int)):
         if index == 0 and isinstance(frames, NotedFrames):
             image, notes = frames.noted()
-            counted.notes += [f"{sequence.name}: {note}" for note in notes]
+            checked.notes += [f"{sequence.name}: {note}" for note in notes]
         else:
             image = frames[int(index)]
         height, width = image.shape[:2]
-        counted.decoded, counted.size = counted.decoded + 1, f"{width} x {height}"
+        checked.counts["decoded"] += 1
+        checked.size = f"{width} x {height}"
         if size is not None and size != (width, height):
             text = f"frame {index} is {width} x {height}, those before {size[0]} x {size[1]}"
             return [Finding("wrong", text, "images of another video may be among them: unpack its archive again")]

@@ -13,7 +13,7 @@ from ostrack_jax.data.readers.folder import open_folder
 from ostrack_jax.data.readers.registry import READERS, open_dataset
 from ostrack_jax.doctor.check import check_sequence
 from ostrack_jax.doctor.finding import Finding
-from ostrack_jax.doctor.layouts import LAYOUTS, Layout, recognise
+from ostrack_jax.doctor.layouts import LAYOUTS, SLOW, find_parts, recognise
 from ostrack_jax.errors import UserError, listed
 
 
@@ -33,7 +33,7 @@ def find_datasets(directory: Path) -> list[Finding]:
             found = [finding for path in inside for finding in benchmarks[path] or _own(path)]
         else:
             found = _own(directory)
-    shapes = "; ".join(f"{layout.reader}: {layout.shape}" for layout in LAYOUTS.values())
+    shapes = "; ".join(f"{reader}: {layout.shape}" for reader, layout in LAYOUTS.items())
     return found or [
         Finding("wrong", f"no data set in {directory}", f"expected images or videos with boxes, or one of {shapes}")
     ]
@@ -54,7 +54,7 @@ def configured() -> list[Finding]:
 def _benchmarks(directory: Path) -> list[Finding]:
     """The sets whose layout ``directory`` itself has, or the packed one that it is."""
     if not is_packed(directory):
-        return [finding for layout in recognise(directory) for finding in _parts(layout, directory)]
+        return [finding for reader in recognise(directory) for finding in _parts(reader, directory)]
     try:
         manifest = read_manifest(directory)
         sequences = open_packed(directory, manifest["part"])
@@ -63,13 +63,12 @@ def _benchmarks(directory: Path) -> list[Finding]:
     return [_describe(f"{manifest['reader']} {manifest['part']} packed in {directory}", sequences)]
 
 
-def _parts(layout: Layout, directory: Path) -> list[Finding]:
+def _parts(reader: str, directory: Path) -> list[Finding]:
     """A finding for each part of a set that is there; of one that takes minutes to open, what to do."""
-    reader = layout.reader
-    if layout.slow:
+    if reader in SLOW:
         return [Finding("ok", f"{reader} in {directory}: `ostrack data check {reader} {directory}` reads it whole")]
     found, errors = [], []
-    for part, place in layout.parts(directory).items():
+    for part, place in find_parts(reader, directory).items():
         try:
             sequences = open_dataset(DataConfig(reader=reader, dir=str(place), part=part))
         except UserError as e:  # the part is not there
@@ -101,7 +100,7 @@ def _describe(what: str, sequences: LazySequences, whole: int | None = None) -> 
     text = f"{what}: {len(sequences)} sequences"
     if whole is not None and whole != len(sequences):
         text += f" (the official set has {whole:,})"
-    findings, counted = check_sequence(sequences, 0)
-    if findings:
-        return Finding("wrong", f"{text}; {sequences.names[0]}: {findings[0].text}", findings[0].fix)
-    return Finding("ok", f"{text}; {sequences.names[0]} has {counted.frames} frames of {counted.size}")
+    first = check_sequence(sequences, 0)
+    if first.findings:
+        return Finding("wrong", f"{text}; {first.name}: {first.findings[0].text}", first.findings[0].fix)
+    return Finding("ok", f"{text}; {first.name} has {first.counts['frames']} frames of {first.size}")

@@ -9,7 +9,7 @@ import fnmatch
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,42 +31,27 @@ class Layout:
     """One set's layout.
 
     Attributes:
-      reader: its name in `ostrack_jax.data.readers.registry`.
       shape: what the directory holds, in words.
       patterns: of paths, one of which such a directory has.
       fits: (directory, parts of a path that matches) -> whether it is indeed of this set.
-      slow: it takes minutes to open the first time.
     """
 
-    reader: str
     shape: str
-    patterns: tuple[str, ...]
+    patterns: Sequence[str]
     fits: Callable[[Path, Parts], bool] = lambda directory, parts: True
-    slow: bool = False
 
     def matches(self, directory: Path) -> bool:
         """Whether a directory is of this layout, by a few looks."""
         found = (parts for pattern in self.patterns for parts in _glob(directory, pattern.split("/")))
         return any(self.fits(directory, parts) for parts in found)
 
-    def parts(self, directory: Path) -> dict[str, Path]:
-        """The parts that may lie in ``directory``, each with its own directory."""
-        official = OFFICIAL.get(self.reader, {})
-        if self.reader == "vot":  # the years differ in their names alone
-            years = [year for year in YEARS if year in directory.name or (directory / f"vot{year}").is_dir()]
-            return dict.fromkeys(years or [max(YEARS)], directory)
-        if self.reader != "got10k":
-            return dict.fromkeys(official, directory)
-        inside = {part: directory / part for part in official if (directory / part / "list.txt").is_file()}
-        return inside or {directory.name if directory.name in official else "train": directory}
-
 
 @functools.cache
-def _names(kind: str) -> set[str]:
+def _names(reader: str) -> set[str]:
     """Classes of LaSOT's extension, none of which is LaSOT's; DTB70's names that are not OTB's; UAVDT's names."""
-    if kind == "lasot_ext":
-        return {name.rpartition("-")[0] for name in read_published("lasot_ext")}
-    return {row.name for row in read_table(kind)} - {row.name for row in read_table("otb")}
+    if reader == "lasot_ext":
+        return {name.rpartition("-")[0] for name in read_published(reader)}
+    return {row.name for row in read_table(reader)} - {row.name for row in read_table("otb")}
 
 
 def _lasot_class(parts: Parts) -> str:
@@ -75,98 +60,79 @@ def _lasot_class(parts: Parts) -> str:
     return name if number.isdecimal() and parts[0] in (name, parts[-2]) else ""
 
 
-_VOT = [f"{root}*/{inner}" for root in ("", "vot20??/") for inner in ("color", "sequence")]
+_LASOT = "class/class-N/img or class-N/img"
+_LASOT_PATHS = ("*-*/img", "*/*-*/img")
+_VOT_PATHS = [f"{root}*/{inner}" for root in ("", "vot20??/") for inner in ("color", "sequence")]
+SLOW = ("coco", "vid")  # readers that take minutes to open a set the first time
 LAYOUTS = {
-    layout.reader: layout
-    for layout in (
-        Layout(
-            "got10k",
-            "list.txt and a folder for each name in it, or train/, val/, test/ of such",
-            ("list.txt", "train/list.txt", "val/list.txt", "test/list.txt"),
-            lambda directory, parts: not LAYOUTS["vot"].matches(directory),
-        ),
-        Layout(
-            "lasot",
-            "class/class-N/img or class-N/img",
-            ("*-*/img", "*/*-*/img"),
-            lambda directory, parts: _lasot_class(parts) not in ("", *_names("lasot_ext")),
-        ),
-        Layout(
-            "trackingnet",
-            "TRAIN_0 .. TRAIN_11 and TEST, each with anno/NAME.txt and frames/NAME/0.jpg ..",
-            ("TRAIN_*/anno", "TEST/anno", "anno"),
-            lambda directory, parts: len(parts) == 2 or (directory / "frames").is_dir(),
-        ),
-        Layout(
-            "coco",
-            "annotations/instances_*.json and images/train2017 or train2017",
-            ("annotations/instances_*.json",),
-            slow=True,
-        ),
-        Layout("vid", "Data/VID and Annotations/VID", ("Annotations/VID", "ILSVRC*/Annotations/VID"), slow=True),
-        Layout(
-            "otb",
-            otb.SHAPE,
-            ("*/groundtruth_rect*.txt",),
-            lambda directory, parts: parts[0] not in _names("dtb70"),
-        ),
-        Layout(
-            "dtb70",
-            f"{otb.SHAPE}, named as DTB70's 70",
-            ("*/img",),
-            lambda directory, parts: parts[0] in _names("dtb70"),
-        ),
-        Layout(
-            "lasot_ext",
-            "class/class-N/img or class-N/img, of its 15 classes",
-            ("*-*/img", "*/*-*/img"),
-            lambda directory, parts: _lasot_class(parts) in _names("lasot_ext"),
-        ),
-        Layout(
-            "nfs",
-            nfs.SHAPE,
-            ("*/30/*", "*/240/*", "sequences"),
-            lambda directory, parts: parts[0] == parts[2] if len(parts) == 3 else (directory / "anno").is_dir(),
-        ),
-        Layout("uav", uav.SHAPE, tuple(f"{root}/{videos}" for root in uav.ROOTS for videos in {*uav.VIDEOS.values()})),
-        Layout(
-            "uavdt",
-            uav.UAVDT_SHAPE,
-            tuple(f"{videos}/S????" for videos in uav.UAVDT_VIDEOS),
-            lambda directory, parts: parts[-1] in _names("uavdt"),
-        ),
-        Layout("tnl2k", "NAME/imgs and NAME/groundtruth.txt, or folders of such", ("*/imgs", "*/*/imgs")),
-        Layout(
-            "tc128",
-            "NAME/img, NAME/NAME_gt.txt and NAME/NAME_frames.txt",
-            ("*/*_gt.txt", "Temple-color-128/*/*_gt.txt"),
-        ),
-        Layout(  # by its name, too: any directory of directories of sequences looks like it
-            "itb",
-            "SCENARIO/NAME with images and groundtruth.txt",
-            ("*/*/groundtruth.txt",),
-            lambda directory, parts: "itb" in directory.name.lower(),
-        ),
-        Layout(
-            "vot",
-            "list.txt and for each name in it NAME/color and NAME/groundtruth.txt",
-            (*_VOT, *(pattern.replace("*/", "sequences/*/") for pattern in _VOT)),
-            lambda directory, parts: directory.joinpath(*parts[:-2], "list.txt").is_file(),
-        ),
-    )
+    "got10k": Layout(
+        "list.txt and a folder for each name in it, or train/, val/, test/ of such",
+        ("list.txt", "train/list.txt", "val/list.txt", "test/list.txt"),
+        lambda directory, parts: not LAYOUTS["vot"].matches(directory),
+    ),
+    "lasot": Layout(_LASOT, _LASOT_PATHS, lambda _, parts: _lasot_class(parts) not in ("", *_names("lasot_ext"))),
+    "trackingnet": Layout(
+        "TRAIN_0 .. TRAIN_11 and TEST, each with anno/NAME.txt and frames/NAME/0.jpg ..",
+        ("TRAIN_*/anno", "TEST/anno", "anno"),
+        lambda directory, parts: len(parts) == 2 or (directory / "frames").is_dir(),
+    ),
+    "coco": Layout("annotations/instances_*.json and images/train2017 or train2017", ["annotations/instances_*.json"]),
+    "vid": Layout("Data/VID and Annotations/VID", ["Annotations/VID", "ILSVRC*/Annotations/VID"]),
+    "otb": Layout(otb.SHAPE, ["*/groundtruth_rect*.txt"], lambda _, parts: parts[0] not in _names("dtb70")),
+    "dtb70": Layout(f"{otb.SHAPE}, named as DTB70's 70", ["*/img"], lambda _, parts: parts[0] in _names("dtb70")),
+    "lasot_ext": Layout(
+        f"{_LASOT}, of its 15 classes", _LASOT_PATHS, lambda _, parts: _lasot_class(parts) in _names("lasot_ext")
+    ),
+    "nfs": Layout(
+        nfs.SHAPE,
+        ("*/30/*", "*/240/*", "sequences"),
+        lambda directory, parts: parts[0] == parts[2] if len(parts) == 3 else (directory / "anno").is_dir(),
+    ),
+    "uav": Layout(uav.SHAPE, [f"{root}/{videos}" for root in uav.ROOTS for videos in {*uav.VIDEOS.values()}]),
+    "uavdt": Layout(
+        uav.UAVDT_SHAPE,
+        [f"{videos}/S????" for videos in uav.UAVDT_VIDEOS],
+        lambda _, parts: parts[-1] in _names("uavdt"),
+    ),
+    "tnl2k": Layout("NAME/imgs and NAME/groundtruth.txt, or folders of such", ["*/imgs", "*/*/imgs"]),
+    "tc128": Layout(
+        "NAME/img, NAME/NAME_gt.txt and NAME/NAME_frames.txt", ["*/*_gt.txt", "Temple-color-128/*/*_gt.txt"]
+    ),
+    "itb": Layout(  # by its name, too: any directory of directories of sequences looks like it
+        "SCENARIO/NAME with images and groundtruth.txt",
+        ["*/*/groundtruth.txt"],
+        lambda directory, _: "itb" in directory.name.lower(),
+    ),
+    "vot": Layout(
+        "list.txt and for each name in it NAME/color and NAME/groundtruth.txt",
+        [*_VOT_PATHS, *(pattern.replace("*/", "sequences/*/") for pattern in _VOT_PATHS)],
+        lambda directory, parts: directory.joinpath(*parts[:-2], "list.txt").is_file(),
+    ),
 }
 
 
-def recognise(directory: Path) -> list[Layout]:
-    """The layouts that ``directory`` itself has."""
-    return [layout for layout in LAYOUTS.values() if layout.matches(directory)]
+def find_parts(reader: str, directory: Path) -> dict[str, Path]:
+    """The parts of a reader's set that may lie in ``directory``, each with its own directory."""
+    official = OFFICIAL.get(reader, {})
+    if reader == "vot":  # the years differ in their names alone
+        years = [year for year in YEARS if year in directory.name or (directory / f"vot{year}").is_dir()]
+        return dict.fromkeys(years or [max(YEARS)], directory)
+    if reader != "got10k":
+        return dict.fromkeys(official, directory)
+    inside = {part: directory / part for part in official if (directory / part / "list.txt").is_file()}
+    return inside or {directory.name if directory.name in official else "train": directory}
+
+
+def recognise(directory: Path) -> list[str]:
+    """The readers whose layout ``directory`` itself has."""
+    return [reader for reader, layout in LAYOUTS.items() if layout.matches(directory)]
 
 
 def explain(reader: str, directory: Path, error: Exception) -> Finding:
     """The finding for a reader's ``error`` on a directory, with what would mend it as far as a look around shows."""
     if is_packed(directory):
         return Finding("wrong", str(error))
-    layout, others = LAYOUTS.get(reader), [other.reader for other in recognise(directory)]
+    layout, others = LAYOUTS.get(reader), recognise(directory)
     better = _elsewhere(layout, directory) if layout and reader not in others else None
     others = [other for other in others if other != reader]
     if better is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -12,6 +11,7 @@ from typing import Any
 
 from ostrack_jax import __version__
 from ostrack_jax.doctor.finding import Finding
+from ostrack_jax.environment import installed_version
 from ostrack_jax.models.devices import devices as local_devices
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "opencv-python-headless", "av")
@@ -23,14 +23,11 @@ TPUS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")  #
 
 def versions() -> list[Finding]:
     """What is installed; a missing package is wrong."""
-    found, missing = [], []
-    for name in PACKAGES:
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            missing.append(name)
+    found = {name: installed_version(name) for name in PACKAGES}
+    missing = [name for name, version in found.items() if version is None]
+    installed = ", ".join(f"{name} {version}" for name, version in found.items() if version is not None)
     python = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    report = [Finding("ok", f"ostrack-jax {__version__}, {python}"), Finding("ok", ", ".join(found))]
+    report = [Finding("ok", f"ostrack-jax {__version__}, {python}"), Finding("ok", installed)]
     if missing:
         report.append(Finding("wrong", f"not installed: {', '.join(missing)}", f"pip install {' '.join(missing)}"))
     return report
@@ -120,17 +117,9 @@ def _fix(extra: str, root: Path) -> str:
         return f"unset JAX_PLATFORMS (it is {chosen!r})"
     if extra == "cuda" and not any(root.glob("dev/nvidia[0-9]*")) and not (root / "dev/dxg").exists():
         return "the device files /dev/nvidia* are missing: start the container with its GPUs (docker: --gpus all)"
-    if extra == "cuda" and any(_installed(f"jax-cuda{version}-plugin") for version in (12, 13)):
+    if extra == "cuda" and any(installed_version(f"jax-cuda{version}-plugin") for version in (12, 13)):
         return "jax's CUDA plugin is installed and failed, see its warning above; nvidia-smi prints the driver's"
     return f"pip install 'ostrack-jax[{extra}]'"
-
-
-def _installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _read(path: Path) -> str:

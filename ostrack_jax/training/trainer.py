@@ -46,7 +46,9 @@ _POLL = 0.01  # seconds between looks at the devices and for signals while a bat
 _RESUME = "the same command resumes the run"
 
 
-def train(config: Config, workdir: Path, init: Path | None = None, console: Console | None = None) -> dict[str, float]:
+def train(
+    config: Config, workdir: Path | str, init: Path | None = None, console: Console | None = None
+) -> dict[str, float]:
     """Train in ``workdir``, from its newest checkpoint where it has one; the numbers of the run's last validation.
 
     Args:
@@ -60,7 +62,7 @@ def train(config: Config, workdir: Path, init: Path | None = None, console: Cons
         directory that cannot be written to or that another run trains in. What was trained is saved.
       Stopped: SIGTERM or Ctrl-C; all is saved.
     """
-    settings, per_epoch = config.train, steps_per_epoch(config)
+    workdir, settings, per_epoch = Path(workdir), config.train, steps_per_epoch(config)
     progress, mesh = Progress(console, settings, per_epoch), make_mesh(config)
     check_same_config(config)
     for notice in check_settings(config):

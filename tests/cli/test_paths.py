@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from absl import flags as absl_flags
 
-from ostrack_jax.cli import command, convert
+from ostrack_jax.cli import command
+from ostrack_jax.cli import main as ostrack
 from ostrack_jax.cli.main import COMMANDS, main
 from ostrack_jax.cli.paths import PathParser, Place
 
@@ -42,13 +43,11 @@ def every_command():
     """Words -> module, of each that does something."""
     found = {}
     for name in COMMANDS:
-        if name == "convert":
-            found |= {f"convert {release}": converter for release, converter in convert.CONVERTERS.items()}
+        module = command.load(ostrack, name)
+        if hasattr(module, "COMMANDS"):
+            found |= {f"{name} {each}": command.load(module, each) for each in module.COMMANDS}
         else:
-            inner = getattr(command.load(f"ostrack_jax.cli.{name}"), "COMMANDS", {})
-            found |= {f"{name} {each}": command.load(f"ostrack_jax.cli.{name}_{each}") for each in inner}
-            if not inner:
-                found[name] = command.load(f"ostrack_jax.cli.{name}")
+            found[name] = module
     return found
 
 

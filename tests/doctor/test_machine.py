@@ -17,7 +17,7 @@ GPU = "Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 16\nGPU UUID: \t GPU-0\n"
 def root(tmp_path, monkeypatch):
     """A system without accelerators, on which jax chooses its platform itself."""
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
-    monkeypatch.setattr(machine, "_installed", lambda name: False)
+    monkeypatch.setattr(machine, "installed_version", lambda name: None)
     write(tmp_path, "proc/meminfo", "MemTotal:       16384000 kB\nMemFree: 1 kB\nMemAvailable:    8192000 kB\n")
     return tmp_path
 
@@ -51,7 +51,7 @@ def test_an_idle_gpu_is_said_loudly_with_the_fix(root):
 
 def test_other_reasons_for_an_idle_gpu(root, monkeypatch):
     with_gpus(root, 1)
-    monkeypatch.setattr(machine, "_installed", lambda name: name == "jax-cuda13-plugin")
+    monkeypatch.setattr(machine, "installed_version", lambda name: "1" if name == "jax-cuda13-plugin" else None)
     assert "plugin is installed and failed" in machine.unused_accelerators(root)[0].fix
     (root / "dev/nvidia0").unlink()
     assert "--gpus all" in machine.unused_accelerators(root)[0].fix

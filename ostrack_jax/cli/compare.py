@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
@@ -24,7 +23,6 @@ from absl import flags as absl_flags
 from ostrack_jax.cli import orientation
 from ostrack_jax.cli.paths import Place, define_path
 from ostrack_jax.errors import UserError
-from ostrack_jax.io import local_path
 
 if TYPE_CHECKING:
     from ostrack_jax.data.lazy import LazySequences
@@ -76,18 +74,12 @@ def _named(words: list[str]) -> list[RawResults]:
     """The result directories, under names that differ."""
     from ostrack_jax.evaluation.raw_results import open_results
 
-    trackers = [open_results(_local(word)) for word in words]
+    trackers = [open_results(word) for word in words]
     names = [tracker.name for tracker in trackers]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UserError(f"two trackers would be named {twice}: expected NAME=FOLDER for one of them")
     return trackers
-
-
-def _local(word: str) -> str:
-    """NAME=FOLDER with the directory's path on this machine; a directory alone has it already."""
-    name, equals, place = word.partition("=")
-    return word if not equals or Path(word).is_dir() else f"{name}={local_path(place)}"
 
 
 def _benchmark(wanted: str | None, trackers: list[RawResults]) -> str:

@@ -26,7 +26,7 @@ from ostrack_jax.data.annotations import FARTHEST, read_boxes
 from ostrack_jax.data.spelling import ByName, part_prefix
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.runner import RUN_FILE
-from ostrack_jax.io import read_json, read_text
+from ostrack_jax.io import local_path, read_json, read_text
 
 # Ends of the names of files that lie next to the boxes and hold none.
 _NOT_BOXES = re.compile(r"_(times?|scores?|confidences?|conf|all_boxes|all_scores|object_presence_scores)$")
@@ -110,10 +110,12 @@ def open_results(word: str) -> RawResults:
     name, equals, place = word.partition("=")
     if not equals or Path(word).is_dir():  # which may have a = in its name
         name, place = "", word
-    directory = Path(place)
-    runs = _find_runs(directory) if place else []
+    if not place:
+        raise UserError("no directory of results '': expected DIRECTORY or NAME=DIRECTORY")
+    directory = local_path(place)
+    runs = _find_runs(directory)
     if not runs and not directory.is_dir():
-        raise UserError(f"no directory of results {place!r}: expected DIRECTORY or NAME=DIRECTORY")
+        raise UserError(f"no directory of results {str(directory)!r}: expected DIRECTORY or NAME=DIRECTORY")
     if not runs:
         matlab = ", not Matlab files, which docs/scores.md shows how to turn into text"
         how = matlab if any(directory.glob("*.mat")) else ""

@@ -1,4 +1,4 @@
-"""How long the network alone takes: latency, compile time, parameters, MACs, beside the machine's own matrix rate.
+"""How long the network alone takes: latency, compile time, parameters, MACs, next to the machine's own matrix rate.
 
 All models and a 2048 x 2048 float32 matrix product run in turn in one process, so that their ratios hold on a shared
 machine. ``floor`` is the time the model's MACs (as the paper counts them) would take at the rate of that product.
@@ -14,16 +14,27 @@ from typing import Any
 
 import numpy as np
 from absl import flags as absl_flags
-from rich.console import Console
 from rich.progress import track
-from timing import MODELS, interleaved, matrix_product, matrix_rate, start, write
+from timing import MODELS, interleaved, matrix_product, matrix_rate, show, start, write
 from timing import define as timing_flags
 
 from ostrack_jax import config as configs
 from ostrack_jax.models.weights import initial_weights
 from ostrack_jax.profiling.latency import compile_forward
 from ostrack_jax.profiling.macs import as_the_paper_counts, macs, parameters
-from ostrack_jax.visualization.table import Table
+
+COLUMNS = {
+    "model": "{model}",
+    "median ms": "{median_ms:.1f}",
+    "p95 ms": "{p95_ms:.1f}",
+    "floor ms": "{floor_ms:.1f}",
+    "over floor": "{over_floor:.2f}",
+    "by elimination": "{gain:.2f}",
+    "compile s": "{compile_s:.1f}",
+    "M params": "{million_parameters:.1f}",
+    "G MACs": "{gmacs:.2f}",
+    "with products": "{gmacs_with_products:.2f}",
+}
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -35,23 +46,27 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Measure, print a table, write JSON."""
-    rows, runs = {}, {"matmul": matrix_product("float32")}
+    rows, runs, rate, gains = {}, {"matmul": matrix_product("float32")}, 0.0, {}
     settings = {"batch": flags.batch, "dtype": flags.dtype, "rounds": flags.rounds}
     for name in track(flags.models, "compiling", transient=True):
         rows[name], runs[name] = _model(name, flags.batch, flags.dtype)
         write(flags.output, "forward", settings, {"models": rows})
-    rate, gains = 0.0, {}
     for times in interleaved(runs, flags.rounds):
         rate = matrix_rate(times["matmul"])
         for name, row in rows.items():
-            median = float(np.median(times[name]))
-            floor = row["macs_paper"] / rate
+            median, floor = float(np.median(times[name])), row["macs_paper"] / rate
             row |= {"median_ms": 1e3 * median, "p95_ms": 1e3 * float(np.quantile(times[name], 0.95))}
             row |= {"floor_ms": 1e3 * floor, "over_floor": median / floor, "rounds": len(times[name])}
-        gains = _gains(rows)
+        pairs = {name: name.replace("_ce", "") for name in rows if "_ce_" in name}
+        gains = {ce: rows[full]["median_ms"] / rows[ce]["median_ms"] for ce, full in pairs.items() if full in rows}
         result = {"matmul_gmacs_per_s": rate / 1e9, "models": rows, "speedup_by_elimination": gains}
         write(flags.output, "forward", settings, result)
-    _show(rows, gains, rate)
+    shown = []
+    for name, row in rows.items():
+        units = {"million_parameters": row["parameters"] / 1e6, "gmacs": row["macs_paper"] / 1e9}
+        units["gmacs_with_products"] = row["macs_with_products"] / 1e9
+        shown.append({"model": name, **row, **units, **({"gain": gains[name]} if name in gains else {})})
+    show(f"forward pass; matrix product {rate / 1e9:.0f} GMAC/s", COLUMNS, shown, 150)
 
 
 def _model(name: str, batch: int, dtype: str) -> tuple[dict[str, Any], Callable[[], object]]:
@@ -67,30 +82,6 @@ def _model(name: str, batch: int, dtype: str) -> tuple[dict[str, Any], Callable[
         "macs_with_products": sum(parts.values()),
     }
     return row, forward.run
-
-
-def _gains(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """How many times as fast elimination makes a model, where both were measured."""
-    pairs = {name: name.replace("_ce", "") for name in rows if "_ce_" in name}
-    return {name: rows[whole]["median_ms"] / rows[name]["median_ms"] for name, whole in pairs.items() if whole in rows}
-
-
-def _show(rows: dict[str, dict[str, Any]], gains: dict[str, float], rate: float) -> None:
-    columns = ["model", "median ms", "p95 ms", "floor ms", "over floor", "by elimination", "compile s", "M params"]
-    cells = [
-        [
-            name,
-            *(f"{row[key]:.1f}" for key in ("median_ms", "p95_ms", "floor_ms")),
-            f"{row['over_floor']:.2f}",
-            f"{gains[name]:.2f}" if name in gains else "",
-            f"{row['compile_s']:.1f}",
-            f"{row['parameters'] / 1e6:.1f}",
-            *(f"{row[key] / 1e9:.2f}" for key in ("macs_paper", "macs_with_products")),
-        ]
-        for name, row in rows.items()
-    ]
-    title = f"forward pass; matrix product {rate / 1e9:.0f} GMAC/s"
-    Table(title, [*columns, "G MACs", "with products"], cells).print(Console(width=150))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How many pairs a second the loader makes, beside reading, decoding and resizing alone.
+"""How many pairs a second the loader makes, next to reading, decoding and resizing alone.
 
 All run in turn in one process (and its workers), so that their ratios hold on a shared machine. ``bare`` is what no
 loader can do without: for both frames of each pair, read the file, decode it, resize a piece to the crop's size; on one
-core, as OpenCV's own threads are off. The loader reads the folder and the same set packed, with no, one and two worker
-processes. Then what reduced decoding gains, and does to pixels, on real frames brought to two sizes. First of all how
-a loader starts: seconds from opening the data to the first batch and memory of a worker process, for the folder and for
-generated sets of a million sequences.
+core, as OpenCV's own threads are off. The loader reads the directory and the same set packed, with no, one and two
+worker processes. Then what reduced decoding gains, and does to pixels, on real frames brought to two sizes. First of
+all how a loader starts: seconds from opening the data to the first batch and memory of a worker process, for the
+directory and for generated sets of a million sequences.
 
 Example:
   python benchmarks/input.py --data_dir /data/got10k --rounds 8 --output benchmarks/results/input_cpu.json
@@ -20,22 +20,20 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from absl import flags as absl_flags
-from rich.console import Console
 from rich.progress import track
+from timing import Run, interleaved, show, start, write
 from timing import define as timing_flags
-from timing import interleaved, start, write
 
 from ostrack_jax import config as configs
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config, DataConfig
-from ostrack_jax.data.frames import REDUCTIONS, ImageFrames
+from ostrack_jax.data.frames import REDUCTIONS, ArrayFrames, ImageFrames
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.packed import writer
 from ostrack_jax.data.readers.registry import open_dataset
@@ -43,11 +41,28 @@ from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.geometry.crops import crop_side, square_crop
 from ostrack_jax.pipeline.loader import batches, open_sources
 from ostrack_jax.pipeline.sampling import Source, draw_pair, jitter_box
-from ostrack_jax.visualization.table import Table
+from ostrack_jax.profiling.latency import write_jpegs
 
 SIZES = ((400, 225), (1920, 1080))
 _CHECKED = 400  # pairs whose pixels are compared
 _VIDEOS, _LENGTH = 12, 24  # of the sets brought to a size
+
+STARTS = {
+    "set": "{set}",
+    "processes": "{workers}",
+    "first batch, s": "{first_batch_s:.1f}",
+    "memory of a process, MB": "{worker_mb:.0f}",
+}
+RATES = {"what": "{what}", "pairs/s": "{median:.0f}", "best": "{best:.0f}", "over bare": "{of_bare:.2f}"}
+PIXELS = {
+    "size": "{size}",
+    "crop": "{crop}",
+    "reduced": "{share:.0%}",
+    "mean difference": "{levels:.2f}",
+    "same place": "{levels_same_place:.2f}",
+    "moved by a pixel": "{levels_moved:.2f}",
+}
+Rows = dict[str, dict[str, float]]  # numbers of what has a name
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -64,41 +79,43 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Measure, print tables, write JSON."""
     cv2.setNumThreads(0)
     config = configs.load(flags.config, ["train.batch=32"])
-    data_dir, coco_dir = str(flags.data_dir), None if flags.coco_dir is None else str(flags.coco_dir)
-    settings = {"config": flags.config, "rounds": flags.rounds, "pairs": flags.pairs}
+    data_dir, pairs = str(flags.data_dir), flags.pairs
+    settings = {"config": flags.config, "rounds": flags.rounds, "pairs": pairs}
     starts: list[dict[str, Any]] = []
-    rates: dict[str, dict[str, dict[str, float]]] = {}
-    pixels: dict[str, dict[str, dict[str, float]]] = {}
+    rates: dict[str, Rows] = {}
+    pixels: dict[str, Rows] = {}
     result = {"starts": starts, "pairs_per_second": rates, "pixels": pixels}
-    for name, data in sets_to_start(data_dir, coco_dir).items():
-        for workers in map(int, flags.workers):
-            starts.append({"set": name, "workers": workers, **time_start(config, data, workers)})
-            write(flags.output, "input", settings, result)
+    million = {"sequences": 1_000_000}
+    sets = {"got10k": DataConfig(dir=data_dir), "synthetic": DataConfig(reader="synthetic", options=million)}
+    if flags.coco_dir is not None:
+        sets["pasted"] = DataConfig(reader="pasted", dir=str(flags.coco_dir), options=million)
+    for (name, data), workers in itertools.product(sets.items(), map(int, flags.workers)):
+        starts.append({"set": name, "workers": workers, **time_start(config, data, workers)})
+        write(flags.output, "input", settings, result)
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         packed = pack(data_dir, Path(scratch) / "packed")
-        runs = {"bare": bare(sources_of(config, data_dir), config, flags.pairs)}
-        for name, folder in (("folder", data_dir), ("packed", str(packed))):
-            for workers in flags.workers:
-                runs[f"{name} {workers}"] = loader(stack, config, sources_of(config, folder), int(workers), flags.pairs)
-        rates["loader"] = measure(runs, flags.pairs, flags.rounds)
+        runs: dict[str, Run] = {"bare": bare(sources_of(config, data_dir), config, pairs)}
+        places = {"folder": data_dir, "packed": packed}
+        for (name, directory), workers in itertools.product(places.items(), map(int, flags.workers)):
+            runs[f"{name} {workers}"] = loader(stack, config, sources_of(config, str(directory)), workers, pairs)
+        rates["loader"] = measure(runs, pairs, flags.rounds)
         write(flags.output, "input", settings, result)
+        few = max(config.train.batch, pairs // 4)
         for size in SIZES:
             name = f"{size[0]} x {size[1]}"
             sources = at_size(data_dir, size, Path(scratch) / name)
-            whole, reduced = (pairs_with(config, reduced_decode=on) for on in (False, True))
-            few = max(config.train.batch, flags.pairs // 4)
-            runs = {"bare": bare(sources, config, few), "whole": loader(stack, whole, sources, 0, few)}
-            rates[name] = measure({**runs, "reduced": loader(stack, reduced, sources, 0, few)}, few, flags.rounds)
+            runs = {"bare": bare(sources, config, few)}
+            for decoding, reduced in (("whole", False), ("reduced", True)):
+                changed = dataclasses.replace(config, pairs=dataclasses.replace(config.pairs, reduced_decode=reduced))
+                runs[decoding] = loader(stack, changed, sources, 0, few)
+            rates[name] = measure(runs, few, flags.rounds)
             pixels[name] = compare(config, sources)
             write(flags.output, "input", settings, result)
-    show(starts, rates, pixels)
-
-
-def sets_to_start(folder: str, coco: str | None) -> dict[str, DataConfig]:
-    """The sets whose start is measured, by name."""
-    million = {"sequences": 1_000_000}
-    sets = {"got10k": DataConfig(dir=folder), "synthetic": DataConfig(reader="synthetic", options=million)}
-    return sets | ({"pasted": DataConfig(reader="pasted", dir=coco, options=million)} if coco else {})
+    show("start of a loader", STARTS, starts, 100)
+    for title, rows in rates.items():
+        show(f"{title}; {os.cpu_count()} cores", RATES, [{"what": name, **row} for name, row in rows.items()], 100)
+    crops = [{"size": size, "crop": crop, **row} for size, rows in pixels.items() for crop, row in rows.items()]
+    show("reduced decoding, levels of 255", PIXELS, crops, 100)
 
 
 def time_start(config: Config, data: DataConfig, workers: int) -> dict[str, float]:
@@ -117,40 +134,37 @@ def private_memory(pid: int) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1e3
 
 
-def sources_of(config: Config, folder: str) -> tuple[Source, ...]:
-    """The set in ``folder``, every annotation read before anything is measured."""
-    sources = open_sources(dataclasses.replace(config, data={"got10k": DataConfig(dir=folder)}))
+def sources_of(config: Config, directory: str) -> tuple[Source, ...]:
+    """The set in ``directory``, every annotation read before anything is measured."""
+    sources = open_sources(dataclasses.replace(config, data={"got10k": DataConfig(dir=directory)}))
     for sequence in sources[0].sequences:  # pyright: ignore[reportGeneralTypeIssues] (a list by its protocol)
         assert len(sequence)
     return sources
 
 
-def pack(folder: str, output: Path) -> Path:
+def pack(directory: str, output: Path) -> Path:
     """The set packed, as `ostrack data prepare` does it."""
-    sequences = open_dataset(DataConfig(dir=folder))
+    sequences = open_dataset(DataConfig(dir=directory))
     plan = writer.make_plan(sequences, iter(track(range(len(sequences)), "packing", transient=True)))
     writer.pack(plan, writer.Label("got10k", "train", "all", None, 32768), output, {}, lambda count: None)
     return output
 
 
-def bare(sources: tuple[Source, ...], config: Config, pairs: int) -> Callable[[], object]:
+def bare(sources: tuple[Source, ...], config: Config, pairs: int) -> Run:
     """Read, decode and resize the frames of ``pairs`` pairs drawn beforehand, and nothing else."""
     rng = np.random.default_rng(0)
-    wanted = [
-        (frames.name(index), crop_side(around, factor), size)
-        for _ in range(pairs)
-        for frames, index, around, factor, size in draw(sources, config, rng)
-    ]
+    crops = [crop for _ in range(pairs) for crop in draw(sources, config, rng)]
+    wanted = [(frames.name(index), crop_side(around, factor), size) for frames, index, around, factor, size in crops]
 
-    def all_of_them() -> None:
+    def run() -> None:
         for path, side, size in wanted:
             with open(path, "rb", buffering=0) as file:
-                picture = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR_RGB)
-            assert picture is not None
-            side = min(side, *picture.shape[:2])
-            cv2.resize(picture[:side, :side], (size, size), interpolation=cv2.INTER_LINEAR)
+                image = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR_RGB)
+            assert image is not None
+            side = min(side, *image.shape[:2])
+            cv2.resize(image[:side, :side], (size, size), interpolation=cv2.INTER_LINEAR)
 
-    return all_of_them
+    return run
 
 
 def draw(sources: tuple[Source, ...], config: Config, rng: np.random.Generator) -> list[Any]:
@@ -163,62 +177,54 @@ def draw(sources: tuple[Source, ...], config: Config, rng: np.random.Generator) 
     ]
 
 
-def loader(
-    stack: contextlib.ExitStack, config: Config, sources: tuple[Source, ...], workers: int, pairs: int
-) -> Callable[[], float]:
+def loader(stack: contextlib.ExitStack, config: Config, sources: tuple[Source, ...], workers: int, pairs: int) -> Run:
     """Take ``pairs`` pairs from a loader that stays open between the rounds; the seconds without what lay ready."""
     stream = stack.enter_context(batches(config, sources=sources, workers=workers))
     stream.settle()
-    ready = workers + 2
+    steps = pairs // config.train.batch
 
     def take() -> float:
-        for _ in range(2 * ready):  # what was made ahead while others ran, and once more to be at full speed
+        for _ in range(2 * (workers + 2)):  # what was made ahead while others ran, and once more to be at full speed
             next(stream)
         began = time.perf_counter()
-        for _ in range(pairs // config.train.batch):
+        for _ in range(steps):
             next(stream)
         spent = time.perf_counter() - began
         stream.settle()  # or it would take time from what is measured next
-        return spent * pairs / (pairs // config.train.batch * config.train.batch)
+        return spent * pairs / (steps * config.train.batch)
 
     return take
 
 
-def at_size(folder: str, size: tuple[int, int], place: Path) -> tuple[Source, ...]:
+def at_size(directory: str, size: tuple[int, int], place: Path) -> tuple[Source, ...]:
     """Videos of real frames brought to ``size`` (width, height), as JPEGs of quality 90 in ``place``."""
-    place.mkdir()
     made = {}
-    found = (s for s in open_dataset(DataConfig(dir=folder)) if int(s.visible[:_LENGTH].sum()) >= _LENGTH)
+    found = (s for s in open_dataset(DataConfig(dir=directory)) if int(s.visible[:_LENGTH].sum()) >= _LENGTH)
     for sequence in itertools.islice(found, _VIDEOS):
-        paths = []
-        for i in range(_LENGTH):
-            frame = sequence.frames[i]
-            scale = np.array([size[0] / frame.shape[1], size[1] / frame.shape[0]])
-            resized = cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC)
-            paths.append(str(place / f"{sequence.name}-{i}.jpg"))
-            cv2.imwrite(paths[-1], resized[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-        boxes = sequence.boxes_xywh[:_LENGTH] * np.tile(scale, 2)
+        frames = [sequence.frames[i] for i in range(_LENGTH)]
+        resized = ArrayFrames([cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC) for frame in frames])
+        (place / sequence.name).mkdir(parents=True)
+        paths = write_jpegs(resized, place / sequence.name, quality=90)
+        boxes = sequence.boxes_xywh[:_LENGTH] * np.tile(np.divide(size, frames[-1].shape[1::-1]), 2)
         made[sequence.name] = Sequence(sequence.name, ImageFrames(paths), boxes, sequence.visible[:_LENGTH])
     return (Source("sized", LazySequences(made, lambda name, sequence: sequence), 1.0),)
 
 
-def pairs_with(config: Config, **changes: Any) -> Config:
-    """The config with other settings of its pairs."""
-    return dataclasses.replace(config, pairs=dataclasses.replace(config.pairs, **changes))
-
-
-def measure(runs: dict[str, Callable[[], Any]], pairs: int, rounds: int) -> dict[str, dict[str, float]]:
+def measure(runs: dict[str, Run], pairs: int, rounds: int) -> Rows:
     """Pairs a second of each of ``runs`` in turn: median, best, and the median over that of ``bare``."""
     *_, times = interleaved(runs, rounds, warm_up=1)
     # Ratios within a round: the machine's speed drifts between them.
-    of_bare = {name: float(np.median(np.divide(times["bare"], spent))) for name, spent in times.items()}
     return {
-        name: {"median": pairs / float(np.median(spent)), "best": pairs / min(spent), "of_bare": of_bare[name]}
+        name: {
+            "median": pairs / float(np.median(spent)),
+            "best": pairs / min(spent),
+            "of_bare": float(np.median(np.divide(times["bare"], spent))),
+        }
         for name, spent in times.items()
     }
 
 
-def compare(config: Config, sources: tuple[Source, ...]) -> dict[str, dict[str, float]]:
+def compare(config: Config, sources: tuple[Source, ...]) -> Rows:
     """What reduced decoding does to crops: by crop the share it touches and, there, mean differences in levels.
 
     ``levels``: as trained on, which may lie up to half a pixel elsewhere; ``levels_same_place``: of the same square of
@@ -232,47 +238,19 @@ def compare(config: Config, sources: tuple[Source, ...]) -> dict[str, dict[str, 
             by = max(by for by in REDUCTIONS if by == 1 or by <= side / size)
             if by == 1:
                 continue
-            whole, (small, _) = frames[index], frames.reduced(index, by)
+            full, (small, _) = frames[index], frames.reduced(index, by)
             corner = np.round((around[:2] + around[2:] / 2 - side / 2) / by)
             square = np.r_[corner, np.full(2, np.ceil(side / by))]
-            trained = square_crop(whole, around, factor, size), square_crop(small, around / by, factor, size)
-            placed = square_crop(whole, square * by, 1, size), square_crop(small, square, 1, size)
+            trained = square_crop(full, around, factor, size), square_crop(small, around / by, factor, size)
+            placed = square_crop(full, square * by, 1, size), square_crop(small, square, 1, size)
             differences = [np.subtract(*(crop.image.astype(np.int16) for crop in both)) for both in (trained, placed)]
             moved = np.diff(trained[0].image.astype(np.int16), axis=1)
             found[name].append([float(np.abs(levels).mean()) for levels in (*differences, moved)])
-    told = {}
-    for name, rows in found.items():
-        means = np.mean(rows, axis=0).tolist() if rows else [0.0] * 3
-        told[name] = dict(zip(("levels", "levels_same_place", "levels_moved"), means, strict=True))
-        told[name]["share"] = len(rows) / _CHECKED
-    return told
-
-
-def show(
-    starts: list[dict[str, Any]],
-    rates: dict[str, dict[str, dict[str, float]]],
-    pixels: dict[str, dict[str, dict[str, float]]],
-) -> None:
-    """Print the tables."""
-    console = Console(width=100)
-    cells = [
-        [row["set"], str(row["workers"]), f"{row['first_batch_s']:.1f}", f"{row['worker_mb']:.0f}"] for row in starts
-    ]
-    columns = ["set", "processes", "first batch, s", "memory of a process, MB"]
-    Table("start of a loader", columns, cells).print(console)
-    for title, rows in rates.items():
-        cells = [
-            [name, f"{row['median']:.0f}", f"{row['best']:.0f}", f"{row['of_bare']:.2f}"] for name, row in rows.items()
-        ]
-        Table(f"{title}; {os.cpu_count()} cores", ["what", "pairs/s", "best", "over bare"], cells).print(console)
-    keys = ("levels", "levels_same_place", "levels_moved")
-    cells = [
-        [size, crop, f"{row['share']:.0%}", *(f"{row[key]:.2f}" for key in keys)]
-        for size, crops in pixels.items()
-        for crop, row in crops.items()
-    ]
-    columns = ["size", "crop", "reduced", "mean difference", "same place", "moved by a pixel"]
-    Table("reduced decoding, levels of 255", columns, cells).print(console)
+    keys, rows = ("levels", "levels_same_place", "levels_moved"), {}
+    for name, levels in found.items():
+        means = np.mean(levels, axis=0).tolist() if levels else [0.0] * 3
+        rows[name] = {**dict(zip(keys, means, strict=True)), "share": len(levels) / _CHECKED}
+    return rows
 
 
 if __name__ == "__main__":

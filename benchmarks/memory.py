@@ -3,7 +3,7 @@
 The step is compiled from shapes alone, for the devices of this machine or, with ``--topology``, for TPUs that are not
 there (``pip install 'ostrack-jax[tpu]'``). ``needed`` is what comes in (state and batch), what goes out next to it, and
 what the step holds in between. The compiler decides the last: XLA's for the CPU, which computes bfloat16 by way of
-float32, tells little of a GPU's.
+float32, says little of a GPU's.
 
 Example:
   python benchmarks/memory.py --batches 8,32,128 --dtypes bfloat16 --output benchmarks/results/memory_gpu.json
@@ -14,26 +14,22 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 from typing import Any
 
 import jax
 import numpy as np
 from absl import flags as absl_flags
-from rich.console import Console
 from rich.progress import track
-from timing import MODELS, start, write
+from timing import MODELS, show, start, write
 from timing import define as timing_flags
 
 from ostrack_jax import config as configs
 from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
+from ostrack_jax.profiling.latency import timed_compile
 from ostrack_jax.training.schedule import kept_in_epoch
 from ostrack_jax.training.sharding import make_mesh, over_batch
 from ostrack_jax.training.step import abstract_state, make_step
-from ostrack_jax.visualization.table import Table
-
-GIB = 2**30
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -63,7 +59,13 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
         rows.append(cell | analysis(configs.load(model, overrides), devices))
         settings = {"devices": len(devices), "device": devices[0].device_kind, "topology": flags.topology}
         write(flags.output, "memory", settings, {"steps": rows})
-    show(rows, f"{len(devices)} x {devices[0].device_kind}")
+    shown = []
+    for row in rows:
+        gib = {f"{name}_gib": f"{row[name] / 2**30:.2f}" for name in ("arguments", "needed") if name in row}
+        shown.append({"arguments_gib": "", "needed_gib": "too much", **row, **gib})
+    columns = {name: f"{{{name}}}" for name in ("model", "dtype", "remat", "shard", "batch")}
+    columns |= {"state and batch, GiB": "{arguments_gib}", "needed, GiB": "{needed_gib}"}
+    show(f"memory of a training step on each of {len(devices)} x {devices[0].device_kind}", columns, shown)
 
 
 def analysis(config: Config, devices: list[Any]) -> dict[str, Any]:
@@ -76,30 +78,20 @@ def analysis(config: Config, devices: list[Any]) -> dict[str, Any]:
     sides = {"template": model.template_size, "search": model.search_size}
     crops = {name: jax.ShapeDtypeStruct((batch, s, s, 3), np.uint8, sharding=split) for name, s in sides.items()}
     boxes = {f"{name}_box": jax.ShapeDtypeStruct((batch, 4), np.float32, sharding=split) for name in sides}
-    began = time.perf_counter()
     try:
-        found = make_step(config, mesh).lower(state, crops | boxes, None, kept=kept.sizes).compile().memory_analysis()
+        compiled, seconds = timed_compile(make_step(config, mesh), state, crops | boxes, None, kept=kept.sizes)
     except jax.errors.JaxRuntimeError as e:
         if "RESOURCE_EXHAUSTED" not in str(e):
             raise
         return {"failed": " ".join(str(e).split())[:300]}
+    found = compiled.memory_analysis()
     extra = found.output_size_in_bytes - found.alias_size_in_bytes  # the new state lies where the old one did
     return {
         "arguments": found.argument_size_in_bytes,
         "between": found.temp_size_in_bytes,
         "needed": found.argument_size_in_bytes + found.temp_size_in_bytes + extra,
-        "compile_seconds": round(time.perf_counter() - began, 1),
+        "compile_seconds": round(seconds, 1),
     }
-
-
-def show(rows: list[dict[str, Any]], devices: str) -> None:
-    """A table in GiB."""
-    keys, cells = ("model", "dtype", "remat", "shard", "batch"), []
-    for row in rows:
-        sizes = ["", "too much"] if "failed" in row else [f"{row[n] / GIB:.2f}" for n in ("arguments", "needed")]
-        cells.append([*(str(row[name]) for name in keys), *sizes])
-    columns = [*keys, "state and batch, GiB", "needed, GiB"]
-    Table(f"memory of a training step on each of {devices}", columns, cells).print(Console())
 
 
 def _devices(topology: str | None) -> list[Any]:

@@ -1,10 +1,10 @@
-"""What the timing programs share: flags, functions timed in turn, and results as JSON, written as they are measured."""
+"""What the benchmarks share: flags, functions timed in turn, results as JSON, written as they are measured, a table."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,12 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags as absl_flags
+from rich.console import Console
 from rich.progress import track
 
 from ostrack_jax.cli.command import run
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.environment import commit, hardware, versions
 from ostrack_jax.io import write_json
+from ostrack_jax.visualization.table import Table
 
 Run = Callable[[], object]
 MODELS = tuple(f"vitb_{size}_mae_{ce}32x4_ep300" for size in (256, 384) for ce in ("", "ce_"))
@@ -77,6 +79,26 @@ def write(path: Path | None, name: str, settings: Mapping[str, Any], result: Map
     if path is not None:
         made = {"versions": versions(), "hardware": hardware(), "commit": commit()}
         write_json(path, {"benchmark": name, **made, "settings": settings, **result})
+
+
+def show(title: str, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]], width: int | None = None) -> None:
+    """Print a table.
+
+    Args:
+      title: above it.
+      columns: by heading the format of a row's cell, as ``{step_s:.3f} s``; the cell is empty where the row lacks it.
+      rows: values by name.
+      width: letters a line; None: the terminal's.
+    """
+    cells = [[_format(cell, row) for cell in columns.values()] for row in rows]
+    Table(title, list(columns), cells).print(Console(width=width))
+
+
+def _format(cell: str, row: Mapping[str, Any]) -> str:
+    try:
+        return cell.format_map(row)
+    except KeyError:
+        return ""
 
 
 def _side() -> int:

@@ -5,9 +5,9 @@ Three figures, each in milliseconds for a tracked frame (one target, one frame a
 - ``network``: the compiled step alone, its crops already on the device, until boxes and scores are back;
 - ``update``: search regions cut from frames in memory, the network, boxes in the frame: what a program pays that has
   its frames (first frames included);
-- ``whole``: `ostrack eval`'s own way from pictures on disk to result files: decoding, `update`, writing.
+- ``whole``: `ostrack eval`'s own way from images on disk to result files: decoding, `update`, writing.
 
-Pictures are JPEGs of synthetic sequences. Weights are drawn, with a size that stays, unless a checkpoint is given.
+Images are JPEGs of synthetic sequences. Weights are drawn, with a size that stays, unless a checkpoint is given.
 With --processes, so many share the sequences of one folder; then ``whole`` alone is measured, over all of them.
 ``compile_or_load`` is what the executables took: a second run loads them from the cache.
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import shutil
 import sys
 import tempfile
 import time
@@ -26,13 +27,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import jax
 import numpy as np
 from absl import flags as absl_flags
 from rich.console import Console
 from timing import define as timing_flags
-from timing import interleaved, start, write
+from timing import interleaved, show, start, write
 
 from ostrack_jax import config as configs
 from ostrack_jax.checkpoint.files import load_weights
@@ -46,10 +46,13 @@ from ostrack_jax.evaluation import benchmarks, results, runner
 from ostrack_jax.models.attention import chosen
 from ostrack_jax.models.devices import keep_compiled
 from ostrack_jax.models.weights import initial_weights
+from ostrack_jax.profiling.latency import random_crops, write_jpegs
 from ostrack_jax.tracking.tracker import Tracker
-from ostrack_jax.visualization.table import Table
 
 PROTOCOL = benchmarks.find("otb")
+MEASURED = ("network_ms", "update_ms", "whole_ms", "whole_over_network", "decode_ms", "compile_or_load_s")
+COLUMNS = {"batch": "{batch}", "processes": "{processes}"}
+COLUMNS |= {name.replace("_", " "): f"{{{name}:.2f}}" for name in MEASURED} | {"frames/s": "{fps:.1f}"}
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -59,7 +62,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "of the computation", flag_values=flags)
     batches = (["1", "8", "32", "64"], "targets at once")
     timing_flags(flags, rounds=3, batches=batches, processes=(["1"], "processes at once"))
-    absl_flags.DEFINE_string("frame", "640x360", "width and height of the pictures", flag_values=flags)
+    absl_flags.DEFINE_string("frame", "640x360", "width and height of the images", flag_values=flags)
     absl_flags.DEFINE_integer("tracked", 128, "tracked frames of a round, at least 2 a target", flag_values=flags)
 
 
@@ -75,13 +78,14 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
             for processes in map(int, flags.processes):
                 data = Path(place, f"{batch}x{processes}")
                 length = 1 + max(2, flags.tracked // batch)
-                write_pictures(data, batch * processes, length, flags.frame)
+                write_sequences(data, batch * processes, length, flags.frame)
                 job = (settings, batch, data)
-                rows.append(measure(*job) if processes == 1 else measure_shared(job, processes))
+                rows.append(measure(*job) if processes == 1 else measure_shared(*job, processes))
                 rows[-1] |= {"batch": batch, "processes": processes, "sequences": batch * processes, "frames": length}
                 print(f"batch {batch}, {processes} process(es): {rows[-1]['whole_ms']:.1f} ms", file=sys.stderr)
                 write(flags.output, "tracking", settings, {"attention": kernel, "rows": rows})
-    show(rows, kernel)
+    shown = [row | {"fps": 1e3 / row["whole_ms"]} for row in rows]
+    show(f"a tracked frame on {jax.devices()[0].device_kind}; attention by {kernel}", COLUMNS, shown, 130)
 
 
 def read(settings: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
@@ -96,57 +100,78 @@ def read(settings: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
     return config, weights
 
 
-def write_pictures(folder: Path, sequences: int, frames: int, size: str) -> None:
-    """Sequences in OTB's layout, all of the same pictures."""
+def write_sequences(directory: Path, sequences: int, frames: int, size: str) -> None:
+    """Write sequences in OTB's layout, all of the same images."""
     width, height = map(int, size.split("x"))
     source = open_synthetic(seed=0, sequences=1, frames=frames, width=width, height=height)[0]
-    pictures = (source.frames[t][..., ::-1] for t in range(frames))
-    encoded = [cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1] for picture in pictures]
-    boxes = "".join(",".join(f"{value:.2f}" for value in box) + "\n" for box in source.boxes_xywh)
     for i in range(sequences):
-        place = folder / f"made_up_{i:03d}"
+        place = directory / f"synthetic_{i:03d}"
+        if i:
+            shutil.copytree(directory / "synthetic_000", place)
+            continue
         (place / "img").mkdir(parents=True)
-        (place / "groundtruth_rect.txt").write_text(boxes)
-        for t, data in enumerate(encoded):
-            (place / "img" / f"{t + 1:04d}.jpg").write_bytes(data.tobytes())
+        write_jpegs(source.frames, place / "img", quality=90)
+        np.savetxt(place / "groundtruth_rect.txt", source.boxes_xywh, "%.2f", ",")
 
 
 def measure(settings: dict[str, Any], batch: int, data: Path) -> dict[str, Any]:
     """The three figures of one process, in turn."""
-    tracker = Tracker(*read(settings), targets=batch)
+    tracker = ready_tracker(settings, batch)
     sequences = PROTOCOL.open(data)
+    first, steps = sequences[0], len(sequences[0]) - 1
+    crops = jax.device_put(random_crops(tracker.config.model, batch)["search"])
+    decoded = ArrayFrames([first.frames[t] for t in range(len(first))])  # all sequences are of the same images
+    in_memory = [Sequence(name, decoded, first.boxes_xywh, first.visible) for name in sequences.names]
+
+    def update() -> None:
+        with runner.Slots(tracker) as slots:
+            for i, sequence in enumerate(in_memory):
+                slots.begin(i, sequence)
+            while slots.passes:
+                slots.step()
+
     runs: dict[str, Callable[[], object]] = {
-        "network": _network(tracker, len(sequences[0]) - 1),
-        "update": _update(tracker, _in_memory(sequences)),
-        "whole": lambda: _whole(tracker, sequences, Path(tempfile.mkdtemp(dir=data.parent))),
+        "network": lambda: [tracker.network.predict(crops) for _ in range(steps)],
+        "update": update,
+        "whole": lambda: whole(tracker, sequences, Path(tempfile.mkdtemp(dir=data.parent))),
     }
-    frames = batch * (len(sequences[0]) - 1)
-    tracker.network.predict(_noise(tracker))
     *_, seconds = interleaved(runs, settings["rounds"], warm_up=0)
-    times = {name: [1e3 * value / frames for value in values] for name, values in seconds.items()}
-    row: dict[str, Any] = {f"{name}_ms": float(np.median(values)) for name, values in times.items()}
-    over = np.median(np.array(times["whole"]) / np.array(times["network"]))  # of the same round: machines drift
-    picture = sequences[0].frames
-    return row | {
-        "whole_over_network": float(over),
-        "decode_ms": 1e3 * _seconds(lambda: picture[0]),
+    *_, decoding = interleaved({"decode": lambda: first.frames[0]}, 20, warm_up=0)
+    times = {name: [1e3 * value / (batch * steps) for value in values] for name, values in seconds.items()}
+    medians = {f"{name}_ms": float(np.median(values)) for name, values in times.items()}
+    return medians | {
+        # Within a round, as machines drift.
+        "whole_over_network": float(np.median(np.divide(times["whole"], times["network"]))),
+        "decode_ms": 1e3 * float(np.mean(decoding["decode"])),
         "compile_or_load_s": tracker.compile_seconds,
         "rounds_ms": times,
     }
 
 
-def _noise(tracker: Tracker) -> np.ndarray:
-    side = tracker.config.model.search_size
-    return np.random.default_rng(0).integers(0, 256, (tracker.targets, side, side, 3), np.uint8)
+def ready_tracker(settings: dict[str, Any], batch: int) -> Tracker:
+    """A tracker whose network is compiled."""
+    tracker = Tracker(*read(settings), targets=batch)
+    tracker.network.predict(random_crops(tracker.config.model, batch)["search"])
+    return tracker
 
 
-def measure_shared(job: tuple[dict[str, Any], int, Path], processes: int) -> dict[str, Any]:
-    """Whole videos of one folder by several processes: from when all are ready to the last result."""
-    out = Path(tempfile.mkdtemp(dir=job[2].parent))
+def whole(tracker: Tracker, sequences: LazySequences, out: Path) -> None:
+    """Track sequences as `ostrack eval` does."""
+    outcomes = runner.evaluate(tracker, PROTOCOL, sequences, out, {}, Console(file=io.StringIO()))
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    if failed:
+        raise RuntimeError(f"{failed[0].name}: {failed[0].reason}")
+
+
+def measure_shared(settings: dict[str, Any], batch: int, data: Path, processes: int) -> dict[str, Any]:
+    """Whole videos of one directory by several processes: from when all are ready to the last result."""
+    root, sequences = Path(tempfile.mkdtemp(dir=data.parent)), PROTOCOL.open(data)
+    frames, times = len(sequences) * (len(sequences[0]) - 1), []
     spawn = multiprocessing.get_context("spawn")
-    ready, times = spawn.Barrier(processes + 1, timeout=600), []
-    for round_ in range(job[0]["rounds"]):
-        workers = [spawn.Process(target=work, args=(*job, out / str(round_), ready)) for _ in range(processes)]
+    ready = spawn.Barrier(processes + 1, timeout=600)
+    for i in range(settings["rounds"]):
+        out = root / str(i)
+        workers = [spawn.Process(target=work, args=(settings, batch, data, out, ready)) for _ in range(processes)]
         for worker in workers:
             worker.start()
         ready.wait()
@@ -155,73 +180,17 @@ def measure_shared(job: tuple[dict[str, Any], int, Path], processes: int) -> dic
             worker.join()
             if worker.exitcode:
                 raise RuntimeError(f"a process ended with status {worker.exitcode}")
-        sequences = PROTOCOL.open(job[2])
-        written = [results.files(out / str(round_), name, PROTOCOL.form).boxes for name in sequences.names]
-        frames = len(sequences) * (len(sequences[0]) - 1)
+        written = [results.files(out, name, PROTOCOL.form).boxes for name in sequences.names]
         times.append(1e3 * (max(path.stat().st_mtime for path in written) - began) / frames)
     return {"whole_ms": float(np.median(times)), "rounds_ms": {"whole": times}}
 
 
 def work(settings: dict[str, Any], batch: int, data: Path, out: Path, ready: Any) -> None:
-    """One of the processes of `measure_shared`."""
+    """Track as one of the processes of `measure_shared`."""
     keep_compiled()
-    tracker = Tracker(*read(settings), targets=batch)
-    tracker.network.predict(_noise(tracker))
+    tracker = ready_tracker(settings, batch)
     ready.wait()
-    _whole(tracker, PROTOCOL.open(data), out)
-
-
-def _network(tracker: Tracker, steps: int) -> Callable[[], object]:
-    there = jax.device_put(_noise(tracker))
-    return lambda: [tracker.network.predict(there) for _ in range(steps)]
-
-
-def _update(tracker: Tracker, sequences: list[Sequence]) -> Callable[[], object]:
-    def update() -> None:
-        with runner.Slots(tracker) as slots:
-            for i, sequence in enumerate(sequences):
-                slots.begin(i, sequence)
-            while slots.passes:
-                slots.step()
-
-    return update
-
-
-def _in_memory(sequences: LazySequences) -> list[Sequence]:
-    """The sequences with their frames decoded, which all are the same."""
-    first = sequences[0]
-    frames = ArrayFrames([first.frames[t] for t in range(len(first))])
-    return [Sequence(name, frames, first.boxes_xywh, first.visible) for name in sequences.names]
-
-
-def _whole(tracker: Tracker, sequences: LazySequences, out: Path) -> None:
-    outcomes = runner.evaluate(tracker, PROTOCOL, sequences, out, {}, Console(file=io.StringIO()))
-    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
-    if failed:
-        raise RuntimeError(f"{failed[0].name}: {failed[0].reason}")
-
-
-def _seconds(function: Callable[[], object], times: int = 20) -> float:
-    began = time.perf_counter()
-    for _ in range(times):
-        function()
-    return (time.perf_counter() - began) / times
-
-
-def show(rows: list[dict[str, Any]], kernel: str) -> None:
-    """A row for each number of targets and processes."""
-    keys = ("network_ms", "update_ms", "whole_ms", "whole_over_network", "decode_ms", "compile_or_load_s")
-    cells = [
-        [
-            *(str(row["batch"]), str(row["processes"])),
-            *(f"{row[key]:.2f}" if key in row else "" for key in keys),
-            f"{1e3 / row['whole_ms']:.1f}",
-        ]
-        for row in rows
-    ]
-    columns = [name.replace("_", " ") for name in ("batch", "processes", *keys, "frames/s")]
-    title = f"a tracked frame on {jax.devices()[0].device_kind}; attention by {kernel}"
-    Table(title, columns, cells).print(Console(width=130))
+    whole(tracker, PROTOCOL.open(data), out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How long a training step takes: compile time, step time, pairs/s, memory, beside the machine's own matrix rate.
+"""How long a training step takes: compile time, step time, pairs/s, memory, next to the machine's own matrix rate.
 
 Each case (a config, dtype, batch) runs in turn with a large matrix product in its dtype. ``floor`` is the time that
 three forward passes' MACs, as the paper counts them, would take at the rate of that product; TFLOP/s are the model's
@@ -13,7 +13,6 @@ Example:
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,7 +20,7 @@ import jax
 import numpy as np
 from absl import flags as absl_flags
 from rich.console import Console
-from timing import MODELS, interleaved, matrix_product, matrix_rate, start, write
+from timing import MODELS, interleaved, matrix_product, matrix_rate, show, start, write
 from timing import define as timing_flags
 
 from ostrack_jax import config as configs
@@ -29,11 +28,24 @@ from ostrack_jax.config import Config
 from ostrack_jax.errors import UserError
 from ostrack_jax.models.attention import chosen
 from ostrack_jax.models.weights import initial_weights
+from ostrack_jax.profiling.latency import random_crops, timed_compile
 from ostrack_jax.profiling.macs import as_the_paper_counts, macs
 from ostrack_jax.training.schedule import Kept, kept_at
 from ostrack_jax.training.sharding import make_mesh, place, replicated
 from ostrack_jax.training.step import init_state, make_step
-from ostrack_jax.visualization.table import Table
+
+COLUMNS = {
+    "model": "{model}",
+    "dtype": "{dtype}",
+    "batch": "{batch}",
+    "kept": "{kept_tokens}",
+    "compile s": "{compile_s:.1f}",
+    "step s": "{step_s:.3f}",
+    "pairs/s": "{pairs_per_s:.1f}",
+    "over floor": "{over_floor:.2f}",
+    "TFLOP/s": "{model_tflops_per_s:.2f}",
+    "GB": "{gigabytes:.1f}",
+}
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -61,88 +73,65 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
             rows.append(row)
             line = f"batch {batch}: {row['step_s']:.3f} s, {row['over_floor']:.2f} of floor"
             Console(stderr=True).print(f"{name} {dtype} {line}", highlight=False)
-    _show(rows)
+    for row in rows:
+        row["kept_tokens"] = "/".join(map(str, row["kept"]))
+        row["gigabytes"] = (row["memory_held_bytes"] + row["memory_scratch_bytes"]) / 1e9
+    show(f"training step; {jax.device_count()} {jax.devices()[0].device_kind}", COLUMNS, rows, 150)
 
 
 def _case(config: Config, kept: Kept, rounds: int, steps: int) -> Iterator[dict[str, Any]]:
     """Yield one case's row once it is compiled, and after each round."""
-    compile_s, memory, step = _step(config, kept, steps)
-    yield {"model": config.name, "compile_s": compile_s, **memory}
-    product = matrix_product(config.model.dtype)
-    for times in interleaved({"matmul": product, "step": step}, rounds, {"matmul": 10}):
-        yield {**_row(config, kept, times, steps), "compile_s": compile_s, **memory}
-
-
-def _row(config: Config, kept: Kept, times: dict[str, list[float]], steps: int) -> dict[str, Any]:
-    """Make a case's row of the seconds measured so far."""
-    model, batch = config.model, config.train.batch
-    rate = matrix_rate(times["matmul"])
-    seconds, devices = float(np.median(times["step"])) / steps, jax.device_count()
+    model, batch, devices = config.model, config.train.batch, jax.device_count()
+    known, step = _step(config, kept, steps)
+    yield {"model": config.name, **known}
     parts = macs(model, kept.exact)
-    floor = 3 * batch * as_the_paper_counts(parts) / (rate * devices)
-    return {
-        "model": config.name,
-        "dtype": model.dtype,
-        "batch": batch,
-        "kept": kept.exact,
-        "sizes": kept.sizes,
-        "attention": chosen(model),
-        "devices": devices,
-        "step_s": seconds,
-        "step_s_all": [t / steps for t in times["step"]],
-        "matmul_gmacs_per_s": rate / 1e9,
-        "pairs_per_s": batch / seconds,
-        "floor_s": floor,
-        "over_floor": seconds / floor,
-        "model_tflops_per_s": 6 * batch * sum(parts.values()) / seconds / 1e12,
-    }
+    for times in interleaved({"matmul": matrix_product(model.dtype), "step": step}, rounds, {"matmul": 10}):
+        rate, seconds = matrix_rate(times["matmul"]), float(np.median(times["step"])) / steps
+        floor = 3 * batch * as_the_paper_counts(parts) / (rate * devices)
+        yield {
+            "model": config.name,
+            "dtype": model.dtype,
+            "batch": batch,
+            "kept": kept.exact,
+            "sizes": kept.sizes,
+            "attention": chosen(model),
+            "devices": devices,
+            "step_s": seconds,
+            "step_s_all": [t / steps for t in times["step"]],
+            "matmul_gmacs_per_s": rate / 1e9,
+            "pairs_per_s": batch / seconds,
+            "floor_s": floor,
+            "over_floor": seconds / floor,
+            "model_tflops_per_s": 6 * batch * sum(parts.values()) / seconds / 1e12,
+            **known,
+        }
 
 
-def _step(config: Config, kept: Kept, steps: int) -> tuple[float, dict[str, Any], Callable[[], object]]:
-    """Seconds to compile, memory, and a function that runs ``steps`` steps."""
+def _step(config: Config, kept: Kept, steps: int) -> tuple[dict[str, Any], Callable[[], object]]:
+    """Seconds to compile and memory of one device in bytes, and a function that runs ``steps`` steps."""
     mesh = make_mesh(config)
     state = init_state(config, initial_weights(config.model, 0), mesh)
-    rng, batch = np.random.default_rng(0), config.train.batch
-    sizes = {"template": config.model.template_size, "search": config.model.search_size}
-    crops = {name: rng.integers(0, 256, (batch, size, size, 3), np.uint8) for name, size in sizes.items()}
-    box = np.tile(np.array([[0.4, 0.4, 0.2, 0.2]], np.float32), (batch, 1))
+    box = np.tile(np.array([[0.4, 0.4, 0.2, 0.2]], np.float32), (config.train.batch, 1))
+    crops = random_crops(config.model, config.train.batch)
     data = place(crops | {"template_box": box, "search_box": box}, mesh)
     valid = None if kept.valid is None else replicated(kept.valid, mesh)
-    began = time.perf_counter()
-    compiled = make_step(config, mesh).lower(state, data, valid, kept=kept.sizes).compile()
-    compile_s = time.perf_counter() - began
-    analysis = (
-        compiled.memory_analysis()
-    )  # of one device, in bytes: state and batch, and what a step needs next to them
-    memory = {
-        "memory_held_bytes": analysis.argument_size_in_bytes,
-        "memory_scratch_bytes": analysis.temp_size_in_bytes,
-    }
-    holder = [state]
+    compiled, seconds = timed_compile(make_step(config, mesh), state, data, valid, kept=kept.sizes)
+    memory = compiled.memory_analysis()
 
-    def go() -> None:
+    def run() -> None:
+        nonlocal state
+        numbers: dict[str, Any] = {}
         for _ in range(steps):
-            holder[0], numbers = compiled(holder[0], data, valid)
-        jax.block_until_ready(numbers)  # pyright: ignore[reportPossiblyUnboundVariable] (steps is 1 or more)
-        if not bool(numbers["finite"]):  # pyright: ignore[reportPossiblyUnboundVariable]
+            state, numbers = compiled(state, data, valid)
+        jax.block_until_ready(numbers)
+        if not bool(numbers["finite"]):
             raise UserError("a loss or gradient was not finite: the steps after it did other work")
 
-    return compile_s, memory, go
-
-
-def _show(rows: list[dict[str, Any]]) -> None:
-    columns = ["model", "dtype", "batch", "kept", "compile s", "step s", "pairs/s", "over floor", "TFLOP/s", "GB"]
-    cells = [
-        [
-            *(row["model"], row["dtype"], str(row["batch"]), "/".join(map(str, row["kept"]))),
-            *(f"{row['compile_s']:.1f}", f"{row['step_s']:.3f}", f"{row['pairs_per_s']:.1f}"),
-            *(f"{row['over_floor']:.2f}", f"{row['model_tflops_per_s']:.2f}"),
-            f"{(row['memory_held_bytes'] + row['memory_scratch_bytes']) / 1e9:.1f}",
-        ]
-        for row in rows
-    ]
-    title = f"training step; {jax.device_count()} {jax.devices()[0].device_kind}"
-    Table(title, columns, cells).print(Console(width=150))
+    return {
+        "compile_s": seconds,
+        "memory_held_bytes": memory.argument_size_in_bytes,  # state and batch
+        "memory_scratch_bytes": memory.temp_size_in_bytes,  # in addition to them
+    }, run
 
 
 if __name__ == "__main__":

@@ -24,12 +24,10 @@ import av
 import cv2
 import numpy as np
 from absl import flags as absl_flags
-from rich.console import Console
 from timing import define as timing_flags
-from timing import start, write
+from timing import show, start, write
 
 from ostrack_jax.cli.paths import define_path
-from ostrack_jax.visualization.table import Table
 
 HERE = Path(__file__).parents[1]
 SIZE = 480, 270
@@ -38,6 +36,16 @@ KINDS = {
     "mkv": ("libx264", {"preset": "veryfast", "bf": "2", "g": "60"}),
     "webm": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "60"}),
     "avi": ("mpeg4", {"g": "60"}),
+}
+COLUMNS = {
+    "container": "{kind}",
+    "read": "{read}",
+    "this, s": "{this_clock_s:.3f}",
+    "other, s": "{other_clock_s:.3f}",
+    "ratio": "{clock_ratio:.3f}",
+    "this, CPU s": "{this_processors_s:.3f}",
+    "other, CPU s": "{other_processors_s:.3f}",
+    "CPU ratio": "{processors_ratio:.3f}",
 }
 READER = """
 import json, sys, time
@@ -80,7 +88,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
                     found = {"kind": kind, "jumps": jumps, "rounds": len(turns), **summary(turns)}
                     write(flags.output, "video", settings, {"rows": [*rows, found]})
                 rows.append(found)
-    show(rows)
+    show("", COLUMNS, [{"read": f"{row['jumps']} jumps" if row["jumps"] else "in order", **row} for row in rows])
 
 
 def make_video(folder: Path, kind: str, frames: int) -> Path:
@@ -146,28 +154,6 @@ def summary(turns: list[Turn]) -> dict[str, float]:
         if "other" in least:
             found[f"{what}_ratio"] = least["this"] / least["other"]
     return found
-
-
-def show(rows: list[dict[str, Any]]) -> None:
-    """Print the rows."""
-    keys = (
-        "this_clock_s",
-        "other_clock_s",
-        "clock_ratio",
-        "this_processors_s",
-        "other_processors_s",
-        "processors_ratio",
-    )
-    columns = ["container", "read", "this, s", "other, s", "ratio", "this, CPU s", "other, CPU s", "ratio"]
-    cells = [
-        [
-            row["kind"],
-            f"{row['jumps']} jumps" if row["jumps"] else "in order",
-            *(f"{row[key]:.3f}" if key in row else "-" for key in keys),
-        ]
-        for row in rows
-    ]
-    Table("", columns, cells).print(Console())
 
 
 if __name__ == "__main__":

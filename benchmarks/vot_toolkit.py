@@ -12,18 +12,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from absl import flags as absl_flags
-from rich.console import Console
-from timing import start
+from timing import show, start
 
 from ostrack_jax.cli import trackers
 from ostrack_jax.cli.main import main as ostrack
@@ -32,7 +28,7 @@ from ostrack_jax.config import DataConfig
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.visualization.table import Table
+from ostrack_jax.profiling.latency import write_jpegs
 
 FORMS = ("rectangle", "polygon", "mask")
 _MULTISTART = """    type: multistart{realtime}
@@ -66,7 +62,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     """Declare the flags."""
     text = "the Python in whose environment vot-toolkit is installed"
     define_path("toolkit", sys.executable, text, flags)
-    text = "a new folder for sequences, results and analysis"
+    text = "a new directory for sequences, results and analysis"
     define_path("workspace", None, text, flags, writes="directory", required=True)
     absl_flags.DEFINE_integer("sequences", 6, "how many", flag_values=flags, lower_bound=1)
     absl_flags.DEFINE_integer("frames", 36, "of each; from 40 on targets may leave", flag_values=flags, lower_bound=12)
@@ -85,7 +81,13 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
         return status
     for words in (("evaluate", flags.name), ("analysis", "--name", "run", flags.name), ("report", "--name", "run")):
         toolkit(flags.toolkit, workspace, *words)
-    show(json.loads((workspace / "analysis/run.json").read_text()))
+    analysis = json.loads((workspace / "analysis/run.json").read_text())
+    rows = [
+        {"experiment": experiment, "analysis": asked["name"], "figures": ", ".join(map(_figure, found[0]))}
+        for experiment, of in analysis["results"].items()
+        for asked, found in zip(of["parameters"]["analyses"], of["results"], strict=True)
+    ]
+    show(f"vot-toolkit {analysis['toolkit']}", {name: f"{{{name}}}" for name in rows[0]}, rows, 110)
     return 0
 
 
@@ -102,28 +104,23 @@ def make_workspace(workspace: Path, sequences: int, frames: int) -> None:
     (workspace / "sequences/list.txt").write_text("".join(f"{name}\n" for name in made.names))
 
 
-def write_sequence(folder: Path, sequence: Sequence, form: str) -> None:
-    """Pictures, regions, and anchors: forwards from the first frame, backwards from the last."""
-    (folder / "color").mkdir(parents=True)
-    for t in range(len(sequence)):
-        picture = cv2.cvtColor(sequence.frames[t], cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(folder / f"color/{t + 1:08d}.jpg"), picture)
-    (folder / "groundtruth.txt").write_text("".join(f"{region}\n" for region in regions(sequence, form)))
-    anchors = [1, *[0] * (len(sequence) - 2), -1]
-    (folder / "anchor.value").write_text("".join(f"{anchor}\n" for anchor in anchors))
-    (folder / "sequence").write_text("name=synthetic\nfps=30\nformat=default\nchannels.color=color/%08d.jpg\n")
+def write_sequence(directory: Path, sequence: Sequence, form: str) -> None:
+    """Images, regions, and anchors: forwards from the first frame, backwards from the last."""
+    (directory / "color").mkdir(parents=True)
+    write_jpegs(sequence.frames, directory / "color")
+    lines = "".join(f"{region(box, form)}\n" for box in sequence.boxes_xywh)
+    (directory / "groundtruth.txt").write_text(lines)
+    (directory / "anchor.value").write_text("1\n" + "0\n" * (len(sequence) - 2) + "-1\n")
+    (directory / "sequence").write_text("name=synthetic\nfps=30\nformat=default\nchannels.color=color/%08d.jpg\n")
 
 
-def regions(sequence: Sequence, form: str) -> Iterator[str]:
-    """The true boxes as the toolkit writes a region: x,y,w,h, or corners, or a mask's run lengths (of an ellipse)."""
-    for box in sequence.boxes_xywh:
-        x, y, w, h = box
-        if form == "mask":
-            yield mask(np.round(box).astype(int))
-        elif form == "polygon":
-            yield ",".join(f"{v:.2f}" for v in (x, y, x + w, y, x + w, y + h, x, y + h))
-        else:
-            yield ",".join(f"{v:.2f}" for v in box)
+def region(box_xywh: np.ndarray, form: str) -> str:
+    """A true box as the toolkit writes a region: x,y,w,h, or corners, or a mask's run lengths (of an ellipse)."""
+    if form == "mask":
+        return mask(np.round(box_xywh).astype(int))
+    x, y, w, h = box_xywh
+    numbers = (x, y, x + w, y, x + w, y + h, x, y + h) if form == "polygon" else box_xywh
+    return ",".join(f"{v:.2f}" for v in numbers)
 
 
 def mask(box_xywh: np.ndarray) -> str:
@@ -137,10 +134,10 @@ def mask(box_xywh: np.ndarray) -> str:
 
 
 def toolkit(python: Path, workspace: Path, action: str, *words: str) -> None:
-    """Run one of the toolkit's commands; what it says goes to a log in the workspace.
+    """Run one of the toolkit's commands; its output goes to a log in the workspace.
 
     Raises:
-      UserError: it ended with another status than 0, or without telling its success.
+      UserError: it ended with another status than 0, or without reporting success.
     """
     place = workspace.resolve()
     call = [str(python.absolute()), "-m", "vot", action, "--workspace", str(place), *words]
@@ -149,22 +146,12 @@ def toolkit(python: Path, workspace: Path, action: str, *words: str) -> None:
     with log.open("wb") as file:
         done = subprocess.run(call, env={**os.environ, "MPLBACKEND": "agg"}, stdout=file, stderr=subprocess.STDOUT)
     text = log.read_text(errors="replace")
-    if done.returncode or not re.search(r"success", text):  # it may tell an error and end with 0
+    if done.returncode or "success" not in text:  # it may report an error and end with 0
         raise UserError(f"vot {action} failed, see {log}: {' '.join(text.split())[-300:]}")
 
 
-def show(analysis: Any) -> None:
-    """The toolkit's figures of the one tracker as a table, curves by their number of points."""
-    cells = [
-        [experiment, asked["name"], ", ".join(_figure(figure) for figure in found[0])]
-        for experiment, shown in analysis["results"].items()
-        for asked, found in zip(shown["parameters"]["analyses"], shown["results"], strict=True)
-    ]
-    columns = ["experiment", "analysis", "figures"]
-    Table(f"vot-toolkit {analysis['toolkit']}", columns, cells).print(Console(width=110))
-
-
 def _figure(figure: Any) -> str:
+    """A number, a pair of them, or of a curve the number of points."""
     if isinstance(figure, list):
         return f"({', '.join(f'{v:.3f}' for v in figure)})" if len(figure) == 2 else f"a curve of {len(figure)} points"
     return f"{figure:.3f}"

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.experimental.compilation_cache import compilation_cache
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from rich.console import Console
 from rich.progress import Progress
 
@@ -71,23 +71,33 @@ class Forward:
 def compile_forward(config: ModelConfig, weights: Mapping[str, Any], batch: int = 1) -> Forward:
     """Compile the network for ``batch`` pairs of crops: what the paper's counts and speeds are of."""
     graph, state = nnx.split(model_of(config, weights))
-    rng = np.random.default_rng(0)
-    sizes = (config.template_size, config.search_size)
-    crops = [jnp.asarray(rng.integers(0, 256, (batch, size, size, 3), np.uint8)) for size in sizes]
+    crops = jax.device_put(list(random_crops(config, batch).values()))
     box = jnp.tile(jnp.array([0.25, 0.25, 0.5, 0.5]), (batch, 1))
 
     def forward(state: nnx.State, *crops: jax.Array) -> Prediction:
         return nnx.merge(graph, state)(*crops)
 
-    with without_cache():
-        began = time.perf_counter()
-        compiled = jax.jit(forward).lower(state, *crops, box).compile()
-        seconds = time.perf_counter() - began
+    compiled, seconds = timed_compile(jax.jit(forward), state, *crops, box)
     memory, found = {}, compiled.memory_analysis()
     if found is not None:
         memory["arguments"] = found.argument_size_in_bytes
         memory["beside"] = found.temp_size_in_bytes + found.output_size_in_bytes
     return Forward(lambda: jax.block_until_ready(compiled(state, *crops, box)), seconds, memory)
+
+
+def random_crops(model: ModelConfig, batch: int) -> dict[str, UInt8[np.ndarray, "b _ _ 3"]]:
+    """Noise of the sizes of template and search crops."""
+    rng = np.random.default_rng(0)
+    sizes = {"template": model.template_size, "search": model.search_size}
+    return {name: rng.integers(0, 256, (batch, size, size, 3), np.uint8) for name, size in sizes.items()}
+
+
+def timed_compile(function: Any, *arguments: Any, **static: Any) -> tuple[Any, float]:
+    """Trace and compile a jitted function without any cache of executables; the executable and the seconds."""
+    with without_cache():
+        began = time.perf_counter()
+        compiled = function.lower(*arguments, **static).compile()
+        return compiled, time.perf_counter() - began
 
 
 @contextlib.contextmanager
@@ -162,10 +172,16 @@ def make_video(directory: Path, size_wh: tuple[int, int]) -> tuple[Frames, Float
     """Frames of a synthetic sequence as JPEG files, and the target's first box."""
     options = {"frames": _BLOCK + 1, "width": size_wh[0], "height": size_wh[1]}
     sequence = open_dataset(DataConfig(reader="synthetic", part="test", options=options))[0]
-    paths = [directory / f"{t:08d}.jpg" for t in range(len(sequence))]
+    return ImageFrames(write_jpegs(sequence.frames, directory)), sequence.boxes_xywh[0]
+
+
+def write_jpegs(frames: Frames, directory: Path, quality: int = 95) -> list[Path]:
+    """Write frames as `00000001.jpg` and so on."""
+    paths = [directory / f"{t:08d}.jpg" for t in range(1, len(frames) + 1)]
     for t, path in enumerate(paths):
-        cv2.imwrite(str(path), cv2.cvtColor(sequence.frames[t], cv2.COLOR_RGB2BGR))
-    return ImageFrames(paths), sequence.boxes_xywh[0]
+        image = cv2.cvtColor(frames[t], cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return paths
 
 
 def make_weights(model: ModelConfig) -> dict[str, np.ndarray]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import resource
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Iterable, Sequence
 
 from ostrack_jax.errors import UserError
 
 MOST_SHARE = 0.01  # of a set's draws that may fail
-TEXT = 240  # bytes of a failure's text: data set, line break, what could not be read
+Draw = tuple[str, str | None]  # of a pair: its data set, and what could not be read, if anything
+_TEXT = 240  # letters of a failure in the error
 _FEWEST = 20  # failures before a share means anything: at half of MOST_SHARE so many come in too few draws once in 300
 _LISTED = 20  # files in the error
 
@@ -43,22 +42,19 @@ class Tally:
         self.unreadable = dict.fromkeys(names, 0)
         self._details: dict[str, list[str]] = {name: [] for name in names}
 
-    def add(self, fields: Mapping[str, np.ndarray]) -> None:
+    def add(self, draws: Iterable[Draw]) -> None:
         """Count a batch's draws.
-
-        Args:
-          fields: per record, ``draws`` (draws and unreadable ones, by data set) and ``failure`` (a text, or zeros).
 
         Raises:
           UserError: of some set more than `MOST_SHARE` failed; lists what could not be read.
         """
-        for name, (drawn, failed) in zip(self.drawn, fields["draws"].sum(0).T, strict=True):
-            self.drawn[name] += int(drawn)
-            self.unreadable[name] += int(failed)
-        for row in fields["failure"]:
-            name, _, detail = row.tobytes().rstrip(b"\0").decode("utf-8", errors="ignore").partition("\n")
-            if name and len(self._details[name]) < _LISTED and detail not in self._details[name]:
-                self._details[name].append(detail)
+        for name, failure in draws:
+            self.drawn[name] += 1
+            if failure is not None:
+                self.unreadable[name] += 1
+                details, text = self._details[name], failure[:_TEXT]
+                if len(details) < _LISTED and text not in details:
+                    details.append(text)
         for name, failed in self.unreadable.items():
             if failed >= _FEWEST and failed > MOST_SHARE * self.drawn[name]:
                 details = "; ".join(self._details[name])

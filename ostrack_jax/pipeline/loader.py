@@ -19,8 +19,8 @@ from jaxtyping import Float32, UInt8
 from ostrack_jax.config import Config, steps_per_epoch
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.errors import UserError
-from ostrack_jax.pipeline.augment import make_example
-from ostrack_jax.pipeline.failures import TEXT, Tally
+from ostrack_jax.pipeline.augment import Example, make_example
+from ostrack_jax.pipeline.failures import Draw, Tally
 from ostrack_jax.pipeline.sampling import Source, UnusablePairError, draw_pair
 from ostrack_jax.pipeline.workers import Fields, Prefetcher, Spec
 
@@ -56,40 +56,36 @@ class Records:
         self._most_reported = most_reported
         self._reported: set[str] = set()
 
-    def __getitem__(self, index: int) -> Fields:
-        """Make record ``index``; a validation's come again after as many as it has."""
+    def make(self, index: int) -> tuple[Example, list[Draw]]:
+        """Make record ``index``, and list its draws; a validation's come again after as many as it has."""
         index = index % self._round if self._round else index
         # The stream of grain's `random_map`.
         return self.draw(index, np.random.Generator(np.random.Philox(self._seed, counter=[0, 0, 0, index])))
 
-    def draw(self, index: int, rng: np.random.Generator) -> Fields:
-        """Draw a pair and augment it; draw again where that fails. The example's fields, and what `Tally` counts.
+    def draw(self, index: int, rng: np.random.Generator) -> tuple[Example, list[Draw]]:
+        """Draw a pair and augment it; draw again where that fails.
 
         Raises:
           UserError: many draws in a row failed; says at what.
         """
-        names = [source.name for source in self.sources]
-        draws, failure, last = np.zeros((2, len(names)), np.int64), b"", ""
         failed: Counter[str] = Counter()
+        draws, last = [], ""
         for _ in range(_MAX_DRAWS):
             try:
                 pair = draw_pair(self.sources, self.config.pairs, rng)
                 example = make_example(pair, self.config.pairs, self.config.model, self.use == "train", rng)
             except UnusablePairError as e:
-                unreadable = e.kind == "unreadable"
-                draws[:, names.index(e.source)] += (1, unreadable)
                 failed[e.kind] += 1
-                last = str(e)
+                last, unreadable = str(e), e.kind == "unreadable"
+                draws.append((e.source, e.detail if unreadable else None))
                 if unreadable:
-                    failure = f"{e.source}\n{e.detail}".encode()[:TEXT]
                     self._report(e.detail)
             else:
-                draws[0, names.index(pair.source)] += 1
-                text = np.frombuffer(failure.ljust(TEXT, b"\0"), np.uint8)
-                return {**example, "draws": draws, "failure": text}  # pyright: ignore[reportReturnType] (arrays)
+                return example, [*draws, (pair.source, None)]
         counts = ", ".join(f"{n} {kind}" for kind, n in failed.most_common())
+        names = ", ".join(source.name for source in self.sources)
         raise UserError(
-            f"record {index}: {_MAX_DRAWS} pairs drawn from {', '.join(names)} and none usable ({counts}); last: {last}"
+            f"record {index}: {_MAX_DRAWS} pairs drawn from {names} and none usable ({counts}); last: {last}"
         )
 
     def _report(self, detail: str) -> None:
@@ -106,17 +102,18 @@ class Records:
             "search": ((count, x, x, 3), image),
             "template_box": ((count, 4), number),
             "search_box": ((count, 4), number),
-            "draws": ((count, 2, len(self.sources)), np.dtype(np.int64)),
-            "failure": ((count, TEXT), image),
         }
 
 
-def _fill(records: Records, first: int, step: int, fields: Fields) -> None:
-    """Write one host's share of a step into ``fields``; ``first`` is its first record of step 0."""
-    start = first + step * records.config.train.batch
+def _fill(records: Records, first: int, step: int, fields: Fields) -> list[Draw]:
+    """Write one host's share of a step into ``fields`` and list its draws; ``first`` is its first record of step 0."""
+    start, draws = first + step * records.config.train.batch, []
     for row in range(len(fields["search"])):
-        for name, value in records[start + row].items():
+        example, drawn = records.make(start + row)
+        draws += drawn
+        for name, value in example.items():
             np.copyto(fields[name][row], value, casting="no")
+    return draws
 
 
 class Batches(Prefetcher):
@@ -150,7 +147,7 @@ class Batches(Prefetcher):
           UserError: it could not be made, or too large a share of a set cannot be read.
         """
         fields = self.take()
-        self.tally.add(fields)
+        self.tally.add(self.report)
         return Batch(
             template=fields["template"],
             search=fields["search"],
@@ -221,6 +218,6 @@ def batches(
     return Batches(records, first, own, config.train.workers if workers is None else workers)
 
 
-def record(config: Config, index: int, use: Use = "train", sources: tuple[Source, ...] | None = None) -> Fields:
+def record(config: Config, index: int, use: Use = "train", sources: tuple[Source, ...] | None = None) -> Example:
     """Make record ``index`` by itself, the one that `batches` has at step index // batch, place index % batch."""
-    return Records(config, use, open_sources(config, use) if sources is None else sources)[index]
+    return Records(config, use, open_sources(config, use) if sources is None else sources).make(index)[0]

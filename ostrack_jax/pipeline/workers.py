@@ -31,7 +31,7 @@ from ostrack_jax.errors import UserError
 
 Fields = dict[str, np.ndarray]
 Spec = Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]  # shape and dtype by field
-Fill = Callable[[int, Fields], None]  # writes item ``index`` into arrays of its size; picklable
+Fill = Callable[[int, Fields], Any]  # writes item ``index`` into arrays of its size, returns a report; picklable
 Shared = ctypes.Array[ctypes.c_ubyte]  # memory that processes share
 
 SLOTS = 2  # of a worker: one item is read while the next is made
@@ -43,7 +43,7 @@ class _Worker:
 
     def __init__(self, runner: BaseProcess | threading.Thread, connection: Connection, slots: list[Shared]) -> None:
         self.runner, self.connection, self.slots = runner, connection, slots
-        self.answers: deque[Exception | None] = deque()  # received, and of items not taken yet
+        self.answers: deque[tuple[Any, Exception | None]] = deque()  # of items not taken yet: report, error
 
     def wait(self) -> None:
         """Receive an answer."""
@@ -64,7 +64,11 @@ class _Worker:
 
 
 class Prefetcher:
-    """Items 0, 1, 2 and so on without end. Use it with ``with``, or `close` it: it may hold processes."""
+    """Items 0, 1, 2 and so on without end. Use it with ``with``, or `close` it: it may hold processes.
+
+    Attributes:
+      report: what `fill` returned for the item last taken.
+    """
 
     def __init__(self, fill: Fill, spec: Spec, workers: int) -> None:
         """Begin to make items.
@@ -74,7 +78,7 @@ class Prefetcher:
           spec: shape and dtype of an item's fields.
           workers: processes; 0: one thread of this process (readers need not be thread-safe).
         """
-        self._spec, self._next = spec, 0
+        self._spec, self._next, self.report = spec, 0, None
         self._workers: list[_Worker] = []
         # Also where nobody closes it: when it is collected, at the latest when Python ends.
         self.close = weakref.finalize(self, _end, self._workers)
@@ -117,7 +121,7 @@ class Prefetcher:
         worker = self._workers[at]
         if not worker.answers:
             worker.wait()
-        error = worker.answers.popleft()
+        self.report, error = worker.answers.popleft()
         self._next += 1
         fields = {name: view.copy() for name, view in _views(worker.slots[turn % SLOTS], self._spec).items()}
         with contextlib.suppress(OSError):  # a worker that has ended is reported where its next item is due
@@ -191,12 +195,12 @@ def _work(connection: Connection, fill: Fill, spec: Spec, slots: list[Shared], f
         for turn, index in enumerate(itertools.count(first, step)):
             if turn >= len(slots):
                 connection.recv()  # the slot is free
-            error = None
+            report, error = None, None
             try:
-                fill(index, fields[turn % len(slots)])
+                report = fill(index, fields[turn % len(slots)])
             except Exception as e:  # noqa: BLE001 - raised again where the item is asked for
                 error = _portable(e)
-            connection.send(error)
+            connection.send((report, error))
     except (EOFError, OSError):
         return
 

@@ -1,4 +1,4 @@
-"""What could not be read: counted by set, carried in arrays, and the end where it is too much."""
+"""What could not be read: counted by set, and the end where it is too much."""
 
 from __future__ import annotations
 
@@ -9,22 +9,15 @@ import pytest
 
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.pipeline.failures import TEXT, Tally, too_many_files
+from ostrack_jax.pipeline.failures import Draw, Tally, too_many_files
 from ostrack_jax.pipeline.sampling import Pair, UnusablePairError
 
 NAMES = ("got10k", "coco")
 
 
-def batch(*records: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: np.stack([record[name] for record in records]) for name in records[0]}
-
-
-def draws(good: int, *failed: str, source: str = "coco") -> dict[str, np.ndarray]:
-    """What a record carries: draws by set, and of several failures' texts the last."""
-    counts = np.zeros((2, 2), np.int64)
-    counts[:, NAMES.index(source)] = good + len(failed), len(failed)
-    text = f"{source}\n{failed[-1]}".encode()[:TEXT] if failed else b""
-    return {"draws": counts, "failure": np.frombuffer(text.ljust(TEXT, b"\0"), np.uint8)}
+def draws(good: int, *failed: str, source: str = "coco") -> list[Draw]:
+    """Draws of a set that failed, and ``good`` ones."""
+    return [*((source, detail) for detail in failed), *[(source, None)] * good]
 
 
 def test_too_many_open_files_are_no_images_fault():
@@ -51,8 +44,8 @@ class _Frames:
 
 def test_draws_and_failures_are_counted_by_set():
     tally = Tally(NAMES)
-    tally.add(batch(draws(1, "a.jpg"), draws(1, source="got10k")))
-    tally.add(batch(draws(2, "b.jpg", "c.jpg"), draws(1)))
+    tally.add([*draws(1, "a.jpg"), *draws(1, source="got10k")])
+    tally.add([*draws(2, "b.jpg", "c.jpg"), *draws(1)])
     assert tally.drawn == {"got10k": 1, "coco": 7}
     assert tally.unreadable == {"got10k": 0, "coco": 3}
 
@@ -60,21 +53,21 @@ def test_draws_and_failures_are_counted_by_set():
 def test_a_hundredth_may_fail_and_more_may_not():
     tally = Tally(NAMES)
     for i in range(30):  # 30 of 3000 draws: one in a hundred
-        tally.add(batch(draws(99, f"{i}.jpg")))
+        tally.add(draws(99, f"{i}.jpg"))
     assert tally.unreadable["coco"] == 30
     with pytest.raises(UserError, match=r"config\.data\.coco: 31 of 3001 draws .* 1%.*data check.*: 0\.jpg; 1\.jpg"):
-        tally.add(batch(draws(0, "last.jpg")))
+        tally.add(draws(0, "last.jpg"))
 
 
 def test_the_first_failures_end_nothing_and_the_list_is_short():
     tally = Tally(NAMES)
     for i in range(19):
-        tally.add(batch(draws(0, f"\u00e9{i}" + "x" * 500)))
+        tally.add(draws(0, f"\u00e9{i}" + "x" * 500))
     with pytest.raises(UserError, match="20 of 20 draws") as caught:
-        tally.add(batch(draws(0, "again"), draws(1, source="got10k")))
+        tally.add([*draws(0, "again"), *draws(1, source="got10k")])
     assert "\u00e90x" in str(caught.value)
     assert len(str(caught.value)) < 20 * 260
     for i in range(30):
         with pytest.raises(UserError) as caught:
-            tally.add(batch(draws(0, f"more {i}")))
+            tally.add(draws(0, f"more {i}"))
     assert str(caught.value).count(";") == 19

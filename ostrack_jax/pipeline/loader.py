@@ -112,7 +112,7 @@ def _fill(records: Records, first: int, step: int, fields: Fields) -> list[Draw]
         example, drawn = records.make(start + row)
         draws += drawn
         for name, value in example.items():
-            np.copyto(fields[name][row], value, casting="no")
+            np.copyto(fields[name][row], np.asarray(value), casting="no")
     return draws
 
 

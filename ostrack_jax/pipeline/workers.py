@@ -78,7 +78,8 @@ class Prefetcher:
           spec: shape and dtype of an item's fields.
           workers: processes; 0: one thread of this process (readers need not be thread-safe).
         """
-        self._spec, self._next, self.report = spec, 0, None
+        self._spec, self._next = spec, 0
+        self.report: Any = None
         self._workers: list[_Worker] = []
         # Also where nobody closes it: when it is collected, at the latest when Python ends.
         self.close = weakref.finalize(self, _end, self._workers)

@@ -19,7 +19,7 @@ from jaxtyping import Float32, UInt8
 from ostrack_jax.config import Config, steps_per_epoch
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.errors import UserError
-from ostrack_jax.pipeline.augment import Example, make_example
+from ostrack_jax.pipeline.augment import make_example
 from ostrack_jax.pipeline.failures import Draw, Tally
 from ostrack_jax.pipeline.sampling import Source, UnusablePairError, draw_pair
 from ostrack_jax.pipeline.workers import Fields, Prefetcher, Spec
@@ -56,13 +56,13 @@ class Records:
         self._most_reported = most_reported
         self._reported: set[str] = set()
 
-    def make(self, index: int) -> tuple[Example, list[Draw]]:
+    def make(self, index: int) -> tuple[Fields, list[Draw]]:
         """Make record ``index``, and list its draws; a validation's come again after as many as it has."""
         index = index % self._round if self._round else index
         # The stream of grain's `random_map`.
         return self.draw(index, np.random.Generator(np.random.Philox(self._seed, counter=[0, 0, 0, index])))
 
-    def draw(self, index: int, rng: np.random.Generator) -> tuple[Example, list[Draw]]:
+    def draw(self, index: int, rng: np.random.Generator) -> tuple[Fields, list[Draw]]:
         """Draw a pair and augment it; draw again where that fails.
 
         Raises:
@@ -81,7 +81,7 @@ class Records:
                 if unreadable:
                     self._report(e.detail)
             else:
-                return example, [*draws, (pair.source, None)]
+                return {**example}, [*draws, (pair.source, None)]  # pyright: ignore[reportReturnType] (arrays)
         counts = ", ".join(f"{n} {kind}" for kind, n in failed.most_common())
         names = ", ".join(source.name for source in self.sources)
         raise UserError(
@@ -112,7 +112,7 @@ def _fill(records: Records, first: int, step: int, fields: Fields) -> list[Draw]
         example, drawn = records.make(start + row)
         draws += drawn
         for name, value in example.items():
-            np.copyto(fields[name][row], np.asarray(value), casting="no")
+            np.copyto(fields[name][row], value, casting="no")
     return draws
 
 
@@ -218,6 +218,6 @@ def batches(
     return Batches(records, first, own, config.train.workers if workers is None else workers)
 
 
-def record(config: Config, index: int, use: Use = "train", sources: tuple[Source, ...] | None = None) -> Example:
+def record(config: Config, index: int, use: Use = "train", sources: tuple[Source, ...] | None = None) -> Fields:
     """Make record ``index`` by itself, the one that `batches` has at step index // batch, place index % batch."""
     return Records(config, use, open_sources(config, use) if sources is None else sources).make(index)[0]

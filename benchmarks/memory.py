@@ -1,4 +1,4 @@
-"""How much memory a device needs for a training step, by the compiled step's own analysis; nothing is run or held.
+"""How much memory a device needs for a training step, by the compiled step's own analysis; nothing is run or allocated.
 
 The step is compiled from shapes alone, for the devices of this machine or, with ``--topology``, for TPUs that are not
 there (``pip install 'ostrack-jax[tpu]'``). ``needed`` is what comes in (state and batch), what goes out next to it, and

@@ -1,7 +1,7 @@
-"""Whether bfloat16 trains as float32 does: losses of the same steps on real frames, drawn over one another.
+"""Training in bfloat16 and float32: losses of the same steps on real frames, in one plot.
 
-The runs see the same pairs from the same weights: float32, bfloat16, and for the noise between runs float32 with
-other pairs (another seed). Writes the curves' numbers as JSON and, beside it, a plot.
+The runs see the same pairs from the same weights: float32, bfloat16, and, for the noise between runs, float32 with
+other pairs (another seed). Writes the curves' numbers as JSON and, next to it, a plot.
 
 Example:
   python benchmarks/precision.py --config vits_160_dinov2_cpu --init INIT --steps 200 --output precision.json \

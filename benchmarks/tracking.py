@@ -1,9 +1,9 @@
-"""How fast tracking is: the network alone, `update`, and whole videos, for one target and for many at once.
+"""Speed of tracking: the network alone, `update`, and complete videos, for one target and for many at once.
 
 Three figures, each in milliseconds for a tracked frame (one target, one frame after the first), measured in turn:
 
 - ``network``: the compiled step alone, its crops already on the device, until boxes and scores are back;
-- ``update``: search regions cut from frames in memory, the network, boxes in the frame: what a program pays that has
+- ``update``: search regions cut from frames in memory, the network, boxes in the frame: the cost for a program that has
   its frames (first frames included);
 - ``whole``: `ostrack eval`'s own way from images on disk to result files: decoding, `update`, writing.
 

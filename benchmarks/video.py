@@ -92,7 +92,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 
 
 def make_video(folder: Path, kind: str, frames: int) -> Path:
-    """A video of ``kind`` in ``folder``."""
+    """Write a video of ``kind`` into ``folder``; its path."""
     codec, options = KINDS[kind]
     width, height = SIZE
     coarse = np.random.default_rng(0).integers(0, 256, (height // 30, width // 30, 3), np.uint8)
@@ -109,10 +109,10 @@ def make_video(folder: Path, kind: str, frames: int) -> Path:
 
 
 def reader(checkout: Path) -> subprocess.Popen[str]:
-    """A process that reads what `ask` says with the package of ``checkout``."""
+    """A process that reads frames on request (`ask`) with the package of ``checkout``."""
     return subprocess.Popen(
         [sys.executable, "-c", READER],
-        cwd=checkout,  # where Python looks first
+        cwd=checkout,  # first on Python's path
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

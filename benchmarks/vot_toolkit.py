@@ -124,7 +124,7 @@ def region(box_xywh: np.ndarray, form: str) -> str:
 
 
 def mask(box_xywh: np.ndarray) -> str:
-    """The ellipse in a box of whole pixels: m, the box, then lengths of runs of zeros and ones in turn, row by row."""
+    """The ellipse in a box of integer pixels: m, the box, then run lengths of zeros and ones in turn, row by row."""
     x, y, w, h = (int(v) for v in box_xywh)
     rows, columns = np.mgrid[0:h, 0:w] + 0.5
     inside = ((columns / w - 0.5) ** 2 + (rows / h - 0.5) ** 2 <= 0.25).ravel()

@@ -1,4 +1,4 @@
-"""A small tracker from DINOv2's ViT-S, for two CPU cores and two hours: few videos, pasted and made-up ones besides.
+"""A small tracker from DINOv2's ViT-S, for two CPU cores and two hours: few videos, with pasted and synthetic ones.
 
 Command:  ostrack convert dinov2 DINOV2 --config vits_160_dinov2_cpu --output INIT
           python train.py --config configs/vits_160_dinov2_cpu.py --workdir DIR --init INIT \\
@@ -28,11 +28,11 @@ def get_config() -> ConfigDict:
     )
     config.model.update(VIT_SIZES["small"], layer_scale=1e-5, pretraining_size=518, head_channels=64)
     config.model.update(template_size=80, search_size=160, search_factor=3.5)
-    # Up to one side of the target off the middle: real targets rarely move further in a frame, and it stays whole. Less
-    # jitter of the scale teaches one size in the crop: then a box that is too large grows from frame to frame.
+    # Up to one side of the target off the middle: real targets rarely move further in a frame, and it stays inside.
+    # Less jitter of the scale teaches one size in the crop: then a box that is too large grows from frame to frame.
     config.pairs.update(centre_jitter=2.0, scale_jitter=0.6, min_frames=10, grayscale=0.1)
     config.pairs.update(brightness=0.35, contrast=0.3, saturation=0.3, tint=0.07, blur=0.15, coarse=0.5, occlude=0.2)
-    # The first half of the network stays DINOv2's own and looks at each crop alone: a third of the work is saved,
+    # The first half of the network stays DINOv2's own and processes each crop alone: a third of the work is saved,
     # and few videos cannot spoil it. The second half learns to match them.
     config.model.update(joint_from=6, drop_path=0.0)
     below = tuple(f"backbone.blocks.{i}." for i in range(6))

@@ -41,7 +41,7 @@ _FOREIGN = {  # the first bytes of what is downloaded by mistake
     b"{": "JSON: of a checkpoint in parts this is the index, and no single part holds the network",
     b"<": "a web page: the download did not give the file itself",
 }
-# Of safetensors, what numpy has; complex numbers and floats of 8 bits or fewer are no weights.
+# Of safetensors, what numpy has; complex numbers and floats of 8 bits or fewer are not weights.
 _SAFE_DTYPES = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"}
 _BIG_ENDIAN = "written on a big-endian machine; save it again on a little-endian one"
 

@@ -89,7 +89,7 @@ def to_release(weights: Mapping[str, np.ndarray], config: Config) -> Tensors:
 
 
 def _indices(model: ModelConfig) -> Tensors:
-    """The buffers of the published network that say where in their table relative positions lie."""
+    """The published network's buffers of indices into its table of relative positions."""
     if not model.relative_positions:
         return {}
     index = relative_index((model.template_size // model.patch) ** 2, (model.search_size // model.patch) ** 2)

@@ -3,7 +3,7 @@
 A pickle names classes and functions and asks to call them. Here every name becomes a class made for this one file
 that does nothing (`Inert`) but for the few that make a checkpoint: ordered dicts and torch's tensors. No module is
 imported, so nothing that a file names is ever run. Names of Python, numpy and torch that no checkpoint needs are
-refused: they say what the file is for.
+refused: such a file is not a checkpoint.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ _REBUILD: dict[str, Callable[..., Any]] = {
 }
 
 
-# Python's own in Python: the one in C allocates whatever a length or the number of a memo says.
+# Python's own in Python: the one in C allocates by any length or memo number in the file.
 class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
     """Python's unpickler without access to any class or function but the stand-ins."""
 

@@ -183,7 +183,7 @@ def _problem(tensor: Array, counter: bool) -> str:
         if not np.issubdtype(tensor.dtype, np.integer):
             return f"is {tensor.dtype}, expected an integer"
         return "" if (tensor >= 0).all() and (tensor < 2**31).all() else "does not fit 31 bits"
-    # ml_dtypes' bfloat16 is no np.floating
+    # ml_dtypes' bfloat16 is not np.floating
     if not np.issubdtype(tensor.dtype, np.floating) and tensor.dtype.name != "bfloat16":
         return f"is {tensor.dtype}, expected floats"
     with np.errstate(over="ignore", invalid="ignore"):

@@ -81,7 +81,7 @@ def open_file(path: Path | str, buffering: int = -1) -> BinaryIO:
 
 
 def read_text(path: Path, most_bytes: int | None = None) -> str:
-    """Read a text file in UTF-8 or, where its byte-order mark says so, UTF-16.
+    """Read a text file in UTF-8 or, with its byte-order mark, UTF-16.
 
     Raises:
       UserError: it cannot be read, or is larger than ``most_bytes`` (16 MiB).

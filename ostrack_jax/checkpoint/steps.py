@@ -174,7 +174,7 @@ class TrainCheckpoints:
                     aside = aside.with_name(aside.name + "-again")
                 os.replace(self.directory / str(step), aside)
                 _log.warning("warning: moved %s to %s", self.directory / str(step), aside)
-        multihost_utils.process_allgather(np.array(True))  # none looks before they are moved
+        multihost_utils.process_allgather(np.array(True))  # no process reads before they are moved
         self._manager.reload()
 
     def close(self) -> None:

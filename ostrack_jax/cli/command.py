@@ -88,7 +88,7 @@ def choose(commands: Mapping[str, str], doc: str, argv: Sequence[str], program: 
     """Return the first word of ``argv``, one of ``commands`` (name -> what it does); None where it asked for help.
 
     Raises:
-      UserError: no word, or one that is no command (names the nearest).
+      UserError: no command, or an unknown one (the message names the nearest).
     """
     if argv and argv[0] in _HELP:
         width = max(map(len, commands)) + 2

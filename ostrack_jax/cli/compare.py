@@ -4,7 +4,7 @@ FOLDER holds one tracker's results: one of `ostrack eval`, or raw results as oth
 OTB, LaSOT toolkit: NAME.txt or NAME/NAME_001.txt; commas, tabs or blanks; names in any case). NAME=FOLDER names the
 tracker. Several runs of a tracker (GOT-10k's NAME_002.txt, directories TRACKER_000, TRACKER_001) are averaged. Only
 sequences that all of them have are scored, the others are reported. Writes comparison.json, with the curves. The ground
-truth is that of --data_dir, or, where there are no images, of --truth: of its files those of the benchmark's sequences.
+truth is that of --data_dir or, without images, of --truth, of which the files of the benchmark's sequences are read.
 
 Example:
   ostrack compare results/256 results/nano --data_dir /data/got10k --output compared
@@ -36,7 +36,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
     text = "whose rules are used, see `ostrack eval --help`; without it, what the result directories state they are of"
     absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags)
-    text = "the benchmark's directory; without it, where OSTRACK_<READER>_DIR or the file of paths says"
+    text = "the benchmark's directory; without it, from OSTRACK_<READER>_DIR or the paths file"
     define_path("data_dir", None, text, flags)
     orientation.define(flags)
     text = "in place of --data_dir, a directory of ground truth without images: NAME.txt, or NAME/groundtruth.txt"
@@ -50,7 +50,7 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
-    """Read, score, tell."""
+    """Read the results, score them, write and print the comparison."""
     from rich.console import Console
 
     from ostrack_jax.evaluation import benchmarks, compare

@@ -1,15 +1,15 @@
-"""Is a folder what its reader expects? Checks every sequence, and prints the fix of what is wrong.
+"""Check that a data set's directory is what its reader expects: every sequence, each flaw with its fix.
 
 NAME is a reader (got10k, lasot, trackingnet, coco, vid, otb, folder, ...) or a benchmark (got10k_val, nfs30, uav20l,
-vot2022, ...), DIR its folder, looked up as in training where it is left out. What is both is the reader: the
-benchmarks lasot and trackingnet are its --part test. Of each sequence the annotation is read and the first and last
-image are decoded (of COCO's single images it is seen whether they are there). In all parts but train, and in sets
-without parts, the first frame needs a box (of a folder of one's own, which may be for training, it is noted). Ends
-with status 1 where something is wrong.
+vot2022, ...), DIR its directory, looked up as in training if it is left out. A name that is both is the reader: the
+benchmarks lasot and trackingnet are its --part test. The annotation of each sequence is read and its first and last
+image are decoded (COCO's single images need only exist). In all parts but train, and in sets
+without parts, the first frame needs a box (for the reader folder, which may be for training, this is a note). Ends
+with status 1 if something is wrong.
 
 Example:
   ostrack data check got10k /data/got10k --part train --split vot_train
-  ostrack data check lasot /data/lasot --samples /tmp/lasot   # ten drawn sequences, to look at
+  ostrack data check lasot /data/lasot --samples /tmp/lasot   # images of ten random sequences
   ostrack data check coco /data/coco --decode all             # every image
   ostrack data check uav123 /data/UAV123                      # a benchmark
 """

@@ -1,9 +1,9 @@
 """Pack a data set for fast reading: images in a few large files, as they are stored, annotations next to them.
 
-NAME is a reader (got10k, lasot, coco, ...), DIR its folder. Training takes the new folder in place of the old by its
+NAME is a reader (got10k, lasot, coco, ...), DIR its directory. Training takes the packed set in its place by its
 path: --config.data.NAME.dir=OUTPUT. The files are ArrayRecord in TensorFlow Datasets' layout, which
-tfds.builder_from_directory reads; TensorFlow is not needed. Interrupted work continues when the same command is given
-again; every file is read again before it counts.
+tfds.builder_from_directory reads; TensorFlow is not needed. Run again after an interruption, the same command
+continues; every file is read back and compared.
 
 --crop CONFIG cuts each image to what the training crops of that config can reach, encodes it again as JPEG of quality
 95 where that is smaller, and prints the space saved. Such a set serves training only, with crops and jitter of that

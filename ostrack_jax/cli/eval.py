@@ -37,7 +37,7 @@ def define(flags: absl_flags.FlagValues) -> None:
         "(generated, needs no data)"
     )
     absl_flags.DEFINE_string("benchmark", None, text, flag_values=flags, required=True)
-    text = "the benchmark's directory; without it, where OSTRACK_<READER>_DIR or the file of paths says"
+    text = "the benchmark's directory; without it, from OSTRACK_<READER>_DIR or the paths file"
     define_path("data_dir", None, text, flags)
     orientation.define(flags)
     text = "the directory for results and report, made where it does not exist"

@@ -1,4 +1,4 @@
-"""Flags and arguments that name files or directories: checked paths of this machine, or one line that says why not."""
+"""Flags and arguments that name files or directories: local paths, checked or refused in a line with the reason."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check(flags: Flags, names: Sequence[str], arguments: Sequence[str]) -> list[
     """Return the ``arguments``, those whose name is a `Place` as checked paths; check that outputs can be made.
 
     Raises:
-      UserError: an argument is no path of this machine; an output is of the wrong kind, lies where nothing can be
+      UserError: an argument is not a local path; an output is of the wrong kind, lies where nothing can be
         written, or is also an input.
     """
     found, inputs = list(arguments), [path for _, path, writes in _given(flags) if not writes]

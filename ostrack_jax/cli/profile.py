@@ -1,6 +1,6 @@
 """What a model costs on this machine, with and without elimination: MACs, parameters, memory, compile time, latency.
 
-Times the network alone, the tracker's update and a whole video with its JPEGs read from disk, side by side. The weights
+Times in turn the network alone, the tracker's update and a complete video with its JPEGs read from disk. The weights
 are untrained, which costs the same; the video is synthetic.
 
 Example:

@@ -27,7 +27,7 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
-    """Read, draw, say where."""
+    """Read the logs, draw the report and print where it is."""
     from ostrack_jax.training import report
 
     runs = report.read_runs([Path(argument) for argument in arguments])

@@ -31,7 +31,7 @@ class _Guarded(io.FileIO):
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Within it, a reader that leaves is no error, and a character that an encoding lacks is written as an escape."""
+    """Within it, a closed pipe is not an error, and a character that an encoding lacks is written as an escape."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(_guarded, before)
     try:

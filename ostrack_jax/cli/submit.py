@@ -25,7 +25,7 @@ ARGUMENTS = ("SERVER", Place("RESULTS"))
 
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
-    text = "the benchmark's directory; without it, where OSTRACK_<READER>_DIR or the file of paths says"
+    text = "the benchmark's directory; without it, from OSTRACK_<READER>_DIR or the paths file"
     define_path("data_dir", None, text, flags)
     define_path("output", None, "the archive to write, NAME.zip", flags, writes="file", required=True)
     text = "how often each result stands in GOT-10k's archive: without it three times, its toolkit's repetitions"
@@ -35,7 +35,7 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
-    """Pack, check, say what is in it."""
+    """Pack the results, check the archive and print its contents."""
     from ostrack_jax.evaluation import locks, submit
 
     server = arguments[0]

@@ -51,7 +51,7 @@ def written_by_track(path: Path) -> bool:
 
 
 def read_labels(path: Path) -> Int[np.ndarray, " t"]:
-    """Read whole numbers, one a frame: a line each (GOT-10k), or all in one line (LaSOT).
+    """Read integers, one a frame: a line each (GOT-10k), or all in one line (LaSOT).
 
     Raises:
       UserError: the file is unreadable, or holds anything else.
@@ -81,7 +81,7 @@ class Annotation:
     missing: tuple[str, ...]
 
     def unflagged(self) -> Bool[np.ndarray, " t"] | None:
-        """The frames for which every label is 0; None where there are no labels."""
+        """The frames for which every label is 0; None without labels."""
         return np.all([label == 0 for label in self.labels.values()], axis=0) if self.labels else None
 
 

@@ -243,7 +243,7 @@ def read_image(path: Path | str, orientation: Orientation = "shown") -> Image:
       orientation: see `Orientation`.
 
     Raises:
-      UserError: there is no such file, or it is no image OpenCV can read; a truncated JPEG is none.
+      UserError: the file is missing, or OpenCV cannot read it as an image; a truncated JPEG is an error.
     """
     image = decode_values(read_bytes(path), path, 1, orientation)
     return image if image.dtype == np.uint8 else to_bytes(image, find_levels([image]))
@@ -277,7 +277,7 @@ def decode_values(data: bytes, name: Path | str, factor: int, orientation: Orien
       orientation: see `Orientation`.
 
     Raises:
-      UserError: it is no image OpenCV can read, or one of other values than 8 or 16 bits.
+      UserError: OpenCV cannot read it as an image, or its values are not of 8 or 16 bits.
     """
     ignore = cv2.IMREAD_IGNORE_ORIENTATION if orientation == "stored" else 0
     buffer = np.frombuffer(data, np.uint8)
@@ -307,10 +307,10 @@ def turned_note(name: str, orientation: Orientation, shape: tuple[int, ...]) -> 
 
 
 def list_images(directory: Path) -> list[str]:
-    """Paths of the images of a folder, numbers in names counting as numbers (2.jpg before 10.jpg).
+    """Paths of the images in a directory, numbers in names counting as numbers (2.jpg before 10.jpg).
 
     Raises:
-      UserError: the folder cannot be listed or holds no image.
+      UserError: the directory cannot be listed or holds no image.
     """
     names = [entry.name for entry in _scan(directory) if is_image_file(entry.name)]
     if not names:
@@ -329,10 +329,10 @@ def list_images(directory: Path) -> list[str]:
 
 
 def list_directory(directory: Path) -> list[os.DirEntry[str]]:
-    """What a folder holds, hidden entries left out, numbers in names counting as numbers.
+    """Entries of a directory without the hidden ones, numbers in names counting as numbers.
 
     Raises:
-      UserError: the folder cannot be listed.
+      UserError: the directory cannot be listed.
     """
     return sorted(_scan(directory), key=lambda entry: natural(entry.name))
 

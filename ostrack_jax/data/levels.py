@@ -1,6 +1,6 @@
 """Images of more than 8 bits (thermal and depth cameras, scans) mapped to 8 bits.
 
-One linear map serves a whole sequence, whatever the order in which its frames are read: `find_levels` looks at eight
+One linear map serves a complete sequence, in any order of reading its frames: `find_levels` samples eight
 frames spread over it, black and white are the values that one pixel in 10,000 of these lies below and above, and what
 lies beyond is clipped. Where black and white are half of the 65,536 values apart or more, all 16 bits are in use and
 the upper byte is taken, as OpenCV and most viewers do.

@@ -19,7 +19,7 @@ def find_directory(reader: str, given: str = "") -> Path:
 
     Args:
       reader: a name of `ostrack_jax.data.readers.registry`.
-      given: the config's directory; empty: look it up.
+      given: the config's directory; empty: it is looked up.
 
     Raises:
       UserError: it is named nowhere (the message has all three ways), or does not exist.

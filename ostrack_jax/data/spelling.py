@@ -16,9 +16,9 @@ from ostrack_jax.errors import UserError
 
 Item = TypeVar("Item")
 
-# What the published trackers' results have in front of a set's names, by reader; they put these sets into one folder.
+# Prefixes of a set's names in the published trackers' results, by reader; they put these sets into one directory.
 PREFIXES = {"nfs": "nfs", "otb": "", "tc128": "tpl", "uav": "uav"}
-# Human4 of OTB has one target, which its folder numbers as the second: some keep that number, some drop it.
+# Human4 of OTB has one target, which its directory numbers as the second: some keep that number, some drop it.
 ALIASES = {"human4": "human4-2"}
 
 

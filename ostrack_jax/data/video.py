@@ -41,7 +41,7 @@ _DAMAGED = "a video is damaged: copy it again"  # the fix of an error
 _TIMED_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 # Codecs of which each packet gives one image; so does each that knows no other images than key frames.
 _TIMED_CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "ffv1")
-_HEAD = 16  # frames that are decoded to see that they come as the packets say
+_HEAD = 16  # frames that are decoded to check that they come in the packets' order
 _LEAST_MPEG4 = 16  # bytes; a smaller packet may be one of "not coded": no image
 _PROGRESSIVE = (0, 1)  # field orders: unknown, none. Fields of others may lie in packets of their own.
 
@@ -193,10 +193,10 @@ class VideoFrames:
 
 
 def frame_rate(path: Path, otherwise: float = 30.0) -> float:
-    """Frames a second that a video file states; ``otherwise`` for a folder, or where it states none of sense.
+    """Frames a second that a video file states; ``otherwise`` for a directory, or if it states no usable rate.
 
     Raises:
-      UserError: it is no video.
+      UserError: it is not a video.
     """
     if path.is_dir():
         return otherwise

@@ -26,7 +26,7 @@ from ostrack_jax.doctor.layouts import explain, find_archives
 from ostrack_jax.errors import UnknownNameError, UserError, listed
 from ostrack_jax.pipeline.sampling import is_eligible
 
-# What mends an error or a flaw that does not say so itself, by where it was met.
+# The fix of an error or a flaw that does not carry one, by where it was found.
 _FLAW = "an annotation is damaged, or it or the images are incomplete: unpack both again (what fits is used)"
 _ANNOTATION = "an annotation is missing or damaged: correct it, or take it from the set's archive again"
 _IMAGE = "an image is damaged: unpack its archive again"
@@ -61,7 +61,7 @@ class Checked:
 
 
 def open_checked(data: DataConfig, directory: Path) -> tuple[LazySequences | None, list[Finding]]:
-    """The set's sequences, None where the reader refuses the directory; and what is wrong with it as a whole.
+    """The set's sequences, None if the reader refuses the directory; and the findings on the directory itself.
 
     Raises:
       UnknownNameError: an unknown reader, part or split.
@@ -151,7 +151,7 @@ def _check_images(sequence: Sequence, decode: int | None, checked: Checked) -> l
 
 
 def _check_boxes(sequence: Sequence, size: tuple[int, int] | None) -> list[Finding]:
-    """What the boxes are, where they are no x,y,width,height in pixels of frames of this size."""
+    """The form of the boxes, if it is not x,y,width,height in pixels of frames of this size."""
     oddity = find_oddity(sequence.boxes_xywh, size)
     if oddity is None:
         return []

@@ -1,4 +1,4 @@
-"""Find data sets in directories by a few looks at each; `ostrack data check` looks at every sequence."""
+"""Find data sets in directories by a few samples of each; `ostrack data check` checks every sequence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def find_datasets(directory: Path) -> list[Finding]:
     """What the readers understand in ``directory``, or else in the directories it holds.
 
     Raises:
-      UserError: there is no such directory.
+      UserError: the directory does not exist.
     """
     if not directory.is_dir():
         raise UserError(f"no folder {directory}: expected one with data sets")

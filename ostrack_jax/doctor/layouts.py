@@ -1,4 +1,4 @@
-"""Recognise the layout of a data set on disk by a few looks.
+"""Recognise the layout of a data set on disk by a few of its files.
 
 `ostrack doctor` finds data sets so, `ostrack data check` names what would mend a directory that a reader refuses.
 """
@@ -41,7 +41,7 @@ class Layout:
     fits: Callable[[Path, Parts], bool] = lambda directory, parts: True
 
     def matches(self, directory: Path) -> bool:
-        """Whether a directory is of this layout, by a few looks."""
+        """Whether a directory is of this layout, by a few of its files."""
         found = (parts for pattern in self.patterns for parts in _glob(directory, pattern.split("/")))
         return any(self.fits(directory, parts) for parts in found)
 
@@ -129,7 +129,7 @@ def recognise(directory: Path) -> list[str]:
 
 
 def explain(reader: str, directory: Path, error: Exception) -> Finding:
-    """The finding for a reader's ``error`` on a directory, with what would mend it as far as a look around shows."""
+    """The finding for a reader's ``error`` on a directory, with a fix if the surrounding files show one."""
     if is_packed(directory):
         return Finding("wrong", str(error))
     layout, others = LAYOUTS.get(reader), recognise(directory)

@@ -37,7 +37,7 @@ def devices(root: Path = Path("/")) -> list[Finding]:
     """What jax computes on, with its memory, and whether an accelerator of this machine lies idle.
 
     Raises:
-      UserError: jax was told to use a platform that is not here.
+      UserError: jax is configured for a platform that is not available.
     """
     found = local_devices()
     report = [Finding("ok", f"jax computes on {device.device_kind} {device.id}{_free(device)}") for device in found]

@@ -61,7 +61,7 @@ class Benchmark:
         """Open the benchmark's sequences.
 
         Args:
-          data_dir: their directory; None: looked up as `data.paths` says.
+          data_dir: their directory; None: looked up by `data.paths`.
           options: of the reader, over the benchmark's own (synthetic: seed, sequences, frames, width, height).
 
         Raises:
@@ -84,7 +84,7 @@ class Benchmark:
 
     @property
     def names(self) -> dict[str, int | None]:
-        """Its sequences as published, see `tables.listed`; empty where there is no list, or any will do."""
+        """Its sequences as published, see `lists.published`; empty without a list, or if any sequence will do."""
         return published_lengths(self.reader, self.part) if self.sequences is not None else {}
 
     def without_sizes(self) -> Benchmark:

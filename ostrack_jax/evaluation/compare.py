@@ -1,4 +1,4 @@
-"""Trackers side by side on the sequences that all of them have, and its file `comparison.json`.
+"""Comparison of trackers on the sequences that all of them have, and its file `comparison.json`.
 
 Keys of the file (numbers are shares in 0..1 with the keys of `metrics.MEANING`, null where there is none):
 
@@ -9,7 +9,7 @@ Keys of the file (numbers are shares in 0..1 with the keys of `metrics.MEANING`,
   `categories` (see `summary`), `sequences` (by name, its numbers), `runs` (how many: all numbers are their mean),
   `spread` (of each overall number, the standard deviation of a run; empty with one), `fps` (frames a second by the
   time files, null without), `lengths` (by name [found, expected], results of another length than the truth), and of a
-  folder of `ostrack eval` with its report `weights_sha256`, `config` and `processes` as there;
+  directory of `ostrack eval` with its report `weights_sha256`, `config` and `processes` as there;
 - `thresholds`: what the curves run over, see `summary.thresholds`;
 - `pairs`: `a`, `b`, `key`, `difference` (a less b), `interval` of it, sequences `won`, `lost`, `tied` by a;
 - `conventions`: the same results by other rules: by name, `meaning` and `trackers` (by name, `scores` or `refused`);

@@ -36,7 +36,7 @@ def evaluate(
         ``tracker.provenance`` (of a class without it: its name).
       benchmark: its name, e.g. ``got10k_val`` (docs/benchmarks.md).
       output: directory of the result files, ``report.json`` and ``run.json``; made where it does not exist.
-      data_dir: the benchmark's directory; None: as OSTRACK_<READER>_DIR or the file of paths says.
+      data_dir: the benchmark's directory; None: from OSTRACK_<READER>_DIR or the paths file.
       sequences: names of some of its sequences; None: all.
       attribute_dir: a directory of NAME.txt with a 0 or 1 for each attribute of the benchmark.
       conventions: other rules to score by too (docs/scores.md).

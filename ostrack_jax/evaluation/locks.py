@@ -185,7 +185,7 @@ def _machine() -> str:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Return what a lock says; None without one, nothing where it is not written yet."""
+    """Return the content of a lock; None without one, empty if it is not written yet."""
     try:
         lock = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

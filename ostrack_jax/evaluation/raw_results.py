@@ -85,9 +85,9 @@ class RawResults:
 
     Attributes:
       name: of the tracker, as it is shown.
-      folder: where they lie.
+      folder: their directory.
       runs: over the same sequences, one or more; a sequence need not be in each.
-      benchmark: what `run.json` says they are of; empty without one.
+      benchmark: the benchmark in `run.json`; empty without one.
     """
 
     name: str
@@ -131,7 +131,7 @@ def open_results(word: str) -> RawResults:
 
 
 def _find_runs(directory: Path) -> list[Run]:
-    """Return the runs in a directory, or in those of its name that are numbered; none where there are no boxes."""
+    """Return the runs in a directory, or in the numbered ones of its name; none without boxes."""
     if not directory.is_dir():
         places = _numbered(directory.parent).get(directory.name, [])
     else:

@@ -2,7 +2,7 @@
 
 Keys of the file: `benchmark`; `tracker`; `scores` (over all sequences that have a result, keys of `metrics.MEANING`,
 shares in 0..1, null where no frame counts); `not_scored` (why there are no scores: the ground truth is not public; else
-empty); `whole` (sequences of the whole benchmark, null where any number is right); `notes` (what keeps the numbers from
+empty); `whole` (sequences of the complete benchmark, null if any number is right); `notes` (what keeps the numbers from
 being the benchmark's own, a line each); `intervals` (of each overall number, [low, high] by bootstrap over sequences,
 null with fewer than `intervals.LEAST_SEQUENCES`); `curves` (by their keys of `metrics.CURVES`, a value for each
 threshold); `attributes`, `categories` (by name, `sequences`, how many, and the numbers over those alone);
@@ -102,7 +102,7 @@ class Report:
 
     @property
     def note(self) -> str:
-        """What a reader must know of the row: not one-shot, not public, not the whole benchmark, failed sequences."""
+        """What a reader must know of the row: not one-shot, not public, part of the benchmark, failed sequences."""
         notes = [self.not_scored.split(":")[0]] if self.not_scored and not self.by_server else []
         if self.benchmark == "got10k_test":
             notes.append(not_one_shot(self.config))
@@ -142,7 +142,7 @@ def build(
       benchmark: of the benchmark; scores what has a result.
       outcomes: of every sequence of the run.
       made_by: as `runner.evaluate` got it: `tracker`, and `weights_sha256` where there are weights.
-      config: the tracker's whole config, where it has one.
+      config: the tracker's complete config, if it has one.
       compile_seconds: what the tracker's executables took to make or to load, where it has some.
       command: as the user typed it.
       processes: records of all that made the results.

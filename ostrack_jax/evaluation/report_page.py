@@ -98,12 +98,12 @@ def write(
 
     Args:
       output: made where it is not there.
-      reports: at most as many of one benchmark as can be told apart.
+      reports: of one benchmark at most as many as there are colours.
       drawn: sequences to show, by the report's name.
       comparisons: whose pairs, notes and other rules are shown.
 
     Raises:
-      UserError: matplotlib is missing, or more trackers on one benchmark than can be told apart.
+      UserError: matplotlib is missing, or more trackers on one benchmark than there are colours.
     """
     page = Page("Evaluation: " + ", ".join(one.name for one in reports))
     groups: dict[str, list[Report]] = {}
@@ -224,7 +224,7 @@ def ordered_names(series: Sequence[Series]) -> list[str]:
 
 
 def _label(report: Report) -> str:
-    """Its name in a legend; a part of a benchmark says so, as its numbers are not the benchmark's."""
+    """Its name in a legend, marked if it covers a part of the benchmark, as its numbers are not the benchmark's."""
     return printable(report.name) + (f" ({report.part})" if report.part else "")
 
 

@@ -85,7 +85,7 @@ def print_comparison(comparison: Mapping[str, Any], console: Console) -> None:
 
 
 def headline(group: Sequence[Report]) -> Table:
-    """A row a tracker and, below, the paper's rows for the benchmark; each says whose it is."""
+    """A row a tracker and, below, the paper's rows for the benchmark; each is marked with its origin."""
     benchmark, theirs = group[0].benchmark, expected.of_benchmark(group[0].benchmark)
     keys = [
         key
@@ -111,7 +111,7 @@ def headline(group: Sequence[Report]) -> Table:
 
 
 def remarks(group: Sequence[Report]) -> list[str]:
-    """What keeps scores from being the benchmark's own and no `note` says: each once, with whose they are."""
+    """What keeps scores from being the benchmark's own and is not in a `note`: each once, with its trackers."""
     names: dict[str, list[str]] = {}
     for one in group:
         for text in one.notes:

@@ -111,5 +111,5 @@ def read_complete(directory: Path, name: str, form: str, truth_xywh: Float[np.nd
 
 
 def as_text(table: Float[np.ndarray, "t columns"], number: str) -> bytes:
-    """Format a table, each number as ``number`` says, commas between."""
+    """Format a table, each number by ``number``, separated by commas."""
     return "".join(",".join(number % value for value in row) + "\n" for row in table).encode()

@@ -39,7 +39,7 @@ RUN_FILE = "run.json"
 # RuntimeError) or on the host. Other errors are mistakes of the program and stop it.
 FAILURES = (UserError, cv2.error, ValueError, OSError, RuntimeError, MemoryError)
 _DECODERS = 4  # threads for one sequence of images, where there are cores for them
-# seconds between looks at what other processes have finished: with nothing else to do, and next to own work
+# seconds between checks for results of other processes: when idle, and during own work
 _IDLE_POLL, _BUSY_POLL = 0.5, 5.0
 _LINE_EVERY = 60.0  # seconds between lines of progress where there is no terminal, as in the log of a batch system
 
@@ -174,7 +174,7 @@ def _find_outcome(benchmark: Benchmark, sequence: Sequence, directory: Path, sta
     if result is None:
         return None
     prediction = benchmark.prediction(sequence, result.boxes_xywh)
-    benchmark.score([prediction])  # where the rules refuse the sequence, it fails alone, not the whole report
+    benchmark.score([prediction])  # if the rules refuse the sequence, only it fails, not the report
     return Outcome(sequence.name, state, "", result, prediction)
 
 
@@ -331,7 +331,7 @@ class Slots:
 
 
 class _Meter:
-    """The progress of a run: a bar, or a line a minute where there is no terminal."""
+    """The progress of a run: a bar, or a line a minute without a terminal."""
 
     def __init__(self, sequences: int, console: Console) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -43,7 +43,7 @@ class ArchiveForm:
       benchmark: whose server it is for, see `find`.
       runs: how often each result is in it. The tracker is deterministic: its three runs of GOT-10k's form are the same
         three times, which is what the toolkit's own three repetitions would give.
-      whole_pixels: boxes cut to whole numbers, as the PyTorch release writes them; else 4 decimals.
+      whole_pixels: boxes truncated to integers, as the PyTorch release writes them; else 4 decimals.
     """
 
     benchmark: Benchmark

@@ -84,6 +84,6 @@ def _better_match(benchmark: Benchmark, index: ByName[Path], own: dict[str, Path
 
 
 def _right_lengths(benchmark: Benchmark, files: dict[str, Path]) -> int:
-    """Count the files that have as many boxes as the benchmark's table says."""
+    """Count the files that have as many boxes as in the benchmark's table."""
     names = benchmark.names
     return sum(names[name] == len(read_text(path).rstrip().splitlines()) for name, path in files.items())

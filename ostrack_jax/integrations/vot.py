@@ -71,7 +71,7 @@ def entry(name: str, label: str, words: Sequence[str]) -> str:
 
 
 def _sections(path: Path) -> list[str]:
-    """Return the names of a file's entries; none where there is no file."""
+    """Return the names of a file's entries; none without a file."""
     if not path.is_file():
         return []
     text, parser = read_text(path), configparser.ConfigParser()

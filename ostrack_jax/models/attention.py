@@ -143,8 +143,8 @@ class Attention(nnx.Module):
     ) -> tuple[Float[Array, "b n c"], Float[Array, "b m r n"]]:
         """Mixed tokens, of which `proj` makes the residual, and the attention of the tokens at ``rows`` over all.
 
-        ``groups`` (None: the tokens are of one group) says how template and search attend. Where each attends to itself
-        alone, ``rows`` must be the template's.
+        ``groups`` (None: the tokens are of one group) defines which tokens attend to each other. If each group attends
+        only to itself, ``rows`` must be the template's.
         """
         b, n, c = x.shape
         qkv = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads)

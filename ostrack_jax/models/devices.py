@@ -1,4 +1,4 @@
-"""The devices that JAX computes on, or one line that says why there are none; and the executables that are kept."""
+"""The devices that JAX computes on, or an error with the reason if there are none; and the cache of executables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def devices() -> list[Any]:
     """The devices of this process, on the platform that JAX_PLATFORMS asks for where it is set.
 
     Raises:
-      UserError: JAX has none there; says what was asked for, what there is, and what to do.
+      UserError: JAX has none there; the message has what was requested, what there is, and a fix.
     """
     try:
         return jax.local_devices()

@@ -50,7 +50,7 @@ def fitted(config: ModelConfig, weights: Mapping[str, Any]) -> tuple[dict[str, A
     """Interpolate the position embeddings of weights to the config's crops; the weights, and a notice for each.
 
     Bicubic, as the release makes those of 384 from a backbone trained at 224. All else stays as it is; whether it
-    fits is for `weights.check` to say.
+    fits is checked by `weights.check`.
     """
     out, notices = dict(weights), []
     for name, size in (("template", config.template_size), ("search", config.search_size)):

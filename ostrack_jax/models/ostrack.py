@@ -58,7 +58,7 @@ class OSTrack(nnx.Module):
         self.head = CenterHead(config.width, config.head_channels, rngs)
 
     def embed_template(self, template: UInt8[Array, "b h w 3"]) -> Float[Array, "b z c"]:
-        """The template crop's tokens: computed once for a whole track."""
+        """The template crop's tokens: computed once per track."""
         with jax.default_matmul_precision("highest"):
             return self.backbone.embed_template(template)
 

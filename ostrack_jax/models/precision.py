@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 
 def wide(dtype: Any) -> jnp.dtype:
-    """float32 for float32 and bfloat16, float64 for float64 (which serves to tell rounding from mistakes)."""
+    """float32 for float32 and bfloat16, float64 for float64 (which separates rounding from mistakes)."""
     return jnp.promote_types(dtype, jnp.float32)
 
 

@@ -1,6 +1,6 @@
 """Augment a pair of frames and crop it to the network's input.
 
-The published order: grayscale and flip of both whole frames together; crops, the search region's around a
+The published order: grayscale and flip of both complete frames together; crops, the search region's around a
 jittered box; then, each crop for itself, brightness and a second flip. How large the crops are in their frames is
 drawn before these are read, so that they need not be decoded larger. Images stay uint8; they are
 normalised on the device.
@@ -38,7 +38,7 @@ class Example(TypedDict):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _CropPlan:
-    """One of the two crops to be made: boxes in pixels of the whole frame, the crop's factor and size."""
+    """One of the two crops to be made: boxes in pixels of the full frame, the crop's factor and size."""
 
     box_xywh: Box
     around_xywh: Box

@@ -1,6 +1,6 @@
 """Augment crops beyond the published recipe.
 
-For training on few videos, small targets above all: a crop may look as if its target had been small, blurred, in other
+For training on few videos, small targets above all: a crop changes as if its target had been small, blurred, in other
 light or half hidden. Each kind is off where its setting is 0, and then draws no random number.
 """
 
@@ -57,7 +57,7 @@ def cover(crop: CropImage, box_xywh: Real[np.ndarray, " 4"], rng: Rng) -> CropIm
 
 
 def coarsen(crop: CropImage, factor: float) -> CropImage:
-    """Make the crop ``factor`` times smaller, and as large as it was again: how a small target looks."""
+    """Make the crop ``factor`` times smaller, then enlarge it to its size, as if its target had been small."""
     size = crop.shape[0]
     small = max(1, round(size / factor))
     return cv2.resize(cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA), (size, size))

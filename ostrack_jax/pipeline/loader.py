@@ -66,7 +66,7 @@ class Records:
         """Draw a pair and augment it; draw again where that fails.
 
         Raises:
-          UserError: many draws in a row failed; says at what.
+          UserError: many draws in a row failed; the message has the reasons.
         """
         failed: Counter[str] = Counter()
         draws, last = [], ""

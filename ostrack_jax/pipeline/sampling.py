@@ -87,12 +87,12 @@ class Pair:
 
     @property
     def template_box_xywh(self) -> Float[np.ndarray, " 4"]:
-        """The target in the template frame, pixels of the whole frame."""
+        """The target in the template frame, pixels of the full frame."""
         return np.asarray(self.sequence.boxes_xywh[self.template_index], np.float64)
 
     @property
     def search_box_xywh(self) -> Float[np.ndarray, " 4"]:
-        """The target in the search frame, pixels of the whole frame."""
+        """The target in the search frame, pixels of the full frame."""
         return np.asarray(self.sequence.boxes_xywh[self.search_index], np.float64)
 
     def read(self, template_factor: int = 1, search_factor: int = 1) -> tuple[Reduced, Reduced]:

@@ -1,7 +1,7 @@
 """How much memory and time a model takes, with and without elimination.
 
 Three things are timed, because published speeds are of the first and users see the last: the network alone, on crops
-that lie on the device; `Tracker.update`, which crops, copies and computes; and a whole video, whose JPEG files a thread
+already on the device; `Tracker.update`, which crops, copies and computes; and a video, whose JPEG files a thread
 reads ahead. The target's box is put back after each frame: untrained weights serve as well as trained ones, and all
 crops are of one size.
 """
@@ -59,7 +59,7 @@ class Forward:
     Attributes:
       run: computes it once and waits for it.
       compile_seconds: what the compiler took, without any cache of executables.
-      memory_bytes: by the compiler's account, empty where it gives none: ``arguments``, weights and crops; ``beside``,
+      memory_bytes: as the compiler reports it, empty if it does not: ``arguments``, weights and crops; ``beside``,
         what the device needs in addition to them.
     """
 

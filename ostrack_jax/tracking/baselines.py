@@ -1,6 +1,6 @@
 """Trackers to compare with: one that never moves, and OpenCV's.
 
-OpenCV's trackers predict whole pixels. Where one of them reports that it lost the target, its box is OpenCV's own: an
+OpenCV's trackers predict integer pixels. Where one of them reports that it lost the target, its box is OpenCV's own: an
 empty one (0, 0, 0, 0), which scores as a miss.
 """
 
@@ -58,7 +58,7 @@ class StillTracker:
 
 
 class OpenCVTracker:
-    """One of OpenCV's trackers behind our interface: RGB frames and float boxes in, BGR and whole pixels inside."""
+    """One of OpenCV's trackers behind our interface: RGB frames and float boxes in, BGR and integer pixels inside."""
 
     def __init__(self, kind: str, files: dict[str, Path] | None = None, seed: int = 0) -> None:
         """Load the model once, to know that its files are valid.
@@ -90,7 +90,7 @@ class OpenCVTracker:
         return {"tracker": f"opencv:{self.kind}", "opencv": cv2.__version__, "model_files_sha256": hashes}
 
     def init(self, frame: UInt8[np.ndarray, "h w 3"], box_xywh: Float[np.ndarray, " 4"]) -> None:
-        """Start (again) on RGB ``frame``; the box is rounded to whole pixels and clipped to the frame.
+        """Start (again) on RGB ``frame``; the box is rounded to integer pixels and clipped to the frame.
 
         Raises:
           UserError: the box lies outside the frame, or it is too small for MIL (OpenCV's would never return).

@@ -25,7 +25,7 @@ _LEFT, _RIGHT = (128, 256), (256, 512)  # large enough that XLA gives the produc
 def for_device(stored: Config, other: Path | str | None = None, changes: Sequence[str] = ()) -> Config:
     """Return the config that a checkpoint with the config ``stored`` is tracked by here.
 
-    bfloat16 holds where `computes_in_bfloat16`; elsewhere it becomes float32, and a line of the log says so. What was
+    bfloat16 holds where `computes_in_bfloat16`; elsewhere it becomes float32, with a line in the log. What was
     trained in float32 stays so.
 
     Args:
@@ -61,7 +61,7 @@ def computes_in_bfloat16() -> bool:
 
 
 def _has_amx() -> bool:
-    """Whether the processor multiplies matrices of bfloat16; False where the system does not say."""
+    """Whether the processor multiplies matrices of bfloat16; False if the system does not report it."""
     info = Path("/proc/cpuinfo")
     return info.is_file() and "amx_bf16" in info.read_text(errors="replace").split()
 

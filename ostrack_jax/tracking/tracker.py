@@ -150,7 +150,7 @@ class Tracker:
         """Start a target in ``slot``, whatever was there, with its box in ``frame``.
 
         Raises:
-          UserError: as `init`; or there is no such slot.
+          UserError: as `init`; or the slot does not exist.
         """
         if not 0 <= slot < self.targets:
             raise UserError(f"slot {slot} of a tracker of {self.targets}: expected 0 to {self.targets - 1}")

@@ -40,7 +40,7 @@ def read_events(workdir: Path, kind: str | None = None) -> list[Event]:
     """All events of one kind (of all), in order; a last line cut short by a kill is left out.
 
     Raises:
-      UserError: there is no log, or a line of it is no event.
+      UserError: there is no log, or a line of it is not an event.
     """
     path = workdir / LOG_FILE
     if not path.is_file():
@@ -109,7 +109,7 @@ class RunLog:
         name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
         self._tensorboard, self._flushed = RecordWriter(str(workdir / TENSORBOARD / name)), time.monotonic()
         self._write_tensorboard(0, file_version="brain.Event:2")
-        # what earlier files tell of later steps is no longer shown
+        # entries of later steps in earlier files are no longer shown
         self._write_tensorboard(resumed_at + 1, session_log=SessionLog(status=SessionLog.START))
 
     def write_run(self, step: int, facts: Mapping[str, Any]) -> None:

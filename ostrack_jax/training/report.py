@@ -53,7 +53,7 @@ class Run:
     images: list[tuple[str, bytes]]
 
     def number(self, setting: str) -> int | None:
-        """A setting that is a positive whole number, else None."""
+        """A setting that is a positive integer, else None."""
         text = self.settings.get(setting, "")
         return int(text) if text.isdecimal() and len(text) < 16 and int(text) else None
 
@@ -90,7 +90,7 @@ def read_runs(workdirs: Sequence[Path]) -> list[Run]:
     """The runs of ``workdirs``.
 
     Raises:
-      UserError: one is no directory, has no log or an invalid one, or nothing was logged yet; one is given twice.
+      UserError: one is not a directory, has no log or an invalid one, or nothing was logged yet; one is given twice.
     """
     for workdir in workdirs:
         if not workdir.is_dir():
@@ -147,7 +147,7 @@ def panels_of(runs: Sequence[Run]) -> list[Panel]:
     """The charts that any of the runs has numbers for: solid lines are training's, dashed ones validation's.
 
     Raises:
-      UserError: more runs than colours one can tell apart.
+      UserError: more runs than there are colours.
     """
     colours, (label, scales) = plots.colours_of([run.name for run in runs], "runs"), common_axis(runs)
     panels = []
@@ -174,7 +174,7 @@ def write(output: Path, runs: Sequence[Run]) -> tuple[Path, Path]:
     """Write ``report.html`` and ``curves.png`` into ``output``; their paths.
 
     Raises:
-      UserError: matplotlib is missing, or more runs than can be told apart.
+      UserError: matplotlib is missing, or more runs than there are colours.
     """
     several, panels = len(runs) > 1, panels_of(runs)
     colours = plots.colours_of([run.name for run in runs], "runs")

@@ -1,8 +1,4 @@
-"""The way from a config to trained weights: resume or start, then per epoch train, save, validate, draw.
-
-What its models do better: openpi's ``train.py`` leaves all saving to one checkpoint manager; big_vision's has every
-station (input, step, schedule, checkpoint, evaluation) under a heading; nanoGPT's is one loop that can be read aloud.
-"""
+"""From a config to trained weights: start or resume, then train, save, validate and draw in each epoch."""
 
 from __future__ import annotations
 
@@ -42,7 +38,7 @@ from ostrack_jax.training.step import make_step, make_validation
 from ostrack_jax.training.stop import Stop
 
 _FEW_PAIRS = 2000  # a validation so small is over before worker processes have started
-_POLL = 0.01  # seconds between looks at the devices and for signals while a batch is waited for
+_POLL = 0.01  # seconds between checks of devices and signals while waiting for a batch
 _RESUME = "the same command resumes the run"
 
 
@@ -99,14 +95,14 @@ def train(
 
 
 class Trainer:
-    """A run under way.
+    """A training run.
 
     While the devices work at a step the next batch is put on them, and numbers are read a step late: nothing waits for
     a step but what is saved.
 
     Attributes:
       state, step: the newest; what is saved where the run ends early.
-      origin: where the run begins, in words.
+      origin: where the run begins, for its first line.
       log: None in processes that leave it to the first.
     """
 

@@ -14,9 +14,9 @@ from jaxtyping import Float, UInt8
 Image = UInt8[np.ndarray, "_h _w 3"]
 Colour = tuple[int, int, int]
 
-TRACK_COLOUR: Colour = (255, 200, 0)  # amber and blue: told apart by colour-blind eyes, on dark and light ground
+TRACK_COLOUR: Colour = (255, 200, 0)  # amber and blue: distinct for colour-blind readers, on dark and light images
 TRUTH_COLOUR: Colour = (60, 170, 255)
-_LEAST_SIDE = 480  # pixels; images with a shorter long side are enlarged by a whole factor
+_LEAST_SIDE = 480  # pixels; images with a shorter long side are enlarged by an integer factor
 SHADE: Colour = (0, 0, 0)
 WORDS_COLOUR: Colour = (230, 230, 230)
 
@@ -53,7 +53,7 @@ def annotate(
 ) -> Image:
     """A copy of the frame, enlarged where it is small, with the box and its score, and the true box where given.
 
-    A box without area (the target is lost) is not drawn; the label says so.
+    A box without area (the target is lost) is not drawn; the label marks it.
     """
     factor = max(1, -(-_LEAST_SIDE // max(frame.shape[:2])))
     height, width = frame.shape[0] * factor, frame.shape[1] * factor

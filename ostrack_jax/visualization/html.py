@@ -139,7 +139,7 @@ class Page:
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """Each path's last parts, as many of them as it takes to tell all apart."""
+    """Each path's last parts, as many as it takes to distinguish all."""
     for count in range(1, max(len(path.parts) for path in paths) + 1):
         short = ["/".join(path.parts[-count:]) for path in paths]
         if len(set(short)) == len(short):

@@ -144,7 +144,7 @@ def colours_of(names: Sequence[str], what: str) -> dict[str, str]:
     """A colour for each name.
 
     Raises:
-      UserError: more names than colours one can tell apart; ``what`` says of what they are.
+      UserError: more names than there are colours; ``what`` names their kind.
     """
     if len(names) > len(COLOURS):
         raise UserError(f"{len(names)} {what} in one plot: expected at most {len(COLOURS)}")

@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 
-_LONG = 60  # letters, above which a cell of the page is broken into lines
+_LONG = 60  # letters, above which a cell of the page wraps into lines
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def read_cutouts(directory: Path) -> Cutouts:
       directory: with ``annotations/instances_NAME.json`` and the images in ``images/NAME`` or ``NAME``.
 
     Raises:
-      UserError: nothing of that kind lies there, or the file is no such annotation.
+      UserError: no annotation with outlines is there, or the file is invalid.
     """
     file, images = find_instances(directory)
     index = cached("cutouts", file, sign([file]), lambda: read_outlines(file))
@@ -101,10 +101,10 @@ def read_outlines(file: Path, most: int = 100_000) -> Arrays:
 
 
 def find_instances(directory: Path) -> tuple[Path, Path]:
-    """The annotation file of a folder in COCO's layout (train before others), and the folder of its images.
+    """The annotation file of a directory in COCO's layout (train before others), and the directory of its images.
 
     Raises:
-      UserError: there is no such file, or no such images.
+      UserError: the file or the images are missing.
     """
     files = sorted((directory / "annotations").glob("instances_*.json"), key=lambda f: ("train" not in f.name, f.name))
     if not files:

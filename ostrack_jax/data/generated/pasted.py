@@ -30,7 +30,7 @@ _SMALLEST = 12.0  # pixels, mean side of a target
 _LARGEST = 0.45  # of the frame's shorter side
 _MOST_PIXELS = 640  # the longer side of an image in memory
 _SYNTHETIC = 0.35  # share of targets whose outline is synthetic
-_LARGEST_PART = 0.7  # of the whole's width and height
+_LARGEST_PART = 0.7  # of the object's width and height
 
 
 def open_pasted(
@@ -57,7 +57,7 @@ def open_pasted(
       width: of the frames in pixels; ``height`` likewise.
       distractors: things like the target, at most.
       parts: share of targets that are a part of what moves: a box is then to be kept as the first frame has it,
-        not grown to the whole.
+        not grown to the object.
       backgrounds: a directory of images, or of directories of them (GOT-10k's train); empty: those of ``directory``.
 
     Raises:
@@ -216,7 +216,7 @@ def _images(directory: str) -> tuple[str, ...]:
 
 
 def _image_directories(directory: Path) -> tuple[str, ...]:
-    """The folder itself where it holds images, else its sub-folders, which are not looked into yet."""
+    """The directory itself if it holds images, else its subdirectories, which are not read yet."""
     found = list_directory(directory)
     if any(is_image_file(entry.name) for entry in found):
         return (str(directory),)

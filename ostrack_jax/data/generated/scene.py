@@ -100,7 +100,7 @@ def film(name: str, make_scene: Callable[[Recipe], Scene], recipe: Recipe) -> Se
 
 @dataclass(frozen=True, eq=False)
 class Thing:
-    """Something that moves: its look and where its unit square (-0.5..0.5) lies in each frame."""
+    """A moving object: its appearance and where its unit square (-0.5..0.5) lies in each frame."""
 
     patch: UInt8[np.ndarray, "s s 4"]
     outline: Float[np.ndarray, "k 2"]

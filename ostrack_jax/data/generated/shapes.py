@@ -18,7 +18,7 @@ KINDS = ("noise", "stripes", "checks", "dots", "patches")
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A family of textures: things of one look resemble each other, as a target and its distractors do."""
+    """A family of textures: objects of one family look alike, as a target and its distractors do."""
 
     kind: str
     palette: Palette
@@ -31,7 +31,7 @@ def make_look(rng: Rng) -> Look:
 
 
 def alter(look: Look, rng: Rng, spread: float) -> Look:
-    """A similar look: the same kind, each colour moved by about ``spread`` grey levels."""
+    """A similar texture: the same kind, each colour moved by about ``spread`` grey levels."""
     palette = np.clip(look.palette + rng.normal(0, spread, (4, 3)), 0, 255)
     return Look(look.kind, palette, look.grain * rng.uniform(0.8, 1.25))
 
@@ -61,7 +61,7 @@ def make_outline(rng: Rng) -> Outline:
 
 
 def make_patch(rng: Rng, look: Look, outline: Outline, size: int) -> UInt8[np.ndarray, "s s 4"]:
-    """A square RGBA image of ``size`` pixels: the look's texture, opaque inside the outline."""
+    """A square RGBA image of ``size`` pixels: the texture, opaque inside the outline."""
     return np.dstack([_texture(rng, look, size), fill(outline, size)])
 
 

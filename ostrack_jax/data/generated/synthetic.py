@@ -1,7 +1,7 @@
 """Synthetic videos with exact boxes.
 
 A textured target of any outline moves, turns and changes size and aspect on a cluttered, panning background, among
-distractors that look like it; things pass before it, it may leave the frame and return, the light changes. A frame
+distractors that look like it; other objects occlude it, it may leave the frame and return, the light changes. A frame
 follows from (seed, part, sequence, index) alone; parts share no sequence, since the part is part of the seed.
 """
 

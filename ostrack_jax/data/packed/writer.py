@@ -60,7 +60,7 @@ class Reach:
         return cls(max(model.template_factor / 2, grown * (model.search_factor + pairs.centre_jitter) / 2))
 
     def around(self, boxes_xywh: Float[np.ndarray, "k 4"], width: int, height: int) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom of what the crops of these boxes reach, by whole blocks; one block without boxes."""
+        """Left, top, right, bottom of the region of the crops of these boxes, in blocks; one block without boxes."""
         if not len(boxes_xywh):
             return 0, 0, min(width, _BLOCK), min(height, _BLOCK)
         centres = boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
@@ -319,7 +319,7 @@ def _cut(
     """A stored image without what no crop reaches, and the left top corner of what is left.
 
     The image is the stored one, at (0, 0), where cutting saves little, it cannot be decoded, or it has more than 8
-    bits (whose scale is the whole sequence's).
+    bits (whose scale is the sequence's).
     """
     try:
         image = decode_values(data, name, 1, orientation)

@@ -1,7 +1,7 @@
 """COCO's layout (Lin et al. 2014), a sequence per annotation.
 
 `annotations/instances_train2017.json`, images in or below `images/train2017` or `train2017`; or another NAME in place
-of `train2017`, as annotation tools export it. Every annotation that is no crowd is a sequence of one image, whatever
+of `train2017`, as annotation tools export it. Every annotation that is not a crowd is a sequence of one image, whatever
 its size (as the release has it). The 450 MB of JSON are read once, into 40 MB of arrays that are cached.
 """
 
@@ -62,7 +62,7 @@ def open_coco(directory: Path, part: str = "train", split: str = "all", orientat
 
 
 def images_directory(directory: Path, name: str) -> Path | None:
-    """Where the images of ``annotations/instances_NAME.json`` lie; None where there is no such directory."""
+    """Directory of the images of ``annotations/instances_NAME.json``; None if there is none."""
     places = [directory / "images" / name, directory / name]
     if not name.endswith(("2014", "2017")):  # not COCO's own parts, which lie side by side
         places.append(directory / "images")
@@ -90,7 +90,7 @@ def each_object(path: Path, take: Callable[[dict[str, Any]], bool]) -> None:
 
 
 def read_instances(path: Path) -> Arrays:
-    """Read the annotations of one file that are no crowds.
+    """Read the annotations of one file except crowds.
 
     Returns:
       id: of the annotation; image: row of its image in image and size; box: left, top, width, height in pixels;
@@ -163,13 +163,13 @@ def _build(directory: str, orientation: Orientation, index: Arrays, name: str, r
 
 
 class Ids:
-    """Ids as numbers: whole numbers are their own, texts (names, hashes, UUIDs) are numbered as they come."""
+    """Ids as numbers: integers are kept, strings (names, hashes, UUIDs) are numbered in order of appearance."""
 
     def __init__(self) -> None:
         self._texts: dict[str, int] = {}
 
     def number(self, value: Any, name: str) -> int:
-        """The number of an id; a `ValueError` that has the field's ``name`` for neither a whole number nor a text."""
+        """The number of an id; a `ValueError` that has the field's ``name`` for neither an integer nor a string."""
         number = whole(value)
         if number is not None:
             return number
@@ -179,7 +179,7 @@ class Ids:
 
 
 def whole(value: object) -> int | None:
-    """A whole number of 63 bits, also where it is written 1.0 or "1"; None for anything else."""
+    """An integer of 63 bits, also written as 1.0 or "1"; None for anything else."""
     if isinstance(value, str) and value.removeprefix("-").isdecimal() and value == str(number := int(value[:20])):
         value = number
     elif isinstance(value, float) and value.is_integer():

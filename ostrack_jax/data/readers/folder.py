@@ -1,11 +1,11 @@
-"""A directory of one's own: images or videos, and text files of boxes.
+"""A directory of your own: images or videos, and text files of boxes.
 
 Understood, at any depth: a directory with images or one video and a text file of boxes, the images next to it or in a
 directory of their own (`img`); and videos next to text files of the same name. A line `x,y,w,h` per frame, or for the
 first frame alone.
 
-Nothing is skipped silently: an image next to a video that is no frame (a preview), a file of a format that is not read
-here, a video next to numbered images; each is named in a warning with the reason.
+Nothing is skipped silently: an image next to a video (a preview), a file of an unsupported
+format, a video next to numbered images; each is named in a warning with the reason.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def find_frames(source: Path) -> tuple[Path, list[str]]:
       source: a video; or a directory of images, of one video, or with its images in a directory of their own.
 
     Raises:
-      UserError: there is no such file, or the directory holds several videos.
+      UserError: the file is missing, or the directory holds several videos.
     """
     if not source.is_dir():
         if not source.exists():
@@ -131,7 +131,7 @@ class _Contents:
       videos: that are sequences.
       texts: text files.
       inner: directories.
-      skipped: a line for each kind of file that is none of these though it looks like one.
+      skipped: a line for each kind of file that looks like one of these but is not used.
     """
 
     directory: Path
@@ -257,7 +257,7 @@ def _box_names(directory: Path) -> tuple[str, ...]:
 
 
 def _choose(directory: Path, texts: list[str]) -> tuple[Path, ...]:
-    """The file of boxes among a directory's text files; more than one where nothing tells them apart."""
+    """The file of boxes among a directory's text files; several if none can be preferred."""
     names = [name for name in _box_names(directory) if name in texts][:1] or texts
     return tuple(directory / name for name in names)
 

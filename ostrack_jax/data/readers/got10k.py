@@ -34,8 +34,8 @@ def open_got10k(directory: Path, part: str = "train", split: str = "all") -> Laz
       split: all, or a published list of positions in the train part: train_full | vot_train | vot_val.
 
     Raises:
-      UserError: no `list.txt`, or that of another part; an unknown part or split, a split naming positions the folder
-        has not.
+      UserError: no `list.txt`, or that of another part; an unknown part or split, or a split with positions that the
+        directory lacks.
     """
     if part not in PARTS:
         raise unknown("part of GOT-10k", part, PARTS)

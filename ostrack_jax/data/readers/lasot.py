@@ -32,7 +32,7 @@ def open_lasot(directory: Path, part: str = "train", split: str = "all") -> Lazy
       split: all, what there is of the part; or a complete published list, whatever the part: train (1,120), test (280)
 
     Raises:
-      UserError: an unknown part or split, a folder without any of their sequences.
+      UserError: an unknown part or split, a directory without any of their sequences.
     """
     if part not in PARTS:
         raise unknown("part of LaSOT", part, PARTS)

@@ -31,7 +31,7 @@ def open_nfs(directory: Path, part: str = "30") -> LazySequences:
     """The sequences of one frame rate that are there, of the published 100.
 
     Args:
-      directory: of the sequences' folders, or of `sequences` and `anno`.
+      directory: of the sequences' directories, or of `sequences` and `anno`.
       part: 30 | 240 frames a second.
 
     Raises:

@@ -110,7 +110,7 @@ def published_splits(data: DataConfig, names: list[str]) -> dict[str, list[int]]
     for split in _LISTS.get(data.reader, ()):
         try:
             wanted = open_dataset(dataclasses.replace(data, split=split)).names
-        except UserError:  # of another part, or of more than lies in the folder
+        except UserError:  # of another part, or of more than the directory holds
             continue
         if all(name in place for name in wanted):
             found[split] = [place[name] for name in wanted]
@@ -118,7 +118,7 @@ def published_splits(data: DataConfig, names: list[str]) -> dict[str, list[int]]
 
 
 def _packed(directory: Path, data: DataConfig) -> LazySequences | None:
-    """The packed set in ``directory``, or in its folder of the part."""
+    """The packed set in ``directory``, or in its subdirectory of the part."""
     for place in (directory, directory / data.part):
         if is_packed(place):
             return open_packed(place, data.part, data.split)

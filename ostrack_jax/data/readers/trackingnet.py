@@ -70,7 +70,7 @@ def _chunks(directory: Path, part: str, split: str) -> list[str]:
 
 
 def parse_chunks(split: str) -> list[int]:
-    """`0-3` is 0 1 2 3, `0,4,7-9` is 0 4 7 8 9; a `UserError` for what is no choice of 0 .. 11."""
+    """`0-3` is 0 1 2 3, `0,4,7-9` is 0 4 7 8 9; a `UserError` for anything but numbers of 0 .. 11."""
     chosen: set[int] = set()
     for item in split.split(","):
         found = re.fullmatch(r"\s*(\d{1,2})\s*(?:-\s*(\d{1,2})\s*)?", item)

@@ -40,10 +40,10 @@ def open_vot(directory: Path, part: str = "2022") -> LazySequences:
 
     Args:
       directory: with `list.txt`; a toolkit workspace, whose `sequences` has it; or one with such named `vot2022`.
-      part: the year, for where to look; the layouts are recognised.
+      part: the year, which names the subdirectory; the layouts are recognised.
 
     Raises:
-      UserError: an unknown year, no `list.txt`, a folder named by another year.
+      UserError: an unknown year, no `list.txt`, a directory named for another year.
     """
     if part not in YEARS:
         raise unknown("part of VOT", part, YEARS)
@@ -77,7 +77,7 @@ def read_regions(path: Path) -> Float[np.ndarray, "t 4"]:
     """A box for each line of a file: the smallest upright one around its region, NaN where there is none.
 
     Raises:
-      UserError: the file is missing or empty, or a line is no region.
+      UserError: the file is missing or empty, or a line is not a region.
     """
     lines = read_text(path).rstrip().splitlines()
     if not lines:
@@ -114,7 +114,7 @@ def box_around(region: str) -> Box:
 
 
 def _around_mask(numbers: list[int]) -> Box:
-    """From the runs alone, without drawing the mask: its size is what the file claims."""
+    """From the runs alone: the mask is not drawn, since the file alone determines its size."""
     if len(numbers) < 4:
         raise ValueError("a mask without place and size")
     x, y, width, height = numbers[:4]

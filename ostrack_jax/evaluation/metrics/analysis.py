@@ -2,11 +2,11 @@
 
 Rules that all its benchmarks share, in their order: from frame 1 on a result with a zero side repeats the box before;
 the result is cut to the truth's length, or filled up with zeros; frame 0 becomes the ground truth. A frame's target is
-not there where the truth has no positive size, or the set's list says so. Shares are of all frames, success strictly
+absent where the truth has no positive size, or by the set's list. Shares are of all frames, success strictly
 above 21 overlaps, precision at most 20 pixels, normalised precision at most 0.2 with the centres' difference divided by
 the truth's width and height; the mean is over sequences.
 
-What a frame without target counts differs between sets: see `Rules`.
+How a frame without target counts differs between sets: see `Rules`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ CURVES = ("success", "precision", "norm_precision")
 
 @dataclass(frozen=True)
 class Rules:
-    """What a frame whose target is not there counts, and what else differs between sets.
+    """How a frame without target counts, and what else differs between sets.
 
     Attributes:
       success: whether such a frame is a hit at every threshold, for the success curve; ``precision`` and
         ``norm_precision`` for theirs.
-      listed_norm_precision: the same for normalised precision where the set's list says absent; None: as the others.
+      listed_norm_precision: the same for normalised precision of frames on the set's list; None: as the others.
       left_out: the share is of the frames whose target is there; hits among the others are kept all the same, so that
         a curve can pass 1 (the analysis's `exclude_invalid_frames`).
       unknown_truth: NaN in the ground truth is a target that is not there, not an error.
@@ -96,12 +96,12 @@ def itb_scores(answers: Iterable[SequencePrediction]) -> Scores:
 
 
 def absent_missed(answers: Iterable[SequencePrediction]) -> Scores:
-    """What if frames without target were misses everywhere; not a benchmark's official score."""
+    """Hypothetical: frames without target are misses everywhere; not a benchmark's official score."""
     return score(answers, Rules(norm_precision=False, unknown_truth=True, miou=True, miou_misses=True))
 
 
 def absent_left_out(answers: Iterable[SequencePrediction]) -> Scores:
-    """What if frames without target did not count; not a benchmark's official score."""
+    """Hypothetical: frames without target do not count; not a benchmark's official score."""
     return score(answers, Rules(norm_precision=False, left_out=True, unknown_truth=True, miou=True))
 
 
@@ -112,7 +112,7 @@ def score(answers: Iterable[SequencePrediction], rules: Rules) -> Scores:
 
 
 def prepare(answer: SequencePrediction, rules: Rules) -> Float[np.ndarray, "t 4"]:
-    """The result as it is compared: one box a frame of the truth, as the head of this file says.
+    """The result as it is compared: one box a frame of the truth, as this module's docstring describes.
 
     Raises:
       UserError: see `published_scores`; or a result that ends early where the rules do not allow it.

@@ -73,11 +73,11 @@ class SequencePrediction:
     Attributes:
       name: of the sequence.
       result_xywh: the tracker's boxes in pixels, row 0 the ground truth it started with; raw results of others may be
-        longer (r) or shorter than the truth, conventions say what becomes of that.
+        longer (r) or shorter than the truth, each convention handles that.
       truth_xywh: the ground truth; NaN where not annotated.
       counted: the frames that the toolkits' conventions may count; the first is the convention's own affair.
       size_wh: width and height of the frame in pixels; None where not known.
-      present: what the set's own list says of each frame (see `Sequence.present`); None without such a list.
+      present: each frame's entry in the set's own list (see `Sequence.present`); None without such a list.
       category: the target's class, empty without; ``attributes``: what is hard about the sequence.
       missing: label files of the set that the sequence lacks (see `Sequence.missing`).
       flaws: of the sequence, which is scored in spite of them (see `Sequence.flaws`).

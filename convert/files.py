@@ -1,4 +1,4 @@
-"""Read the tensors of a file that weights come in: torch's two forms, safetensors and .npz.
+"""Read the tensors of a weights file: torch's two forms, safetensors or .npz.
 
 torch writes a zip archive (since 1.6; a pickle, and one uncompressed member for each storage), and wrote five pickles
 followed by the storages. Nothing in a file is run (see `pickles`), nothing is extracted, and what is read into memory

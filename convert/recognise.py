@@ -1,4 +1,4 @@
-"""Recognise whose network a file holds and of which settings, to name the command or the config that fits.
+"""Recognise the network and the settings of a file, to name the command or the config that fits.
 
 It comes before every tensor is compared: with a wrong command or a wrong config nearly all would be misfits.
 """

@@ -1,4 +1,4 @@
-"""The tensors of each release and their places in ours.
+"""The tensors of each release and their names here.
 
 A table maps a release's name to our dotted name and the layout between them, in the order of the release's files.
 """

@@ -1,4 +1,4 @@
-"""What a number was made with, for reports: versions, hardware, commit."""
+"""The environment of a result, for reports: versions, hardware, commit."""
 
 from __future__ import annotations
 

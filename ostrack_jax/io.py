@@ -1,4 +1,4 @@
-"""Files: names as a person types them, text and JSON read, files written atomically."""
+"""Files: paths as users type them, reading of text and JSON, atomic writing."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # bench.sh [step | forward | parity]: figures of the 256 models in bfloat16; without an argument all. Each model is a process with a limit of its own.
 . benchmarks/gpu/env.sh
 nvidia-smi --query-gpu=name,memory.total --format=csv,noheader; nproc
-$PY -c "import sys, jax, flax, optax, grain; print(sys.version.split()[0], jax.__version__, flax.__version__, jax.devices())" 2>&1 | tail -1
+$PY -c "import sys, jax, flax, optax; print(sys.version.split()[0], jax.__version__, flax.__version__, jax.devices())" 2>&1 | tail -1
 $PY -c 'import ostrack_jax.training.trainer, ostrack_jax.cli.train, ostrack_jax.tracking.tracker' || { echo 'imports fail: stop here'; exit 9; }
 passed installed
 models="vitb_256_mae_ce_32x4_ep300 vitb_256_mae_32x4_ep300"

@@ -1,4 +1,4 @@
-"""Training data small enough to travel: long side at most 260 pixels (COCO 230), boxes and polygons scaled alike.
+"""Shrink training data, to copy it: long side at most 260 pixels (COCO 230), boxes and polygons scaled with it.
 
 Example: python benchmarks/gpu/shrink.py DATA OUTPUT
 """

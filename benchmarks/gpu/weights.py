@@ -1,4 +1,4 @@
-"""Weights that travel: a checkpoint packed to 8 bits, or the first blocks of one cut out for a shallower network.
+"""Pack a checkpoint to 8 bits, or cut out its first blocks for a shallower network.
 
 Example: python benchmarks/gpu/weights.py pack small init.safetensors
          python benchmarks/gpu/weights.py cut small fast.safetensors benchmarks/gpu/vits4_168.py

@@ -1,4 +1,4 @@
-"""The mechanism of every command: flags, help, positional arguments, one line for a mistake, the exit status.
+"""The mechanism of every command: flags, help, positional arguments, mistakes in one line, exit status.
 
 A command module has
 

@@ -1,4 +1,4 @@
-"""Look after directories of data.
+"""Check data sets, or pack them for fast reading.
 
 Example:
   ostrack data check got10k /data/got10k

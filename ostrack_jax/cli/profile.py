@@ -1,4 +1,4 @@
-"""What a model costs on this machine, with and without elimination: MACs, parameters, memory, compile time, latency.
+"""Measure a model on this machine, with and without elimination: MACs, parameters, memory, compile time, latency.
 
 Times in turn the network alone, the tracker's update and a complete video with its JPEGs read from disk. The weights
 are untrained, which costs the same; the video is synthetic.

@@ -1,4 +1,4 @@
-"""Draw what was measured, to files that need no server.
+"""Draw measurements into files that need no server.
 
 Example:
   ostrack report train runs/tiny

@@ -1,4 +1,4 @@
-"""Boxes in another form than x,y,width,height in pixels of the frame, recognised by their numbers.
+"""Recognise boxes in another form than x,y,width,height in pixels of the frame by their values.
 
 A box of another form is four numbers too: it is read, tracked and scored without an error. `find_oddity` judges the
 true boxes of a sequence by themselves, `find_oddity_of_result` a result by the true box that it has to begin with.

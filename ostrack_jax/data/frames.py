@@ -1,4 +1,4 @@
-"""RGB frames by index, decoded when asked for, from image files or arrays (of videos: `video.VideoFrames`).
+"""RGB frames by index, decoded on access, from image files or arrays (of videos: `video.VideoFrames`).
 
 All are picklable, so that they can travel to loader processes; none keeps more than one image in memory.
 """

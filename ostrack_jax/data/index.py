@@ -1,4 +1,4 @@
-"""Indexes of large sets, made once and kept as `.npz` files in a cache directory.
+"""Indexes of large sets, built once and kept as `.npz` files in a cache directory.
 
 The directory is OSTRACK_CACHE, else `ostrack_jax` in XDG_CACHE_HOME, else `~/.cache/ostrack_jax`. Each file holds the
 signature of what it was made from: where that has changed, it is made again, as it is where nothing can be written.

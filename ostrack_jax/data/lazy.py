@@ -1,4 +1,4 @@
-"""Sequences read when asked for: opening a set of thousands reads none of them."""
+"""Sequences read on access: opening a set of thousands reads none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a data set lies.
+"""Find the directory of a data set.
 
 Looked up in this order: the config's `dir`, the environment variable OSTRACK_<READER>_DIR, the table `[data]` of one
 TOML file (named by OSTRACK_PATHS, else ~/.config/ostrack/paths.toml).

@@ -1,4 +1,4 @@
-"""One thing the doctor found."""
+"""One finding of a check: its verdict, text and fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawn samples of a data set, to see whether boxes sit on their targets: an image of each sequence."""
+"""Draw random sequences of a data set with their boxes, an image of each, to check that boxes are on their targets."""
 
 from __future__ import annotations
 

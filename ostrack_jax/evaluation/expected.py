@@ -1,4 +1,4 @@
-"""What a config should score: the figures of `expected.json`.
+"""Published scores by config and benchmark, from `expected.json`.
 
 Published figures are in percent as the paper prints them; `tests/evaluation/test_expected.py` holds them against the
 configs' docstrings and the paper's tables. Frames a second are the paper's: the network alone, on an RTX 2080 Ti.

@@ -1,4 +1,4 @@
-"""Results as others publish them: a directory of one tracker's boxes by sequence.
+"""Published raw results: a directory of one tracker's boxes by sequence.
 
 This project's own directories and, separated by commas, tabs or blanks, with names in any case:
 

@@ -1,4 +1,4 @@
-"""The report of evaluations: one HTML file that needs nothing else, the same as Markdown with PNG files, and as JSON.
+"""The report of evaluations: one self-contained HTML file, the same as Markdown with PNG files, and as JSON.
 
 Directories of `ostrack eval` and `ostrack compare` are read. Where a server scores, as for `got10k_test`, what it
 answered may lie next to the report in `server.json`: shares in 0..1 by their keys of `metrics.MEANING`, such as

@@ -1,4 +1,4 @@
-"""Archives of results as an evaluation server wants them.
+"""Archives of results in the form that an evaluation server expects.
 
 got10k: NAME/NAME_001.txt .. _003.txt and NAME/NAME_time.txt; trackingnet: NAME.txt; no directory above them, commas
 between numbers. The directory of results is only read, and no file is replaced.

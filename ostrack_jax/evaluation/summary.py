@@ -1,4 +1,4 @@
-"""What a report has of a run's scores besides the overall numbers, and what keeps them from being the benchmark's own.
+"""A run's scores by attribute, category and other rules, and notes on how they differ from the benchmark's own.
 
 All numbers are shares in 0..1 with the keys of `metrics.MEANING`.
 """

@@ -1,1 +1,1 @@
-"""Coordinates: boxes and square crops. Pure functions; nothing here knows of files, models or time."""
+"""Coordinates: boxes and square crops. Pure functions, independent of files, models and time."""

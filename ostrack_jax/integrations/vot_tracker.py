@@ -1,4 +1,4 @@
-"""A tracker as the VOT toolkit runs it: frames and regions come by the TraX protocol, boxes and confidences go back.
+"""A tracker for the VOT toolkit: receives frames and regions by the TraX protocol, returns boxes and confidences.
 
 This file stands apart: no module of the package imports it. `ostrack vot WORKSPACE` copies it into a workspace; the
 toolkit (GPL-3, an external program) starts it as a process of its own and talks to it over pipes through `vot-trax`

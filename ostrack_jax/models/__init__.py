@@ -1,1 +1,1 @@
-"""The network: crops in, a `Prediction` out. Nothing here knows of files, frames or ground truth."""
+"""The network: crops in, a `Prediction` out. Independent of files, frames and ground truth."""

@@ -1,4 +1,4 @@
-"""Count what could not be read, by data set, and end a run that cannot read too much of one."""
+"""Count unreadable draws by data set, and end a run when too large a share of a set is unreadable."""
 
 from __future__ import annotations
 

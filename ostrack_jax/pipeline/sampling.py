@@ -1,4 +1,4 @@
-"""Draw pairs of frames to learn from.
+"""Draw training pairs of frames.
 
 The published "causal" rule: a data set by its weight, a sequence uniformly among the eligible, a template frame
 uniformly among the visible ones, a search frame uniformly among the visible ones soon after. Of a still image both are

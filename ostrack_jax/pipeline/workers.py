@@ -1,4 +1,4 @@
-"""Make items ahead, in order, in worker processes or in one thread of this process.
+"""Prefetch items in order, in worker processes or in one thread of this process.
 
 As an item depends on its index alone, it is the same whoever makes it. Each worker makes every n-th item, into memory
 that it shares with this process. (grain's and concurrent.futures' worker processes were tried: they end only when each

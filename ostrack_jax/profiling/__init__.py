@@ -1,1 +1,1 @@
-"""What a network costs: multiply-accumulates, memory, time."""
+"""The cost of a network: multiply-accumulates, memory, time."""

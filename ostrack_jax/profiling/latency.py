@@ -1,4 +1,4 @@
-"""How much memory and time a model takes, with and without elimination.
+"""Memory and time of a model, with and without elimination.
 
 Three things are timed, because published speeds are of the first and users see the last: the network alone, on crops
 already on the device; `Tracker.update`, which crops, copies and computes; and a video, whose JPEG files a thread

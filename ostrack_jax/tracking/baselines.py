@@ -1,4 +1,4 @@
-"""Trackers to compare with: one that never moves, and OpenCV's.
+"""Baseline trackers: one that never moves, and OpenCV's.
 
 OpenCV's trackers predict integer pixels. Where one of them reports that it lost the target, its box is OpenCV's own: an
 empty one (0, 0, 0, 0), which scores as a miss.

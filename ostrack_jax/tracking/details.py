@@ -1,4 +1,4 @@
-"""What the network saw in a frame, on the search region's grid: candidates eliminated, attention, decisive regions."""
+"""The network's view of a frame, on the search region's grid: eliminated candidates, attention, decisive regions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network as a tracker calls it: templates of several targets kept on the device, one step for all of them."""
+"""The compiled network of a tracker: templates of several targets stay on the device, one step serves all of them."""
 
 from __future__ import annotations
 

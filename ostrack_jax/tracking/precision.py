@@ -1,4 +1,4 @@
-"""The precision in which a checkpoint tracks on this device.
+"""Choose the dtype in which a checkpoint tracks on this device.
 
 A network is trained in bfloat16 where that is fast. Where the device has no such arithmetic, XLA computes in float32
 and rounds in between, which is slower than float32 and coarser: there the same weights are used in float32.

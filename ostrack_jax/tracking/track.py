@@ -1,4 +1,4 @@
-"""What a tracker predicts for one frame, and the interfaces of trackers: of one target, of several."""
+"""A tracker's prediction for one frame, and the interfaces of trackers of one target and of several."""
 
 from __future__ import annotations
 

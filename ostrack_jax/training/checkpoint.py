@@ -1,4 +1,4 @@
-"""The checkpoints of a run: where it begins, what it saves, the newest and the best."""
+"""The checkpoints of a run: resume or start, save the newest and the best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be known of a run's settings and data sets before anything is compiled."""
+"""Check a run's settings and data sets before anything is compiled."""
 
 from __future__ import annotations
 

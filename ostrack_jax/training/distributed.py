@@ -1,4 +1,4 @@
-"""Several processes that train together: joining them, and what all of them must agree on.
+"""Training by several processes: how they join, and the settings they must share.
 
 Every process calls `join` before anything asks JAX for a device. Without flags, the variables that a launcher sets
 describe who is there; without those a process is alone, and nothing is done.

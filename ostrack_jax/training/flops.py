@@ -1,4 +1,4 @@
-"""Model FLOPs and what share of the devices' peak they are (MFU).
+"""Model FLOPs and their share of the devices' peak (MFU).
 
 Model FLOPs as in PaLM's appendix B: what the model's mathematics needs (6 per multiply-accumulate: forward once,
 backward twice, 2 each), attention's products included; what is computed again or on padding counts for nothing.

@@ -1,4 +1,4 @@
-"""Images of validation pairs: what the network sees and predicts.
+"""Images of validation pairs with the network's candidates and predictions.
 
 A row a pair: the template with its box; the search region with the true box (blue) and the predicted one (amber); the
 score map as heat over it; and for each elimination stage the search region with the candidates gone so far masked, as

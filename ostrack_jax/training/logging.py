@@ -1,4 +1,4 @@
-"""What a run leaves to read: JSON lines, TensorBoard's file, images, Weights & Biases.
+"""The logs of a run: JSON lines, TensorBoard's file, images, Weights & Biases.
 
 ``log.jsonl`` has an object a line with kind, step (the first is 1) and:
 

@@ -1,4 +1,4 @@
-"""The numbers of a run as they come: averaged over steps, and printed.
+"""The numbers of a run, averaged over steps and printed.
 
 The terminal has a bar and a line an epoch, readable at 80 columns. Without a terminal there are no bars,
 but a complete line every minute.

@@ -1,4 +1,4 @@
-"""A step that was not finite: kept in a file, and run again to find where the first NaN appears.
+"""Keep a step that was not finite in a file, and run it again to find the first NaN.
 
 The file is one .safetensors with every array of the state and the batch, and the config and the step in its header.
 """

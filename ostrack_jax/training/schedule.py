@@ -1,4 +1,4 @@
-"""Learning rates by step, and the search tokens that are kept by epoch."""
+"""Learning rates by step, and the number of search tokens by epoch."""
 
 from __future__ import annotations
 

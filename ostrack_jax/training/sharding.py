@@ -1,4 +1,4 @@
-"""The mesh of devices, and how arrays lie on it.
+"""The mesh of devices, and the sharding of arrays over it.
 
 The mesh has the axes ``data`` and ``model``. A batch is split over all devices, along both; parameters and the
 optimizer's moments are split along ``model`` alone (fully sharded data parallel within it), so they are replicated

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C during a training: noted, and answered where the run can be saved."""
+"""SIGTERM and Ctrl-C during training: noted at once, handled where the run can be saved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page that needs nothing else, no server and no network: HTML with its images inside, and the same as Markdown."""
+"""A self-contained page: HTML with its images inside, and the same as Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the network saw in frames of a sequence, drawn: sheets with a row a frame, and pages of a video.
+"""Draw the network's view of frames of a sequence: sheets with a row a frame, and pages of a video.
 
 Three sheets: the elimination stages (the paper's figures 5 and A3), the attention of the centre template token per
 block (4 and A2), the discriminative regions (6). Answered boxes are amber, true ones blue.

@@ -1,4 +1,4 @@
-"""Images next to one another as one: square tiles with captions, frames in rows."""
+"""Arrange images in one: square tiles with captions, frames in rows."""
 
 from __future__ import annotations
 

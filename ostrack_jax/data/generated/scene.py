@@ -1,4 +1,4 @@
-"""Things that move over an image, as a video with exact boxes: how they move, are drawn and annotated.
+"""Objects moving over an image, as a video with exact boxes: motion, drawing and annotation.
 
 Shared by `synthetic`, whose things are textured shapes, and `pasted`, whose things are cut out of real images.
 """

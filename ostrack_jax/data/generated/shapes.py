@@ -1,4 +1,4 @@
-"""Random outlines, textured patches and cluttered backgrounds of synthetic things."""
+"""Random outlines, textured patches and cluttered backgrounds of synthetic videos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the readers of several layouts share."""
+"""Functions that readers of several layouts share."""
 
 from __future__ import annotations
 

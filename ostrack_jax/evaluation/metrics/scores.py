@@ -1,4 +1,4 @@
-"""What a score is made of: a `SequencePrediction` for each sequence; and what it is: `Scores`.
+"""The input of a score, a `SequencePrediction` for each sequence, and its output, `Scores`.
 
 A convention is a function from the predictions of a run to `Scores`. `got10k` has those of the GOT-10k toolkit,
 `analysis` those of the analysis published with OSTrack; `conventions` lists them by name. The measures

@@ -70,7 +70,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 
 
 def _model(name: str, batch: int, dtype: str) -> tuple[dict[str, Any], Callable[[], object]]:
-    """What is known of a model before it runs, and a function that runs its compiled forward pass once."""
+    """The static figures of a model, and a function that runs its compiled forward pass once."""
     config = configs.load(name, [f"model.dtype={dtype}"]).model
     forward = compile_forward(config, initial_weights(config, 0), batch)
     parts = {part: batch * count for part, count in macs(config).items()}

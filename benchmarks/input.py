@@ -129,7 +129,7 @@ def time_start(config: Config, data: DataConfig, workers: int) -> dict[str, floa
 
 
 def private_memory(pid: int) -> float:
-    """Memory in MB that would be free without the process: what it shares with others is not counted (Linux)."""
+    """Memory in MB that would be free without the process: shared memory is not counted (Linux)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1e3
 

@@ -68,14 +68,14 @@ def matrix_rate(seconds: Sequence[float]) -> float:
 
 
 def matrix_product(dtype: str) -> Run:
-    """A run of one large square matrix product in ``dtype`` (float32: true float32), which stands for the machine."""
+    """A run of one large square matrix product in ``dtype`` (float32: true float32), the machine's reference rate."""
     a = jnp.asarray(np.random.default_rng(0).normal(size=(_side(), _side())), dtype)
     product = jax.jit(lambda a: jnp.dot(a, a, precision="highest" if dtype == "float32" else None))
     return lambda: jax.block_until_ready(product(a))
 
 
 def write(path: Path | None, name: str, settings: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-    """Write one JSON file with what was measured, how, on what and of which commit; nothing without a path."""
+    """Write results, settings, machine and commit to one JSON file; nothing without a path."""
     if path is not None:
         made = {"versions": versions(), "hardware": hardware(), "commit": commit()}
         write_json(path, {"benchmark": name, **made, "settings": settings, **result})

@@ -89,7 +89,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 
 
 def read(settings: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
-    """Config and weights. Drawn ones answer boxes of the target's own size, so that crops are as they are in use."""
+    """Config and weights. Random ones predict boxes of the target's own size, so that crops are realistic."""
     config = configs.load(settings["config"], [f"model.dtype={settings['dtype']}"])
     if settings["checkpoint"]:
         return config, dict(load_weights(Path(settings["checkpoint"]))[1])

@@ -120,7 +120,7 @@ def reader(checkout: Path) -> subprocess.Popen[str]:
 
 
 def pieces(frames: int, jumps: int) -> list[list[int]]:
-    """What is read at a time: nothing (counting), then all frames in order, or so many ``jumps``."""
+    """The frames read in one measurement: nothing (counting), then all frames in order, or so many ``jumps``."""
     if jumps:
         return [[], *([i] for i in random.Random(0).choices(range(frames), k=jumps))]
     return [[], *(list(range(frames))[i : i + 50] for i in range(0, frames, 50))]

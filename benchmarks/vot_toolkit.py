@@ -71,7 +71,7 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
-    """Make the workspace, let the toolkit evaluate and analyse, show what it found."""
+    """Make the workspace, let the toolkit evaluate and analyse, print its figures."""
     workspace = flags.workspace
     if workspace.exists():
         raise UserError(f"--workspace {workspace} is there already: give a new one")

@@ -66,7 +66,7 @@ def check_settings(shown: Shown, model: ModelConfig) -> None:
 
 
 def ostrack_settings(tensors: Mapping[str, np.ndarray]) -> Shown:
-    """What the tensors of an OSTrack network show; one of an odd shape shows nothing."""
+    """The settings that the tensors of an OSTrack network imply; one of an odd shape implies none."""
     shown = vit_settings(tensors, "backbone.")
     kernel = tensors.get(name := "backbone.patch_embed.proj.weight")
     patch = kernel.shape[2] if kernel is not None and kernel.ndim == 4 else 0
@@ -89,7 +89,7 @@ def ostrack_settings(tensors: Mapping[str, np.ndarray]) -> Shown:
 
 
 def vit_settings(tensors: Mapping[str, np.ndarray], before: str = "") -> Shown:
-    """What the tensors of an encoder show of its width and depth."""
+    """The width and depth that the tensors of an encoder imply."""
     bias = tensors.get(name := f"{before}patch_embed.proj.bias")
     width: Shown = {"width": (len(bias), name)} if bias is not None and bias.ndim == 1 else {}
     return width | _depth(tensors, rf"{before}blocks\.(\d{{1,3}})\.")

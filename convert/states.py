@@ -82,7 +82,7 @@ def _bare(name: str) -> str:
 
 
 def _at(content: object, key: str) -> object:
-    """What lies under a key, or under several joined by dots; `_ABSENT` where nothing does."""
+    """The value under a key, or under several joined by dots; `_ABSENT` if there is none."""
     if isinstance(content, dict) and key in content:
         return content[key]
     for part in key.split("."):

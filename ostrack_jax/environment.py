@@ -19,7 +19,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "numpy")
 
 
 def versions() -> dict[str, str | None]:
-    """Return Python's, this project's and its packages' versions by name; None for what is not installed."""
+    """Return Python's, this project's and its packages' versions by name; None for packages that are not installed."""
     found: dict[str, str | None] = {
         "python": platform.python_version(),
         "ostrack_jax": __version__,
@@ -45,7 +45,7 @@ def hardware() -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """Return the commit of the checkout this package lies in, with `-dirty` where files differ; None where unknown.
+    """Return the commit of this package's checkout, with `-dirty` where files differ; None where unknown.
 
     Outside of a checkout, the one that pip installed it from, where that was a repository (PEP 610).
     """

@@ -26,7 +26,7 @@ class UserError(Exception):
 
 
 class UnknownNameError(UserError):
-    """A name or choice that does not exist, whatever lies on disk."""
+    """A name or choice that does not exist, independent of what is on disk."""
 
 
 class Stopped(Exception):  # noqa: N818 - no error

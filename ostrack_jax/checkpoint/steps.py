@@ -100,7 +100,7 @@ class TrainCheckpoints:
             self._manager.save(step, args=ocp.args.Composite(**arguments))
 
     def wait(self) -> None:
-        """Wait until everything is written. Raises the `UserError` of what could not be."""
+        """Wait until everything is written. Raises the `UserError` of a failed write."""
         if self._manager is not None:
             with self._writing():
                 self._manager.wait_until_finished()
@@ -112,7 +112,7 @@ class TrainCheckpoints:
             self.wait()
 
     def about(self, step: int) -> dict[str, Any]:
-        """What `save` was given about a step. Raises `CorruptStepError`."""
+        """The ``about`` that `save` stored with a step. Raises `CorruptStepError`."""
         found = self._read(step, {_ABOUT: ocp.args.JsonRestore()})[_ABOUT]
         if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
             raise CorruptStepError(f"{self.directory}/{step} is corrupt: {_ABOUT} holds no config")
@@ -137,7 +137,7 @@ class TrainCheckpoints:
         return {k: np.asarray(v) for name in names for k, v in found[name].items()}
 
     def newest(self, read: Callable[[int], T]) -> tuple[int, T]:
-        """The newest step that ``read`` can read, and what it gave; corrupt ones are skipped with a warning.
+        """The newest step that ``read`` can read, and its result; corrupt ones are skipped with a warning.
 
         Of several hosts all take the same, which all can read.
 
@@ -206,7 +206,7 @@ class TrainCheckpoints:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in a line: of orbax's long messages the system's own words, where there are some."""
+    """The reason of an error in a line: of orbax's long messages the operating system's part, if any."""
     code = re.search(r"os_error_code='(\d+)'", str(error))
     if code:
         return os.strerror(int(code[1]))
@@ -217,7 +217,7 @@ def _reason(error: Exception) -> str:
 
 @functools.cache
 def _quieten() -> None:
-    """Leave out what orbax prints of an error that it also raises: pages of tracebacks that hide the line that matters.
+    """Silence orbax's prints of errors that it also raises: pages of tracebacks that hide the line that matters.
 
     It logs them; and where it stops at the first tensor that fails, the others come when nobody waits any more, as do
     the event loops for which no file could be opened.

@@ -85,7 +85,7 @@ def load(group: Any, name: str) -> Any:
 
 
 def choose(commands: Mapping[str, str], doc: str, argv: Sequence[str], program: str) -> str | None:
-    """Return the first word of ``argv``, one of ``commands`` (name -> what it does); None where it asked for help.
+    """Return the first word of ``argv``, one of ``commands`` (name -> summary); None if help was printed.
 
     Raises:
       UserError: no command, or an unknown one (the message names the nearest).
@@ -146,7 +146,7 @@ def read_config(flags: absl_flags.FlagValues) -> Config:
 
 
 def overrides(flags: absl_flags.FlagValues) -> list[str]:
-    """Return what was given as ``--config.KEY=VALUE``, each as ``KEY=VALUE``."""
+    """Return the flags ``--config.KEY=VALUE``, each as ``KEY=VALUE``."""
     return list(flags[_OVERRIDES].value or [])
 
 

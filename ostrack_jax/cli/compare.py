@@ -93,7 +93,7 @@ def _benchmark(wanted: str | None, trackers: list[RawResults]) -> str:
 
 
 def _sequences(flags: absl_flags.FlagValues, protocol: Benchmark) -> tuple[LazySequences, list[str]]:
-    """Those to score, and what is to be noted of where they lie."""
+    """The sequences to score, and notes on their directory."""
     from ostrack_jax.data import attributes
     from ostrack_jax.evaluation.truth import open_truth
 

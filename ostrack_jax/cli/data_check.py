@@ -106,14 +106,14 @@ def _named(flags: absl_flags.FlagValues, name: str, directory: str = "") -> Data
 
 
 def _unstarted(flags: absl_flags.FlagValues, data: DataConfig) -> Verdict:
-    """What a sequence is whose first frame has no box."""
+    """The verdict on a sequence whose first frame has no box."""
     if data.part == "train":
         return "ok"
     return "note" if data.reader == "folder" and not flags["part"].present else "wrong"
 
 
 def _print_counts(what: str, total: Checked) -> None:
-    """Print the counts, and what is worth knowing though not wrong."""
+    """Print the counts and the notes."""
     from ostrack_jax.config import PairConfig
 
     counts = total.counts

@@ -21,13 +21,13 @@ class Place(str):
 
 
 class PathParser(absl_flags.ArgumentParser[Path]):
-    """The parser of every flag that names a place; ``writes``: what the command makes there, empty where it reads."""
+    """The parser of every path flag; ``writes``: what the command writes there, empty if it reads."""
 
     def __init__(self, writes: Writes = "") -> None:
         self.writes: Writes = writes
 
     def flag_type(self) -> str:
-        """What absl calls it."""
+        """The type's name for absl."""
         return "path"
 
     def parse(self, argument: Any) -> Path:
@@ -86,7 +86,7 @@ def writes_files(flags: Flags) -> bool:
 
 
 def _given(flags: Flags) -> Iterator[tuple[str, Path, Writes]]:
-    """Yield each given place: the flag's name, the path, what is written there."""
+    """Yield each given path: the flag's name, the path, what is written there."""
     for name in flags:
         parser, value = flags[name].parser, flags[name].value
         if isinstance(parser, PathParser) and value is not None:

@@ -101,7 +101,7 @@ def _weights(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _tracker(path: Any, config: dict[str, Any]) -> Tracker:
-    """The tracker of a checkpoint by a report's config, which keeps what its network saw."""
+    """The tracker of a checkpoint by a report's config, with the network's details."""
     from ostrack_jax.config import freeze
     from ostrack_jax.models.devices import keep_compiled
     from ostrack_jax.tracking.tracker import Tracker

@@ -15,7 +15,7 @@ class ReaderLeft(BaseException):
 
 
 class _Guarded(io.FileIO):
-    """A byte stream whose reader may leave: what is written from then on goes nowhere, or ends the command."""
+    """A byte stream whose pipe may be closed: later writes are dropped, or end the command."""
 
     outlives = True
 

@@ -53,7 +53,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 
 
 def training_of(records: Iterable[Mapping[str, Any]]) -> str:
-    """What the weights were trained on that made results, by GOT-10k's rule, from the processes' records."""
+    """The training data of the weights behind the results, by GOT-10k's rule, from the processes' records."""
     from ostrack_jax.evaluation.report import not_one_shot
 
     configs = [record.get("config") for record in records if "done" in record["sequences"].values()]

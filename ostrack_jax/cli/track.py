@@ -85,7 +85,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 
 
 def open_frames(source: Path, way: Orientation) -> tuple[Path, Frames]:
-    """Return where the frames lie, and the frames; print what is skipped and how they are read."""
+    """Return the path of the frames, and the frames; print what is skipped and how they are read."""
     from ostrack_jax.data.frames import NotedFrames
     from ostrack_jax.data.readers import folder
 

@@ -59,7 +59,7 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
-    """Track, draw what is seen."""
+    """Track the object and draw the network's view."""
     from ostrack_jax.io import write_atomically
     from ostrack_jax.models.devices import keep_compiled
     from ostrack_jax.tracking.tracker import Tracker
@@ -88,7 +88,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 
 
 def _open(flags: absl_flags.FlagValues, name: str) -> tuple[Frames, np.ndarray]:
-    """The frames and the boxes known in them, a row a frame: NaN for all but the first of one's own video."""
+    """The frames and the boxes known in them, a row a frame: NaN for all but the first of your own video."""
     import numpy as np
 
     from ostrack_jax.cli.track import open_frames, read_box
@@ -131,7 +131,7 @@ def _choose(given: list[str] | None, length: int) -> list[int]:
 
 
 def _track(tracker: Tracker, frames: Frames, boxes: np.ndarray, chosen: list[int], drawn: list[Seen]) -> Iterator[Seen]:
-    """What is seen in each frame, up to the last of ``chosen``; that of the chosen is added to ``drawn``."""
+    """The network's view of each frame, up to the last of ``chosen``; those of the chosen are added to ``drawn``."""
     from rich.console import Console
     from rich.progress import track as with_progress
 

@@ -24,7 +24,7 @@ FARTHEST = 1e30  # no number of an image; the squares and products of larger one
 
 
 def read_numbers(path: Path, columns: int, what: str) -> Float[np.ndarray, "t columns"]:
-    """Read a table of ``columns`` numbers a line (NaN allowed); an error has ``what`` a line should hold."""
+    """Read a table of ``columns`` numbers a line (NaN allowed); an error names ``what`` a line should hold."""
     return _numbers(path, read_text(path), columns, what)
 
 
@@ -67,7 +67,7 @@ def read_labels(path: Path) -> Int[np.ndarray, " t"]:
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """What the text files of a video hold, cut to the frames that all have.
+    """The contents of a video's text files, cut to the frames that all have.
 
     Attributes:
       boxes_xywh: pixels; NaN where not annotated.

@@ -27,7 +27,7 @@ _COPY_PX = 0.05  # by how much the copy of a box may differ
 
 @dataclass(frozen=True)
 class Oddity:
-    """What is odd about boxes.
+    """An oddity of boxes.
 
     Attributes:
       text: follows "the boxes ..".
@@ -59,7 +59,7 @@ ELSEWHERE = Oddity("do not begin with the true box", "are they x,y,width,height,
 
 
 def find_oddity(boxes_xywh: Float[np.ndarray, "t 4"], size_wh: tuple[int, int] | None) -> Oddity | None:
-    """What is odd about the true boxes of one sequence, None where nothing is.
+    """The oddity of one sequence's true boxes, None without one.
 
     Args:
       boxes_xywh: as read; rows that are not valid boxes are ignored.
@@ -83,7 +83,7 @@ def find_oddity(boxes_xywh: Float[np.ndarray, "t 4"], size_wh: tuple[int, int] |
 def find_oddity_of_result(
     first_xywh: Float[np.ndarray, " 4"], true_xywh: Float[np.ndarray, " 4"], size_wh: tuple[int, int] | None
 ) -> Oddity | None:
-    """What is odd about a result by its first box, which is a copy of the true one; None where nothing is.
+    """The oddity of a result by its first box, which is a copy of the true one; None without one.
 
     Args:
       first_xywh: as read; ``true_xywh`` in pixels of the frame.

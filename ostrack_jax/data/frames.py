@@ -79,12 +79,12 @@ class NotedFrames(Frames, Protocol):
     """Frames that may be read otherwise than they are stored."""
 
     def noted(self) -> tuple[Image, list[str]]:
-        """The first frame, and what is worth a line: a scale of 16-bit values, an orientation tag."""
+        """The first frame, and notes: a scale of 16-bit values, an orientation tag."""
         ...
 
 
 def close_frames(frames: Frames) -> None:
-    """Close what ``frames`` keep open, of whatever kind they are."""
+    """Close the files that ``frames`` of any kind keep open."""
     if isinstance(frames, OpenFrames):
         frames.close()
 
@@ -131,7 +131,7 @@ class EncodedFrames(abc.ABC):
         return find_levels(image for image in images if image.dtype == np.uint16)
 
     def noted(self) -> tuple[Image, list[str]]:
-        """The first image, and what is worth a line about how it is read (see `NotedFrames`)."""
+        """The first image, and notes on how it is read (see `NotedFrames`)."""
         name, data = self.name(0), self.stored(0)
         image, notes = self._decode(data, 0, 1), []
         if is_jpeg(data) and _TAG not in data:  # no need to decode it once more

@@ -47,7 +47,7 @@ def to_bytes(values: UInt16[np.ndarray, "*shape"], levels: Levels) -> UInt8[np.n
 
 @functools.lru_cache(maxsize=64)
 def _table(levels: Levels) -> UInt8[np.ndarray, " v"]:
-    """What each 16-bit value becomes."""
+    """The 8-bit value of each 16-bit value."""
     low, high = levels
     values = np.arange(_VALUES)
     if high - low >= _VALUES // 2:

@@ -38,7 +38,7 @@ def find_directory(reader: str, given: str = "") -> Path:
 
 
 def named_directory(reader: str, given: str = "") -> tuple[Path, str] | None:
-    """Where ``reader``'s data should lie, and what names the place; None where nothing does. It may be missing."""
+    """The directory of ``reader``'s data, and what names it; None if nothing does. It may not exist."""
     variable = f"OSTRACK_{reader.upper()}_DIR"
     for named_by, value in (("as given", given), (variable, os.environ.get(variable))):
         if value:

@@ -68,7 +68,7 @@ class ByName(Generic[Item]):
                     found.setdefault(reading(spelled), []).append(item)
 
     def find(self, name: str, reader: str = "") -> Item | None:
-        """What belongs to sequence ``name``; None where nothing does.
+        """The item of sequence ``name``; None without one.
 
         Args:
           name: of the sequence.

@@ -83,7 +83,7 @@ class VideoFrames:
         self._forget()
 
     def noted(self) -> tuple[UInt8[np.ndarray, "h w 3"], list[str]]:
-        """The first frame, and what is worth a line about how it is read (see `frames.NotedFrames`)."""
+        """The first frame, and notes on how it is read (see `frames.NotedFrames`)."""
         image, notes = self[0], []
         if self._values(0, "stored").dtype != np.uint8:
             notes.append(
@@ -244,7 +244,7 @@ class VideoIndex:
     starts: list[int] = field(default_factory=list)
 
     def mark(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> int | None:
-        """What stands in ``marks`` for this frame."""
+        """The entry of ``marks`` for this frame."""
         return frame.pts if self.timed else zlib.crc32(frame_values(frame, reformatter).data)
 
 
@@ -270,7 +270,7 @@ def open_video(path: Path | str) -> tuple[InputContainer, VideoStream]:
 
 
 def decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """The frames from where the file stands to its end.
+    """The frames from the file's current position to its end.
 
     As players do, what cannot be decoded is left out, and a file that breaks off is read as far as it goes.
     """

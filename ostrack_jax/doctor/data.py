@@ -18,7 +18,7 @@ from ostrack_jax.errors import UserError, listed
 
 
 def find_datasets(directory: Path) -> list[Finding]:
-    """What the readers understand in ``directory``, or else in the directories it holds.
+    """Findings on the data sets in ``directory``, or else in its subdirectories.
 
     Raises:
       UserError: the directory does not exist.
@@ -85,7 +85,7 @@ def _parts(reader: str, directory: Path) -> list[Finding]:
 
 
 def _own(directory: Path) -> list[Finding]:
-    """The sequences of one's own in ``directory``."""
+    """The user's own sequences in ``directory``."""
     try:
         sequences = open_folder(directory)
     except UserError:  # nothing is there

@@ -33,6 +33,6 @@ class Finding:
 
 
 def conclude(wrong: int) -> int:
-    """Print the last line of a report with so many wrong things; the command's exit status."""
+    """Print the last line of a report with this many flaws; the command's exit status."""
     print(f"{wrong} {'thing is' if wrong == 1 else 'things are'} WRONG, see above" if wrong else "all is well")
     return 1 if wrong else 0

@@ -34,7 +34,7 @@ def versions() -> list[Finding]:
 
 
 def devices(root: Path = Path("/")) -> list[Finding]:
-    """What jax computes on, with its memory, and whether an accelerator of this machine lies idle.
+    """The devices of jax with their memory, and accelerators of this machine that it does not use.
 
     Raises:
       UserError: jax is configured for a platform that is not available.
@@ -97,7 +97,7 @@ def memory(root: Path = Path("/")) -> Finding:
 
 
 def disk(directory: Path) -> Finding:
-    """Space still free where ``directory`` lies."""
+    """Free space on the disk of ``directory``."""
     usage = shutil.disk_usage(directory)
     text = f"disk: {_gib(usage.free)} of {_gib(usage.total)} free at {directory.resolve()}"
     return Finding("note" if usage.free < LITTLE_DISK else "ok", text)

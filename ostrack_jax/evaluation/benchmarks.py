@@ -52,7 +52,7 @@ class Benchmark:
     server: str = ""
 
     def data(self, data_dir: Path | None = None, options: Mapping[str, Any] | None = None) -> DataConfig:
-        """Return what `open_dataset` opens; see `open`."""
+        """Return the `DataConfig` for `open_dataset`; see `open`."""
         where = str(data_dir) if data_dir is not None else ""
         merged = {**self.options, **(options or {})}
         return DataConfig(reader=self.reader, dir=where, part=self.part, split=self.split, options=merged)
@@ -79,7 +79,7 @@ class Benchmark:
 
     @property
     def sequences(self) -> int | None:
-        """How many sequences the complete benchmark has; None where any number is right, as in one of one's own."""
+        """The number of sequences of the complete benchmark; None if any number is right, as for the user's own."""
         return official(self.reader, self.part) if self.name in BENCHMARKS and self.name != "otb" else None
 
     @property

@@ -53,7 +53,7 @@ _MOST_NAMED = 20  # bad files in one message
 
 @dataclass(eq=False)
 class Entry:
-    """One tracker's answers, as they are read.
+    """One tracker's predictions, as they are read.
 
     Attributes:
       results: where they come from.
@@ -215,7 +215,7 @@ def reports_of(comparison: Mapping[str, Any], source: Path = Path(COMPARISON_FIL
 
 @contextlib.contextmanager
 def _collecting(problems: list[str]) -> Iterator[None]:
-    """Add what is wrong to ``problems``, to report all of it at once."""
+    """Add each error to ``problems``, to report all at once."""
     try:
         yield
     except UserError as e:
@@ -247,7 +247,7 @@ def _left_out(benchmark: Benchmark, sequences: LazySequences, trackers: list[Raw
 def _read(
     benchmark: Benchmark, sequences: LazySequences, shared: list[int], entries: list[Entry]
 ) -> dict[str, dict[str, Any]]:
-    """Read the answers to the ``shared`` sequences into the entries; what the comparison has of these, by name."""
+    """Read the predictions of the ``shared`` sequences into the entries; the comparison's facts on these, by name."""
     about: dict[str, dict[str, Any]] = {}
     problems: list[str] = []
     for i in track(shared, "reading results", console=Console(stderr=True), transient=True):
@@ -263,7 +263,7 @@ def _read(
 
 
 def _score(benchmark: Benchmark, entries: list[Entry]) -> dict[str, list[Scores]]:
-    """By tracker, of each run; where the rules refuse one answer, each is scored alone, to report them all."""
+    """By tracker, of each run; if the rules refuse one prediction, each is scored alone, to report them all."""
     scores: dict[str, list[Scores]] = {}
     problems: list[str] = []
     for entry in entries:
@@ -280,7 +280,7 @@ def _score(benchmark: Benchmark, entries: list[Entry]) -> dict[str, list[Scores]
 
 
 def _odd_results(entries: list[Entry]) -> Iterator[str]:
-    """What suggests boxes of another form, or results of other data; either is scored without an error."""
+    """Signs of boxes of another form, or of results on other data; either is scored without an error."""
     for entry in entries:
         odd = [
             (find_oddity_of_result(answer.result_xywh[0], answer.truth_xywh[0], answer.size_wh), answer.name)

@@ -84,7 +84,7 @@ def score(
     conventions: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Track what is not yet tracked, write the report and return it.
+    """Track the sequences without a result, write the report and return it.
 
     ``options``: what else the results follow from, beyond ``tracker.provenance``.
     """

@@ -295,6 +295,6 @@ def _owners(processes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _process(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a report has of a process's record."""
+    """A process's record as the report has it."""
     short = {key: value for key, value in record.items() if key not in ("config", "made_by", "sequences")}
     return short | {"finished_sequences": sum(state == "done" for state in record["sequences"].values())}

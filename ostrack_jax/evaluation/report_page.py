@@ -80,7 +80,7 @@ def read_reports(directories: Sequence[Path]) -> list[Report]:
 
 
 def _server_scores(path: Path) -> dict[str, Any]:
-    """What a server answered, from its file; a `UserError` for anything but shares of known scores."""
+    """A server's scores, from their file; a `UserError` for anything but shares of known scores."""
     scores = read_json(path)
     numbers = [value if isinstance(value, (int, float)) else -1 for value in scores.values()]
     if not scores or not scores.keys() <= MEANING.keys() or not all(0 <= value <= 1 for value in numbers):

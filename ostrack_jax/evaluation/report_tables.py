@@ -179,7 +179,7 @@ def rules_table(rules: Mapping[str, Any]) -> Table:
 
 
 def processes_table(group: Sequence[Report], title: str) -> Table:
-    """A row for each process that made results: when, where, with what."""
+    """A row for each process that made results: time, machine, versions."""
     keys = {"sequences": "sequences", "started": "started (UTC)"}
     keys |= {key: key for key in ("host", "hardware", "commit", "jax", "command")}
     rows = [[one.name, *(str(maker[key]) for key in keys)] for one in group for maker in makers(one)]
@@ -189,7 +189,7 @@ def processes_table(group: Sequence[Report], title: str) -> Table:
 
 
 def makers(report: Report) -> list[dict[str, Any]]:
-    """The processes that finished any sequence, with "-" for what is not known.
+    """The processes that finished any sequence, with "-" for unknown facts.
 
     The one that wrote the report may have tracked little or nothing of it: it may have resumed where others ended.
     """
@@ -261,7 +261,7 @@ def _interval(report: Report, key: str, between: str) -> str:
 
 
 def _verdict(report: Report) -> str:
-    """Each score next to what the config should reach; empty where nothing is stated, or of a part of a benchmark."""
+    """Each score next to what the config should reach; empty if none is stated, or for a part of a benchmark."""
     scores = {key: report.scores.get(key) for key in HEADINGS if not report.part}
     verdicts = {
         key: expected.verdict(str(report.tracker), report.benchmark, key, 100 * score)

@@ -46,7 +46,7 @@ _LINE_EVERY = 60.0  # seconds between lines of progress where there is no termin
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of one sequence.
+    """The outcome of one sequence.
 
     Attributes:
       name: of the sequence.
@@ -355,6 +355,6 @@ class _Meter:
 
 
 def one_line(error: Exception) -> str:
-    """Return a failure in one line; what a person can mend without the program's name for it."""
+    """Return a failure in one line; a `UserError` without its class name."""
     text = " ".join(str(error).split())
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

@@ -37,7 +37,7 @@ def find(server: str) -> Benchmark:
 
 @dataclass(frozen=True)
 class ArchiveForm:
-    """What an archive holds.
+    """The contents of an archive.
 
     Attributes:
       benchmark: whose server it is for, see `find`.
@@ -111,7 +111,7 @@ def pack(form: ArchiveForm, directory: Path, sequences: LazySequences, output: P
 
 
 def check(archive: Path, form: ArchiveForm, sequences: LazySequences) -> int:
-    """Open an archive and compare it with what its server expects; return the number of frames in it.
+    """Open an archive and check it against its server's form; return the number of frames in it.
 
     Raises:
       UserError: another list of files, another number of lines, a first box that is not the sequence's, a box that is

@@ -33,7 +33,7 @@ def summarize(scores: Scores, answers: list[SequencePrediction]) -> dict[str, An
 
 
 def by_other_rules(names: Iterable[str], *runs: list[SequencePrediction]) -> dict[str, Any]:
-    """The same answers by these conventions: by name `meaning` and `scores`, or `refused`, the reason in a line.
+    """The same predictions by these conventions: by name `meaning` and `scores`, or `refused`, the reason in a line.
 
     Of several ``runs`` the scores are their mean.
     """
@@ -58,7 +58,7 @@ def rules_by_tracker(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def notes(benchmark: Benchmark, answers: list[SequencePrediction]) -> list[str]:
-    """What keeps these answers' scores from being the benchmark's own, a line each: what is missing or odd."""
+    """Notes on why these scores are not the benchmark's own, a line each: missing or odd data."""
     found = []
     if benchmark.sequences is not None and len(answers) != benchmark.sequences:
         found.append(part_of_benchmark(len(answers), benchmark.sequences))
@@ -81,7 +81,7 @@ def notes(benchmark: Benchmark, answers: list[SequencePrediction]) -> list[str]:
 
 
 def odd_boxes(whose: str, found: list[tuple[Oddity | None, str]], of: str) -> list[str]:
-    """Notes on what is odd about boxes: a line for each oddity, with the names it was ``found`` by."""
+    """Notes on odd boxes: a line for each oddity, with the names it was ``found`` by."""
     lines = []
     for oddity in dict.fromkeys(oddity for oddity, _ in found if oddity is not None):
         names = [name for each, name in found if each == oddity]

@@ -28,7 +28,7 @@ from ostrack_jax.tracking.track import TrackerLike
 
 
 def main(words: Sequence[str]) -> int:
-    """Prepare the tracker, then answer until the toolkit hangs up; return the exit status."""
+    """Prepare the tracker, then serve the toolkit until it closes; return the exit status."""
     try:
         tracker = load(words)
     except UserError as e:

@@ -140,7 +140,7 @@ def scale_brightness(image: Image, factor: float) -> Image:
 def _augment_crop(
     crop: CropImage, box_xywh: Box, config: PairConfig, hide: bool, rng: np.random.Generator
 ) -> tuple[CropImage, Box]:
-    """Augment one crop: what is switched on of `distort`, brightness, flip. The box is in fractions."""
+    """Augment one crop by the enabled parts of `distort`, brightness, flip. The box is in fractions."""
     crop = distort(crop, box_xywh, config, hide, rng)
     crop = scale_brightness(crop, rng.uniform(max(0.0, 1 - config.brightness), 1 + config.brightness))
     return flip_crop(crop, box_xywh) if rng.random() < config.flip else (crop, box_xywh)

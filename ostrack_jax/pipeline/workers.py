@@ -39,14 +39,14 @@ _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Worker:
-    """A process, or a thread, that makes items; it answers when one lies in its slot."""
+    """A process, or a thread, that makes items; it reports each item in its slot."""
 
     def __init__(self, runner: BaseProcess | threading.Thread, connection: Connection, slots: list[Shared]) -> None:
         self.runner, self.connection, self.slots = runner, connection, slots
         self.answers: deque[tuple[Any, Exception | None]] = deque()  # of items not taken yet: report, error
 
     def wait(self) -> None:
-        """Receive an answer."""
+        """Receive a report."""
         try:
             self.answers.append(self.connection.recv())
         except (EOFError, OSError) as e:
@@ -117,7 +117,7 @@ class Prefetcher:
         return bool(worker.answers) or worker.connection.poll(timeout)
 
     def take(self) -> Fields:
-        """Return the next item, in arrays of its own; raise what making it raised, or that its worker has ended."""
+        """Return the next item, in arrays of its own; raise the error of making it, or that its worker has ended."""
         at, turn = self._next % len(self._workers), self._next // len(self._workers)
         worker = self._workers[at]
         if not worker.answers:
@@ -181,7 +181,7 @@ def _views(slot: Shared, spec: Spec) -> Fields:
 
 
 def _run_process(connection: Connection, given: Shared, slots: list[Shared], first: int, step: int) -> None:
-    """What a process runs."""
+    """The main function of a worker process."""
     cv2.setNumThreads(0)  # OpenCV's own threads and the other workers would fight over the cores
     for number in _STOPS:
         signal.signal(number, signal.SIG_IGN)

@@ -69,7 +69,7 @@ class Forward:
 
 
 def compile_forward(config: ModelConfig, weights: Mapping[str, Any], batch: int = 1) -> Forward:
-    """Compile the network for ``batch`` pairs of crops: what the paper's counts and speeds are of."""
+    """Compile the network for ``batch`` pairs of crops, as the paper counts and times it."""
     graph, state = nnx.split(model_of(config, weights))
     crops = jax.device_put(list(random_crops(config, batch).values()))
     box = jnp.tile(jnp.array([0.25, 0.25, 0.5, 0.5]), (batch, 1))
@@ -198,7 +198,7 @@ def make_weights(model: ModelConfig) -> dict[str, np.ndarray]:
 
 
 class Timed:
-    """One variant's times in seconds, by stage; the target stays where it was started, whatever the network answers."""
+    """One variant's times in seconds, by stage; the target stays at its start, whatever the network predicts."""
 
     def __init__(self, forward: Forward, tracker: Tracker, video: Frames, box_xywh: Float[np.ndarray, " 4"]):
         self._forward, self._tracker, self._video, self._box_xywh = forward, tracker, video, box_xywh
@@ -238,7 +238,7 @@ class Timed:
 
 
 def table(profile: Mapping[str, Any]) -> Table:
-    """A line for each quantity, a column for each variant, and what elimination changes."""
+    """A line for each quantity, a column for each variant, and the change by elimination."""
     columns = profile["variants"]
     variants = list(columns.values())
     rows: list[list[str]] = []

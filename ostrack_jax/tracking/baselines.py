@@ -35,7 +35,7 @@ _LEAST = {"mil": (25, 2)}
 
 
 class StillTracker:
-    """Predicts the first box for ever: what a benchmark gives for nothing.
+    """Predicts the first box in every frame: the lower bound of a benchmark.
 
     Attributes:
       provenance: what the predictions follow from, for a report.
@@ -85,7 +85,7 @@ class OpenCVTracker:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What the predictions follow from, for a report: OpenCV's version, hashes of the model files."""
+        """What the predictions depend on, for a report: OpenCV's version, hashes of the model files."""
         hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in self._files.items()}
         return {"tracker": f"opencv:{self.kind}", "opencv": cv2.__version__, "model_files_sha256": hashes}
 

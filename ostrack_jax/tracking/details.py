@@ -85,7 +85,7 @@ def attention_maps(prediction: Prediction, eliminate_at: Sequence[int], template
 
 
 def discriminative_regions(model: OSTrack, prediction: Prediction, cell: Int[Array, ""]) -> Float[Array, "h w"]:
-    """On which cells' features it rests that ``cell`` (in row-major order) stands out from the rest.
+    """How much the features of each cell make ``cell`` (in row-major order) stand out from the rest.
 
     With F the search region's tokens after the last block and s the log of the cell's share in the softmax of the score
     map's logits over all cells, the map at cell i is the positive part of the sum over channels of F_i * ds/dF_i: the

@@ -61,7 +61,7 @@ class TrackingNetwork:
 def _compile(
     config: Config, graph: nnx.GraphDef, state: nnx.State, targets: int, details: bool
 ) -> tuple[Callable[..., Any], Callable[..., Any], Any]:
-    """Compile what puts a template into its slot and what finds all targets; return both and the empty slots."""
+    """Compile the functions that set a slot's template and find all targets; return both and the empty slots."""
     model = config.model
     window = jnp.asarray(hann(model.search_size // model.patch)) if config.track.window else None
 

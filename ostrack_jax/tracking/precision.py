@@ -67,7 +67,7 @@ def _has_amx() -> bool:
 
 
 def _compiled_product() -> str:
-    """What XLA makes of a product in bfloat16."""
+    """XLA's compiled text of a product in bfloat16."""
     left, right = (jax.ShapeDtypeStruct(shape, jnp.bfloat16) for shape in (_LEFT, _RIGHT))
     return jax.jit(lambda left, right: left @ right).lower(left, right).compile().as_text() or ""
 

@@ -91,7 +91,7 @@ class Tracker:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What the predictions follow from, for a report: the settings that matter and a hash of the weights."""
+        """What the predictions depend on, for a report: the settings that matter and a hash of the weights."""
         whole, weights = to_dict(self.config), sha256(self.network.weights())
         return {
             "tracker": self.config.name,
@@ -135,7 +135,7 @@ class Tracker:
         return [tracks[slot] for slot in self._boxes_xywh]
 
     def details(self) -> Details:
-        """What the network saw in the last frame; a RuntimeError without ``details=True`` or before an `update`."""
+        """The network's view of the last frame; a RuntimeError without ``details=True`` or before an `update`."""
         from ostrack_jax.tracking.details import details_of
 
         if self.network.details is None:
@@ -143,7 +143,7 @@ class Tracker:
         return details_of(self._searches[0].copy(), *self.network.details, self.config.model)
 
     def search_around(self, slot: int, box_xywh: Float[np.ndarray, " 4"]) -> None:
-        """Search the next frame of the target in ``slot`` around this box in place of the last answer."""
+        """Search the next frame of the target in ``slot`` around this box in place of the last prediction."""
         self._boxes_xywh[slot] = np.array(box_xywh, np.float64)
 
     def init_slot(self, slot: int, frame: Frame, box_xywh: Sequence[Any] | Float[np.ndarray, " 4"]) -> None:

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 def initial_state(config: Config, init: Path | None, mesh: Mesh) -> tuple[State, list[str]]:
-    """A state at step 0 with the weights at ``init``, else fresh ones by the seed; what was changed to fit.
+    """A state at step 0 with the weights at ``init``, else fresh ones by the seed; and notices on changes to fit.
 
     Raises:
       UserError: the weights do not fit.
@@ -114,7 +114,7 @@ class RunCheckpoints:
         self.best.save(step, _items(state), self._about(step))
 
     def check(self) -> None:
-        """Raise the `UserError` of what could not be written."""
+        """Raise the `UserError` of a failed write."""
         self.newest.check()
         self.best.check()
 
@@ -125,7 +125,7 @@ class RunCheckpoints:
         return {"config": to_dict(self._config), "position": position, "validation": self.validation}
 
     def _check_same_run(self, before: Config) -> None:
-        """Refuse what may not change within a run: the network, and which pairs are whose step's."""
+        """Refuse changes within a run to the network or to the pairs of a step."""
         model, workdir = self._config.model, self.workdir
         if replace(before.model, remat=model.remat, attention=model.attention) != model:  # which compute the same
             raise UserError(f"{workdir} holds checkpoints of another model: use another workdir (and --init {workdir})")

@@ -72,7 +72,7 @@ def open_checked(config: Config) -> dict[Use, tuple[Source, ...]]:
 def describe(
     config: Config, workdir: Path, origin: str, step: int, devices: int, sources: Mapping[Use, tuple[Source, ...]]
 ) -> str:
-    """Where the run begins, on what, how fast it learns and from what; or that nothing is left to train."""
+    """The first lines of a run: start, devices, learning rate and data; or that nothing is left to train."""
     train = config.train
     if step >= train.epochs * steps_per_epoch(config):
         return (

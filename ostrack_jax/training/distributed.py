@@ -78,7 +78,7 @@ def join(
 
 
 def launcher(environment: Mapping[str, str]) -> dict[str, Any] | None:
-    """What a launcher's variables add to what `jax.distributed.initialize` finds itself; None: no launcher.
+    """The arguments from a launcher's variables that `jax.distributed.initialize` does not find; None: no launcher.
 
     One that started a single process is none: an interactive SLURM session may have many tasks to give but runs one.
 

@@ -43,7 +43,7 @@ def pairs_to_draw(config: Config, count: int = PAIRS) -> dict[str, np.ndarray]:
 
 
 def make_predict(config: Config, mesh: Mesh) -> Callable[..., Prediction]:
-    """The jitted ``predict(state, batch, valid, kept=...)``: a `Prediction` with what each stage drops."""
+    """The jitted ``predict(state, batch, valid, kept=...)``: a `Prediction` with the tokens that each stage drops."""
     graph = structure(config.model)[0]
 
     def predict(state: State, batch: Mapping[str, Any], valid: None = None, *, kept: tuple[int, ...]) -> Prediction:

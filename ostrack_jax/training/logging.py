@@ -113,7 +113,7 @@ class RunLog:
         self._write_tensorboard(resumed_at + 1, session_log=SessionLog(status=SessionLog.START))
 
     def write_run(self, step: int, facts: Mapping[str, Any]) -> None:
-        """Write what the run is made with from ``step`` on, to the JSON lines alone."""
+        """Write the run's environment from ``step`` on, to the JSON lines alone."""
         self._write_line({"kind": "run", "step": step, **facts})
 
     def write(self, kind: str, step: int, numbers: Mapping[str, float]) -> None:
@@ -169,7 +169,7 @@ class RunLog:
 
 
 def _open_wandb(config: Config, workdir: Path) -> tuple[Any, Any]:
-    """The module of W&B and a run of it that a resumed training continues: its id lies in the workdir."""
+    """The module of W&B and a run of it that a resumed training continues: its id is in the workdir."""
     try:
         import wandb  # pyright: ignore[reportMissingImports] (an extra)
     except ImportError as e:

@@ -111,7 +111,7 @@ class Progress:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def working(self, text: str) -> contextlib.AbstractContextManager[object]:
-        """Show what takes long enough that one would wonder."""
+        """Show a long operation while it runs."""
         if self.console.is_terminal:
             return self.console.status(text)
         self.print(f"{text} ...")
@@ -121,7 +121,7 @@ class Progress:
     def bar(
         self, title: str, done: int, total: int, before: int = 0
     ) -> Iterator[Callable[[int, Numbers | None], None]]:
-        """A bar, gone when it ends; yields what shows the steps done, of the run's ``before``, and the last reading."""
+        """A bar, removed at its end; yields a function that shows finished steps (after ``before``) and the last numbers."""
         words = TextColumn("{task.completed}/{task.total}  {task.fields[words]}")
         bar, below = Bar(TextColumn(title), BarColumn(None), words, console=self.console, expand=True), Text()
         task = bar.add_task("", total=total, completed=done, words="")

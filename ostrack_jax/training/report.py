@@ -59,7 +59,7 @@ class Run:
 
 
 class Chart(NamedTuple):
-    """What a panel shows: a title and the numbers drawn in it (``kind/name`` -> what the line is)."""
+    """The content of a panel: a title and its lines (``kind/name`` -> the line's label)."""
 
     title: str
     lines: dict[str, str]
@@ -130,7 +130,7 @@ def _curves(events: list[dict[str, Any]]) -> dict[str, Curve]:
 
 
 def common_axis(runs: Sequence[Run]) -> tuple[str, list[float]]:
-    """The horizontal axis: its label, and what each run's steps are divided by.
+    """The horizontal axis: its label, and the divisor of each run's steps.
 
     Epochs, where all runs' have as many pairs; else millions of pairs seen; else steps, where a run has no config.
     """
@@ -211,7 +211,7 @@ def write(output: Path, runs: Sequence[Run]) -> tuple[Path, Path]:
 
 
 def _standing(run: Run) -> list[str]:
-    """The cells of `_COLUMNS`: how far a run is and where it stands."""
+    """The cells of `_COLUMNS`: a run's progress and newest numbers."""
     step = int(max(curve.steps[-1] for curve in run.curves.values()))
     batch, pairs, epochs = (run.number(f"train.{name}") for name in ("batch", "pairs_per_epoch", "epochs"))
     done = f"{step / (pairs // batch):.4g} of {epochs or '?'}" if batch and pairs and pairs >= batch else "-"

@@ -62,7 +62,7 @@ def over_batch(mesh: Mesh, before: int = 0) -> NamedSharding:
 
 
 def sharding(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
-    """Where a tensor of the state lies: split along its longest axis that the devices divide, if it is large."""
+    """The sharding of a tensor of the state: split along its longest axis that the devices divide, if it is large."""
     parts = mesh.shape[MODEL]
     divisible = [axis for axis, extent in enumerate(shape) if extent % parts == 0]
     if parts == 1 or math.prod(shape) < _SMALL or not divisible:

@@ -75,7 +75,7 @@ def _dtypes(config: Config, weights: Mapping[str, Any]) -> dict[str, np.dtype]:
 
 
 def weights_of(state: State) -> Arrays:
-    """What is evaluated and kept: the averaged parameters where there are such, with all buffers."""
+    """The weights to evaluate and save: the averaged parameters, if the run averages, with all buffers."""
     return state.params | state.ema | state.buffers
 
 
@@ -92,7 +92,7 @@ def step_keys(config: Config, step: Any) -> Key[Array, " b"]:
 
 
 def make_loss(config: Config) -> Callable[..., tuple[Array, tuple[Losses, Arrays]]]:
-    """``loss(params, buffers, batch, keys, valid, kept)``: what is minimised, with all losses and the new buffers."""
+    """``loss(params, buffers, batch, keys, valid, kept)``: the minimised loss, with all losses and the new buffers."""
     graph = structure(config.model)[0]
 
     def loss(params: Arrays, buffers: Arrays, batch: Mapping, keys: Array, valid: Array | None, kept: Any) -> Any:

@@ -44,7 +44,7 @@ class Stop:
             raise Stopped(f"stopped by {number.name}", number, abandoned)
 
     def during(self, work: Callable[[], T]) -> T:
-        """What ``work`` returns; `Stopped` at once where a signal comes while it runs, as a compiler hears none."""
+        """Run ``work`` and return its result; raise `Stopped` at once on a signal, which a compiler ignores."""
         pool = ThreadPool(1)
         result = pool.apply_async(work)
         pool.close()

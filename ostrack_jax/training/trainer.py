@@ -143,7 +143,7 @@ class Trainer:
         return log
 
     def train_epoch(self, epoch: int, data: Batches) -> None:
-        """Train from the newest step, which lies within ``epoch`` (1, 2, ..), to the epoch's end."""
+        """Train from the newest step, which is within ``epoch`` (1, 2, ..), to the epoch's end."""
         config, train = self.config, self.config.train
         start, end = (epoch - 1) * self.per_epoch, epoch * self.per_epoch
         kept, title = kept_in_epoch(config, epoch), f"epoch {epoch}/{train.epochs}"
@@ -309,7 +309,7 @@ def _saved(run: Trainer) -> Iterator[None]:
 
 
 def _in_words(error: Exception, config: Config) -> str | None:
-    """What a person can mend, in one line; None of a mistake in the program."""
+    """A user's error in one line; None for a mistake in the program."""
     if (too_many := too_many_files(error)) is not None:
         return str(too_many)
     if isinstance(error, OSError):

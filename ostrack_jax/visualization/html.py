@@ -108,7 +108,7 @@ class Page:
 
     @contextlib.contextmanager
     def group(self, style: str) -> Iterator[None]:
-        """Lay out what is added inside by the class ``style``: `curves`, `images` or `shown wide`."""
+        """Lay out the content added inside by the class ``style``: `curves`, `images` or `shown wide`."""
         self._sections.append(f'<div class="{style}">')
         yield
         self._sections.append("</div>")

@@ -72,7 +72,7 @@ def sheet(rows: Sequence[Sequence[Image]]) -> Image:
 
 
 def grid(images: Sequence[Image], columns: int) -> Image:
-    """Equally wide images in rows, each as high as the highest; what is free is black."""
+    """Equally wide images in rows, each as high as the highest; the rest is black."""
     high, wide = max(len(image) for image in images), images[0].shape[1]
     columns = min(columns, len(images))
     out = np.zeros((high * -(-len(images) // columns), wide * columns, 3), np.uint8)

@@ -16,7 +16,7 @@ def names() -> list[str]:
 
 
 def locate(checkpoint: Path | str) -> Path:
-    """Return where a checkpoint lies: ``checkpoint`` where it exists, else the shipped network of that name.
+    """Return the path of a checkpoint: ``checkpoint`` if it exists, else the shipped network of that name.
 
     Where there is neither, ``checkpoint`` as it is.
     """

@@ -30,7 +30,7 @@ PARTS = {"train": 0, "val": 1, "test": 2}
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a sequence follows from: the seed's parts, its length, the frames' size and how many distractors at most.
+    """The parameters of a sequence: the seed's parts, its length, the frames' size and the most distractors.
 
     ``parts`` is the share of targets that are a part of what moves (`pasted`).
     """
@@ -100,7 +100,7 @@ def film(name: str, make_scene: Callable[[Recipe], Scene], recipe: Recipe) -> Se
 
 @dataclass(frozen=True, eq=False)
 class Thing:
-    """A moving object: its appearance and where its unit square (-0.5..0.5) lies in each frame."""
+    """A moving object: its appearance and where its unit square (-0.5..0.5) is in each frame."""
 
     patch: UInt8[np.ndarray, "s s 4"]
     outline: Float[np.ndarray, "k 2"]
@@ -114,7 +114,7 @@ class Thing:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """All that a sequence's frames are drawn from; things are drawn in their order, the target among them."""
+    """The content of a sequence's frames; objects are drawn in their order, the target among them."""
 
     background: UInt8[np.ndarray, "bh bw 3"]
     camera: Float[np.ndarray, "t 2"]  # centre of the view on the background
@@ -144,7 +144,7 @@ class SceneFrames:
 
     @functools.cached_property
     def scene(self) -> Scene:
-        """What the frames are drawn from."""
+        """The content of the frames."""
         return self._make()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class SceneFrames:
 
 
 def place(path: Float[np.ndarray, "t 2"], wide: Values, high: Values, turn: Values) -> Float[np.ndarray, "t 2 3"]:
-    """Where the unit square lies in each frame: its centre on ``path``, sides in pixels, turned by radians."""
+    """The unit square's place in each frame: its centre on ``path``, sides in pixels, turned by radians."""
     return np.stack(
         [
             np.stack([wide * np.cos(turn), -high * np.sin(turn), path[:, 0]], axis=1),

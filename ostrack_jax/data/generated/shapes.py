@@ -73,7 +73,7 @@ def fill(outline: Outline, size: int) -> UInt8[np.ndarray, "s s"]:
 
 
 def make_background(rng: Rng, width: int, height: int) -> Texture:
-    """Soft noise of several scales, cluttered with textured things of every size."""
+    """Soft noise of several scales, cluttered with textured shapes of every size."""
     palette = rng.uniform(30, 225, (4, 3))
     canvas = _noise(rng, palette, width, height, rng.uniform(2, 5))
     looks = [make_look(rng) for _ in range(4)]
@@ -87,7 +87,7 @@ def make_background(rng: Rng, width: int, height: int) -> Texture:
 
 
 def paste(canvas: Texture, patch: UInt8[np.ndarray, "ph pw 4"], x: int, y: int) -> None:
-    """Blend an RGBA patch over ``canvas`` in place, its corner at (x, y); what lies outside is cut off."""
+    """Blend an RGBA patch over ``canvas`` in place, its corner at (x, y); the part outside is cut off."""
     left, top = max(x, 0), max(y, 0)
     right, bottom = min(x + patch.shape[1], canvas.shape[1]), min(y + patch.shape[0], canvas.shape[0])
     if right <= left or bottom <= top:

@@ -38,7 +38,7 @@ INDEX: dict[str, tuple[type, tuple[int, ...]]] = {
 
 
 def is_packed(directory: Path) -> bool:
-    """Whether a packed set lies in ``directory``, finished or not."""
+    """Whether ``directory`` holds a packed set, finished or not."""
     return (directory / MANIFEST).is_file() or (directory / UNFINISHED).is_file()
 
 
@@ -212,7 +212,7 @@ class PackedFrames(EncodedFrames):
         return len(self._records)
 
     def name(self, index: SupportsIndex, /) -> str:
-        """Where image ``index`` lies."""
+        """The location of image ``index``."""
         return self._packed.record_name(int(self._records[within(index, len(self))]))
 
     def stored(self, index: SupportsIndex, /) -> bytes:

@@ -75,7 +75,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class Label:
-    """What a packed set is of.
+    """The source of a packed set.
 
     Attributes:
       reader: whose sequences; ``part`` and ``split`` as it was asked for them (part empty: it knows none).
@@ -136,7 +136,7 @@ class Plan:
 
 
 def load_libraries() -> None:
-    """Import what is imported when it is needed, before a progress bar is shown.
+    """Import lazily imported modules before a progress bar is shown.
 
     Meanwhile etils puts an import function of its own in place of Python's, which fails in the bar's thread.
     """
@@ -200,7 +200,7 @@ def _rows(sequence: Sequence) -> dict[str, np.ndarray]:
 def pack(
     plan: Plan, label: Label, directory: Path, splits: Mapping[str, list[int]], advance: Callable[[int], object]
 ) -> dict[str, Any]:
-    """Write a packed set, or what is missing of it.
+    """Write a packed set, or its missing part.
 
     Args:
       plan: of the set.
@@ -316,7 +316,7 @@ def _write_records(
 def _cut(
     data: bytes, name: str, boxes_xywh: Float[np.ndarray, "k 4"], reach: Reach, orientation: Orientation
 ) -> tuple[bytes, tuple[int, int]]:
-    """A stored image without what no crop reaches, and the left top corner of what is left.
+    """A stored image cut to what crops can reach, and the left top corner of the cut.
 
     The image is the stored one, at (0, 0), where cutting saves little, it cannot be decoded, or it has more than 8
     bits (whose scale is the sequence's).

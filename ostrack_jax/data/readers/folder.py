@@ -86,7 +86,7 @@ def open_folder(directory: Path, orientation: str = "shown") -> LazySequences:
 
 
 def find_frames(source: Path) -> tuple[Path, list[str]]:
-    """Where the frames of a video, or of a directory with one sequence, lie; and a line for what is skipped there.
+    """The path of the frames of a video or of a directory with one sequence; and a line for files skipped there.
 
     Args:
       source: a video; or a directory of images, of one video, or with its images in a directory of their own.
@@ -123,7 +123,7 @@ def open_frames(place: Path, orientation: Orientation = "shown") -> Frames:
 
 @dataclass(frozen=True)
 class _Contents:
-    """What one directory holds, names in the order of their numbers.
+    """The contents of one directory, names in the order of their numbers.
 
     Attributes:
       directory: its path.

@@ -73,7 +73,7 @@ def open_lasot_ext(directory: Path) -> LazySequences:
 
 
 def find_sequence(directory: Path, name: str) -> Path | None:
-    """Where a sequence lies: in its class's directory, or next to the others."""
+    """The directory of a sequence: in its class's directory, or next to the others."""
     return first_that(Path.is_dir, (directory / place for place in _places(name)))
 
 
@@ -102,7 +102,7 @@ def _is_name(name: str) -> bool:
 
 
 def _read(root: Path, name: str, key: None) -> Sequence:
-    """One sequence; visible is what is neither fully occluded nor out of view and has a valid box."""
+    """One sequence; visible are frames neither fully occluded nor out of view with a valid box."""
     directory = find_sequence(root, name)
     if directory is None:
         fix = "its folder is missing: unpack its archive again, or unlist it"

@@ -88,12 +88,12 @@ def open_dataset(data: DataConfig) -> LazySequences:
 
 
 def takes_orientation(reader: str) -> bool:
-    """Whether a reader's images may be one's own, so that they can be read as shown or as stored."""
+    """Whether a reader's images may be the user's own, which can be read as shown or as stored."""
     return reader in READERS and "orientation" in _parameters(reader)
 
 
 def orientation_of(data: DataConfig) -> Orientation:
-    """How the images of a set are read: one's own by its option, published ones as stored."""
+    """How the images of a set are read: the user's own by its option, published ones as stored."""
     option = _parameters(data.reader).get("orientation")
     return "stored" if option is None else data.options.get("orientation", option.default)
 

@@ -93,7 +93,7 @@ def read_regions(path: Path) -> Float[np.ndarray, "t 4"]:
 
 
 def box_around(region: str) -> Box:
-    """The smallest upright box around one region; a `ValueError` for what is none."""
+    """The smallest upright box around one region; a `ValueError` for anything else."""
     if region.startswith("m"):
         return _around_mask([int(word) for word in region[1:].split(",")])
     numbers = np.array([float(word) for word in region.split(",")])

@@ -45,7 +45,7 @@ def percent(share: float | None, form: str = ".2f") -> str:
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """What a curve runs over.
+    """The horizontal axis of a curve.
 
     Attributes:
       thresholds: one for each value of the curve.

@@ -121,7 +121,7 @@ class Progress:
     def bar(
         self, title: str, done: int, total: int, before: int = 0
     ) -> Iterator[Callable[[int, Numbers | None], None]]:
-        """A bar, removed at its end; yields a function that shows finished steps (after ``before``) and the last numbers."""
+        """A bar, removed at its end; yields a function that shows the finished steps and the last numbers."""
         words = TextColumn("{task.completed}/{task.total}  {task.fields[words]}")
         bar, below = Bar(TextColumn(title), BarColumn(None), words, console=self.console, expand=True), Text()
         task = bar.add_task("", total=total, completed=done, words="")

@@ -214,7 +214,7 @@ def speed(points: Sequence[Point], score: str) -> Any:
         inside = colour if here else axes.get_facecolor()
         axes.plot(fps, percent, "o" if here else "D", color=colour, markerfacecolor=inside, markersize=9, label=label)
     wide = max(point.fps for point in points) > _WIDE * min(point.fps for point in points)
-    _number_logarithmic(axes.xaxis, () if wide else (2, 5), "{x:.7g}")
+    _number_logarithmic(axes.xaxis, () if wide else (2.0, 5.0), "{x:.7g}")
     axes.margins(0.2, 0.2)
     figure.legend(loc="outside lower left", fontsize=8)
     return figure
@@ -270,7 +270,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         axes.yaxis.set_major_formatter(matplotlib().ticker.PercentFormatter(1.0))
     elif panel.scale == "log" and all((line.values > 0).all() for line in panel.lines):
         axes.set_yscale("log")
-        _number_logarithmic(axes.yaxis, (1.5, 2, 3, 5, 7), "{x:g}")
+        _number_logarithmic(axes.yaxis, (1.5, 2.0, 3.0, 5.0, 7.0), "{x:g}")
     else:
         axes.ticklabel_format(axis="y", scilimits=(-2, 5))
     if len(drawn) > 1:

@@ -222,7 +222,7 @@ def test_the_same_results_by_other_rules(evaluate, tmp_path):
     status, out, _ = evaluate("--tracker", "still", "--convention", "published,absent_missed")
     assert status == 0
     assert "the same results by other rules" in out
-    assert "absent_missed: What if" in out
+    assert "absent_missed: Hypothetical" in out
     report = json.loads((tmp_path / "out/report.json").read_text())
     rules = report["conventions"]
     # as the toolkit's, but for overlaps of 1 + 2e-16 that are above the last threshold

@@ -95,7 +95,8 @@ def make_example(pair: Pair, pairs: PairConfig, model: ModelConfig, train: bool,
         if crop.is_padding(model.patch):
             where = f"no frame within the crop around {np.round(plan.around_xywh, 1)}"
             raise UnusablePairError("padding", where, pair.source)
-        crops.append((crop.image, box))
+        # One of a very large square is not: OpenCV could not change it in place.
+        crops.append((np.ascontiguousarray(crop.image), box))
     if train:
         crops = [_augment_crop(*crop, pairs, hide, rng) for crop, hide in zip(crops, (False, True), strict=True)]
     (template, template_box), (search, search_box) = crops

@@ -94,6 +94,12 @@ def test_the_order_is_gray_and_flip_of_frames_then_crop_then_brightness_and_flip
         assert error.min() < 0.6
 
 
+def test_crops_of_more_than_4096_pixels_are_augmented():
+    p = pair_of([noise(1080, 1920, i) for i in range(2)], [(200, 50, 1500, 1000)] * 2)
+    plain, changed = example(p, STILL), example(p, dataclasses.replace(STILL, brightness=0.2))
+    assert not np.array_equal(changed["search"], plain["search"])
+
+
 def test_gray_is_opencvs_and_shared_by_the_pair():
     frame = noise(40, 48, 3)
     expected = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import codecs
 import errno
+import functools
 import json
+import logging
 import os
 import re
 import secrets
@@ -16,7 +18,9 @@ from typing import Any, BinaryIO
 
 from ostrack_jax.errors import UserError
 
+_log = logging.getLogger(__name__)
 _MOST_BYTES = 16 * 2**20  # of a text file
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)  # of file systems without locks
 # `gs:/bucket` is what a path makes of `gs://bucket`; one letter alone is a drive.
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -145,3 +149,31 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     """Write a JSON file, as `write_atomically`; NaN, which JSON has not, is an error."""
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
+
+
+def try_lock(path: Path) -> int | None:
+    """Lock a file, which is made if missing; None where another holder has it.
+
+    The lock is the system's, on an open file, whose descriptor is returned: it ends when that is closed, or with its
+    process, however that ends. Processes started here do not inherit it; on NFS hosts exclude each other. A file system
+    without locks refuses nobody, which a notice says once.
+    """
+    import fcntl  # not on Windows
+
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        if e.errno in _NO_LOCKS:
+            _report_no_locks(path.parent)
+            return file
+        os.close(file)
+        if not isinstance(e, BlockingIOError):
+            raise
+        return None
+    return file
+
+
+@functools.cache
+def _report_no_locks(directory: Path) -> None:
+    _log.warning("notice: the file system of %s has no locks: take care that no other process works there", directory)

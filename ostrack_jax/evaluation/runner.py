@@ -7,6 +7,7 @@ done (see `locks`).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -23,6 +24,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ostrack_jax import io
+from ostrack_jax.data.annotations import valid
 from ostrack_jax.data.frames import Image, read_ahead
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.sequence import Sequence
@@ -96,86 +98,76 @@ def evaluate(
     slot_tracker = tracker if isinstance(tracker, SlotTracker) else OneSlot(tracker)
     about = {"targets": slot_tracker.targets, "made_by": dict(provenance), **(about or {})}
     meter = _Meter(len(names), console or Console(stderr=True))
-    outcomes: dict[int, Outcome] = {}
-
-    def settle(i: int, state: str) -> bool:
-        """Keep the outcome of sequence ``i`` where there is one: a complete result, or a failure of this run."""
-        try:
-            outcome = _find_outcome(benchmark, sequences[i], directory, state)
-        except FAILURES as e:
-            outcome = Outcome(names[i], "failed", one_line(e))
-        if outcome is not None:
-            locks.clear(names[i])
-        elif (reason := locks.failure(names[i])) is not None:
-            outcome = Outcome(names[i], "failed", reason)
-        if outcome is not None:
-            outcomes[i] = outcome
-        return outcome is not None
-
-    def begin(i: int) -> bool:
-        """Lock sequence ``i`` and give it a slot; False where it is to be looked at again."""
-        if slots.full:
-            return False
-        if settle(i, "done"):
-            return True
-        if not locks.take(names[i]):
-            return False
-        if not settle(i, "done"):  # it may have been finished and released in between
-            try:
-                slots.begin(i, sequences[i])
-                locks.note(names[i], "started")
-            except FAILURES as e:
-                fail(i, one_line(e))
-        return True
-
-    def fail(i: int, reason: str) -> None:
-        locks.note(names[i], "failed", reason)
-        outcomes[i] = Outcome(names[i], "failed", reason)
-
-    def finish(one: Pass) -> None:
-        """Write and score the result of a pass."""
-        try:
-            results.write(directory, one.sequence.name, benchmark.form, one.result)
-            outcome = _find_outcome(benchmark, one.sequence, directory, "done")
-        except FAILURES as e:
-            return fail(one.key, one_line(e))
-        if outcome is None:
-            return fail(one.key, "its result was written, but is not there")
-        locks.note(outcome.name, "done")
-        outcomes[one.key] = outcome
-
     with meter.bar, Locks(directory, about) as locks, Slots(slot_tracker) as slots:
-        left = [i for i in range(len(names)) if not settle(i, "skipped")]
+        outcomes = [_find_outcome(benchmark, sequences, i, directory, "skipped") for i in range(len(names))]
+        left = [i for i, outcome in enumerate(outcomes) if outcome is None]
         if slot_tracker.targets > 1:  # long ones first: at the end few slots are left empty
             left.sort(key=lambda i: -len(sequences[i]))
         next_poll = 0.0
         while left or slots.passes:
             if time.monotonic() >= next_poll:
-                left = [i for i in left if not begin(i)]
                 next_poll = time.monotonic() + _BUSY_POLL
+                for i in list(left):
+                    if slots.full:
+                        break
+                    if not locks.take(names[i]):
+                        continue
+                    left.remove(i)
+                    # Another process may have ended with it since it was looked for.
+                    outcomes[i] = _find_outcome(benchmark, sequences, i, directory, "done")
+                    if outcomes[i] is None and (reason := locks.failure(names[i])):
+                        outcomes[i] = Outcome(names[i], "failed", reason)
+                    if outcomes[i] is None:
+                        locks.note(names[i], "started")
+                        slots.begin(i, sequences[i])
+                    else:
+                        locks.release(names[i])
             ended = slots.step()
             for one in ended:
-                if one.reason:
-                    fail(one.key, one.reason)
-                else:
-                    finish(one)
+                outcomes[one.key] = outcome = _write(one, benchmark, sequences, directory)
+                locks.note(outcome.name, outcome.state, outcome.reason)
             if left and not slots.passes and not ended:
                 time.sleep(_IDLE_POLL)  # the others are at work on the rest
             if ended or not slots.passes:
                 next_poll = 0.0
-            meter.update(len(outcomes), [names[one.key] for one in slots.passes.values()], slots.frames, slots.seconds)
-    return [outcomes[i] for i in range(len(names))]
+            done = len(names) - len(left) - len(slots.passes)
+            meter.update(done, [names[one.key] for one in slots.passes.values()], slots.frames, slots.seconds)
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _find_outcome(benchmark: Benchmark, sequence: Sequence, directory: Path, state: str) -> Outcome | None:
-    """Read and score the result of a sequence; None where there is no complete one."""
-    # what is scored is what is on disk
-    result = results.read_complete(directory, sequence.name, benchmark.form, sequence.boxes_xywh)
-    if result is None:
-        return None
-    prediction = benchmark.prediction(sequence, result.boxes_xywh)
-    benchmark.score([prediction])  # if the rules refuse the sequence, only it fails, not the report
-    return Outcome(sequence.name, state, "", result, prediction)
+def _find_outcome(
+    benchmark: Benchmark, sequences: LazySequences, i: int, directory: Path, state: str
+) -> Outcome | None:
+    """Return what is known of a sequence: its result on disk, or data that nothing can be tracked in; else None."""
+    name = sequences.names[i]
+    try:
+        sequence = sequences[i]
+        result = results.read_complete(directory, name, benchmark.form, sequence.boxes_xywh)
+        if result is None:
+            if not len(sequence):
+                raise UserError(f"sequence {name} has no frames")
+            if not valid(sequence.boxes_xywh[:1])[0]:
+                first = sequence.boxes_xywh[0].tolist()
+                raise UserError(f"sequence {name}: frame 0 has no box to start with, found {first}")
+            return None
+        prediction = benchmark.prediction(sequence, result.boxes_xywh)
+        benchmark.score([prediction])  # if the rules refuse the sequence, only it fails, not the report
+    except FAILURES as e:
+        return Outcome(name, "failed", one_line(e))
+    return Outcome(name, state, "", result, prediction)
+
+
+def _write(one: Pass, benchmark: Benchmark, sequences: LazySequences, directory: Path) -> Outcome:
+    """Write the result of a pass that ended, and score it."""
+    name = one.sequence.name
+    if one.reason:
+        return Outcome(name, "failed", one.reason)
+    try:
+        results.write(directory, name, benchmark.form, one.result)
+    except FAILURES as e:
+        return Outcome(name, "failed", one_line(e))
+    outcome = _find_outcome(benchmark, sequences, one.key, directory, "done")
+    return outcome or Outcome(name, "failed", "its result was written, but is not there")
 
 
 def check_run_file(directory: Path, benchmark: Benchmark, names: Iterable[str], provenance: Mapping[str, Any]) -> None:
@@ -186,15 +178,12 @@ def check_run_file(directory: Path, benchmark: Benchmark, names: Iterable[str], 
         if any(results.files(directory, name, benchmark.form).boxes.exists() for name in names):
             raise UserError(f"{directory} holds results, but no {RUN_FILE} says whose: give another --output")
         temporary = io.unfinished(path)
-        io.write_text(temporary, json.dumps(wanted, indent=2) + "\n")
-        try:
-            os.link(temporary, path)
-        except FileExistsError:  # another process was quicker: its file stays
-            temporary.unlink()
-        except OSError:  # a disk without links: the last of two that begin at once stays
+        io.write_json(temporary, wanted)
+        with contextlib.suppress(OSError):
+            os.link(temporary, path)  # fails where another process was quicker, whose file stays
+        if not path.exists():  # a disk without links: the last of two that begin at once stays
             os.replace(temporary, path)
-        else:
-            temporary.unlink()
+        temporary.unlink(missing_ok=True)
     try:
         found = io.read_json(path)
     except UserError as e:
@@ -264,18 +253,9 @@ class Slots:
         return len(self.passes) == self._tracker.targets
 
     def begin(self, key: int, sequence: Sequence) -> None:
-        """Give a sequence a free slot.
-
-        Raises:
-          UserError: frame 0 has no true box to start with.
-        """
+        """Give a sequence with a first box a free slot."""
         length = len(sequence)
-        if not length:
-            raise UserError(f"sequence {sequence.name} has no frames")
-        first = sequence.boxes_xywh[0]
-        if not (np.isfinite(first).all() and (first[2:] > 0).all()):
-            raise UserError(f"sequence {sequence.name}: frame 0 has no box to start with, found {first.tolist()}")
-        result = SequenceResult(np.tile(first, (length, 1)), np.zeros(length), np.full(length, np.nan))
+        result = SequenceResult(np.tile(sequence.boxes_xywh[0], (length, 1)), np.zeros(length), np.full(length, np.nan))
         slot = next(slot for slot in range(self._tracker.targets) if slot not in self.passes)
         self.passes[slot] = Pass(key, sequence, result, read_ahead(sequence.frames, self._decoders))
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import errno
-import fcntl
 import json
 import os
 import socket
@@ -14,21 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jax
-from rich.console import Console
 
 from ostrack_jax.errors import UserError
+from ostrack_jax.io import try_lock
 from ostrack_jax.training.distributed import broadcast, processes_without
 
 LOCK_FILE = "run.lock"
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)  # of file systems without locks
 
 
 @contextmanager
-def locked(workdir: Path, console: Console) -> Iterator[None]:
+def locked(workdir: Path) -> Iterator[None]:
     """Hold ``workdir`` (made if missing) for this run; of several processes that train together the first holds it.
 
-    The lock is the system's, on an open file, so it ends with its process however that ends; processes started here do
-    not inherit it. The file names, for people, the process, its host, and since when.
+    The lock is that of `io.try_lock`; its file names, for people, the process, its host, and since when.
 
     Raises:
       UserError: another run holds it, the directory cannot be written to, or a host does not see it. Of several
@@ -37,7 +33,7 @@ def locked(workdir: Path, console: Console) -> Iterator[None]:
     error, file = "", -1
     if jax.process_index() == 0:
         try:
-            file = _lock(workdir, console)
+            file = _lock(workdir)
         except (UserError, OSError) as e:
             reason = f"cannot write there: {e.strerror or e}" if isinstance(e, OSError) else str(e)
             error = f"--workdir {workdir}: {reason}"
@@ -60,28 +56,17 @@ def check_shared(workdir: Path) -> None:
         raise UserError(f"--workdir {workdir}: not seen by process {blind}; it must lie on a disk that all hosts share")
 
 
-def _lock(workdir: Path, console: Console) -> int:
+def _lock(workdir: Path) -> int:
     """The open file that holds the lock."""
     workdir.mkdir(parents=True, exist_ok=True)
-    file = os.open(workdir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as e:
-        try:
-            holder = json.loads(os.pread(file, 1000, 0))
-            who = f" (process {holder['process']} on {holder['host']}, since {holder['since']})"
-        except (ValueError, TypeError, KeyError):  # it holds nothing yet
-            who = ""
-        os.close(file)
+    path = workdir / LOCK_FILE
+    file = try_lock(path)
+    if file is None:
+        holder = json.loads(path.read_text() or "{}")  # empty until its holder has written it
+        who = " (process {process} on {host}, since {since})".format_map(holder) if holder else ""
         raise UserError(
             f"another run is already training there{who}: wait until it ends, stop it, or use another directory"
-        ) from e
-    except OSError as e:
-        if e.errno not in _NO_LOCKS:
-            os.close(file)
-            raise
-        text = f"notice: the file system of {workdir} has no locks: take care that no other run trains there"
-        console.print(text, highlight=False, soft_wrap=True)
+        )
     since = datetime.datetime.now(datetime.UTC).isoformat(sep=" ", timespec="seconds")
     os.ftruncate(file, 0)
     os.pwrite(file, json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}).encode(), 0)

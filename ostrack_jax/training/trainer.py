@@ -65,7 +65,7 @@ def train(
         progress.print(f"notice: {notice}")
     sources = open_checked(config)
     try:
-        with Stop() as stop, locked(workdir, progress.console), RunCheckpoints(config, workdir) as checkpoints:
+        with Stop() as stop, locked(workdir), RunCheckpoints(config, workdir) as checkpoints:
             run = Trainer(config, init, mesh, checkpoints, stop, progress)
             progress.print(describe(config, workdir, run.origin, run.step, mesh.size, sources))
             with (

@@ -192,7 +192,7 @@ def test_mistakes_are_one_line(evaluate, tmp_path):
 def test_a_process_that_says_nothing_sensible_is_told_before_the_work(evaluate, tmp_path):
     (tmp_path / "out/processes").mkdir(parents=True)
     (tmp_path / "out/processes/x.json").write_text("{")
-    one_line(evaluate("--tracker", "still"), "x.json is not a record of `ostrack eval`: remove it")
+    one_line(evaluate("--tracker", "still"), "x.json is not valid JSON")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["processes"]
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import benchmarks, results, runner
+from ostrack_jax.evaluation.locks import Locks
 from ostrack_jax.tracking.track import Track
 
 MADE_BY = {"tracker": "oracle"}
@@ -275,7 +276,8 @@ def test_an_interrupt_ends_it_though_threads_wait_for_pictures(tmp_path, evaluat
         timer.join()
     finally:
         signal.signal(signal.SIGINT, before)
-    assert list((tmp_path / "out/.locks").iterdir()) == []
+    with Locks(tmp_path / "out") as locks:
+        assert all(map(locks.take, "abc"))
 
 
 def test_no_video_stays_open(tmp_path, evaluate, oracles, sequence, listed):

@@ -32,8 +32,7 @@ from ostrack_jax.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from ostrack_jax.data.frames import Orientation
-    from ostrack_jax.data.sequence import Frames
+    from ostrack_jax.data.frames import Frames, Orientation
     from ostrack_jax.tracking.track import TrackerLike
 
 ARGUMENTS = (Place("VIDEO_OR_DIRECTORY"),)
@@ -86,15 +85,13 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 
 def open_frames(source: Path, way: Orientation) -> tuple[Path, Frames]:
     """Return the path of the frames, and the frames; print what is skipped and how they are read."""
-    from ostrack_jax.data.frames import NotedFrames
     from ostrack_jax.data.readers import folder
 
     if str(source).isdecimal() and not source.exists():
         raise UserError(f"no video or directory {source}, and cameras are not read: record a video first")
     place, skipped = folder.find_frames(source)
     frames = folder.open_frames(place, way)
-    orientation.say(skipped)
-    orientation.say(frames.noted()[1] if isinstance(frames, NotedFrames) else ())
+    orientation.say([*skipped, *frames.noted()[1]])
     return place, frames
 
 

@@ -31,7 +31,7 @@ from ostrack_jax.io import local_path
 if TYPE_CHECKING:
     import numpy as np
 
-    from ostrack_jax.data.sequence import Frames
+    from ostrack_jax.data.frames import Frames
     from ostrack_jax.tracking.tracker import Tracker
     from ostrack_jax.visualization.network_maps import Seen
 

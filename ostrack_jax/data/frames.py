@@ -1,6 +1,11 @@
 """RGB frames by index, decoded on access, from image files or arrays (of videos: `video.VideoFrames`).
 
 All are picklable, so that they can travel to loader processes; none keeps more than one image in memory.
+
+Images of more than 8 bits (thermal and depth cameras, scans) are mapped to 8 bits. One linear map serves a complete
+sequence, in any order of reading its frames: black and white are the values that one pixel in 10,000 of eight frames,
+spread over it, lies below and above; what lies beyond is clipped. Where these are half of the 65,536 values apart or
+more, all 16 bits are in use and the upper byte is taken, as OpenCV and most viewers do.
 """
 
 from __future__ import annotations
@@ -15,14 +20,12 @@ from collections.abc import Generator, Iterable
 from collections.abc import Sequence as ListOf
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, Protocol, SupportsIndex, cast, get_args, runtime_checkable
+from typing import Any, Literal, SupportsIndex, cast, get_args
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt16
 
-from ostrack_jax.data.levels import Levels, find_levels, sampled, to_bytes
-from ostrack_jax.data.sequence import Frames
 from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.io import open_file
 
@@ -49,8 +52,12 @@ REDUCTIONS = {
 }
 _TAG = b"Exif"  # what a JPEG with an orientation tag has in it
 _MOST_BYTES = 256 * 2**20  # of an image file
+_SAMPLED = 8  # frames that the range of 16-bit values is found from
+_BEYOND = 1e-4  # share of the pixels that is clipped at each end: single dead pixels set no range
+_VALUES = 2**16
 
 Image = UInt8[np.ndarray, "h w 3"]
+Levels = tuple[int, int]  # the 16-bit values that become black and white
 
 # shown: as a viewer or player shows it, EXIF orientation and rotation tags applied; boxes count those pixels. So are
 # one's own images and videos read. stored: such tags ignored, as the boxes of published sets are meant.
@@ -65,51 +72,84 @@ def orientation_named(name: str) -> Orientation:
     return cast(Orientation, name)
 
 
-@runtime_checkable
-class OpenFrames(Frames, Protocol):
-    """Frames that keep a file open between one and the next."""
-
-    def close(self) -> None:
-        """Close it; the next frame that is asked for opens it again."""
-        ...
-
-
-@runtime_checkable
-class NotedFrames(Frames, Protocol):
-    """Frames that may be read otherwise than they are stored."""
-
-    def noted(self) -> tuple[Image, list[str]]:
-        """The first frame, and notes: a scale of 16-bit values, an orientation tag."""
-        ...
-
-
-def close_frames(frames: Frames) -> None:
-    """Close the files that ``frames`` of any kind keep open."""
-    if isinstance(frames, OpenFrames):
-        frames.close()
-
-
-class EncodedFrames(abc.ABC):
-    """Frames each of which is an image stored by itself, decoded alike: one orientation, one scale of 16-bit values."""
-
-    def __init__(self, orientation: Orientation) -> None:
-        self._orientation: Orientation = orientation
+class Frames(abc.ABC):
+    """The images of one sequence."""
 
     @abc.abstractmethod
     def __len__(self) -> int:
         """Number of frames."""
 
     @abc.abstractmethod
-    def name(self, index: SupportsIndex, /) -> str:
-        """Where image ``index`` lies; equal names are equal images."""
+    def __getitem__(self, index: SupportsIndex, /) -> Image:
+        """Frame ``index`` as RGB; a `UserError` names the file if it cannot be read, an `IndexError` ends iteration."""
+
+    def reduced(self, index: int, factor: int, /) -> tuple[Image, int]:
+        """Frame ``index`` reduced by ``factor`` (of `REDUCTIONS`) if its kind allows that; and the factor it has."""
+        return self[index], 1
+
+    def noted(self) -> tuple[Image, list[str]]:
+        """The first frame, and notes on frames that are not read as they are stored, or not shown so."""
+        return self[0], []
+
+    def close(self) -> None:  # noqa: B027 - most keep nothing open
+        """Close what is kept open; the next frame that is asked for opens it again."""
+
+
+class StoredFrames(Frames):
+    """Frames of files, decoded alike: one orientation, one scale of 16-bit values."""
+
+    def __init__(self, orientation: Orientation) -> None:
+        self._orientation: Orientation = orientation
 
     @abc.abstractmethod
-    def stored(self, index: SupportsIndex, /) -> bytes:
-        """The bytes of image ``index``; a `UserError` names it if it cannot be read."""
+    def name(self, index: int, /) -> str:
+        """The location of frame ``index``; equal names are equal images."""
+
+    @abc.abstractmethod
+    def values(self, index: int, orientation: Orientation, /) -> np.ndarray:
+        """Frame ``index`` as it is decoded, RGB of 8 or 16 bits; a `UserError` names it if it cannot be read."""
+
+    @abc.abstractmethod
+    def is_turned(self) -> bool:
+        """Whether the first frame is not shown as it is stored."""
 
     def __getitem__(self, index: SupportsIndex, /) -> Image:
+        """Decode frame ``index``."""
+        return self._scaled(self.values(within(index, len(self)), self._orientation))
+
+    def noted(self) -> tuple[Image, list[str]]:
+        """The first frame, and notes on a scale of 16-bit values and an orientation tag."""
+        values, notes = self.values(0, self._orientation), []
+        image = self._scaled(values)
+        if values.dtype != np.uint8:
+            notes.append("images of more than 8 bits: values {} to {} are read as 0 to 255".format(*self._levels))
+        if self.is_turned():
+            stored = "as stored, not upright as it is shown"
+            how = stored if self._orientation == "stored" else "upright, as it is shown"
+            size = f"boxes count these {image.shape[1]} x {image.shape[0]} pixels"
+            notes.append(f"{self.name(0)} has an orientation tag and is read {how}: {size}")
+        return image, notes
+
+    def _scaled(self, values: np.ndarray) -> Image:
+        return values if values.dtype == np.uint8 else to_bytes(values, self._levels)
+
+    @functools.cached_property
+    def _levels(self) -> Levels:
+        """Black and white of 16-bit frames, the same for all; found once, when the first such frame is read."""
+        images = (self.values(i, "stored") for i in sampled(len(self)))
+        return find_levels(image for image in images if image.dtype != np.uint8)
+
+
+class EncodedFrames(StoredFrames):
+    """Frames each of which is an image stored by itself."""
+
+    @abc.abstractmethod
+    def stored(self, index: int, /) -> bytes:
+        """The bytes of image ``index``; a `UserError` names it if it cannot be read."""
+
+    def values(self, index: int, orientation: Orientation, /) -> np.ndarray:
         """Decode image ``index``."""
-        return self._decode(self.stored(index), index, 1)
+        return decode_values(self.stored(index), self.name(index), 1, orientation)
 
     def reduced(self, index: int, factor: int, /) -> tuple[Image, int]:
         """Image ``index`` at a ``factor``-th of its size if it is a JPEG, else complete; and the factor it has.
@@ -117,31 +157,16 @@ class EncodedFrames(abc.ABC):
         A side of n pixels becomes ceil(n / factor); a pixel is the mean of those it covers, as near as JPEG has it.
         """
         data = self.stored(index)
-        factor = factor if is_jpeg(data) else 1
-        return self._decode(data, index, factor), factor
+        factor = factor if _is_jpeg(data) else 1
+        return self._scaled(decode_values(data, self.name(index), factor, self._orientation)), factor
 
-    def _decode(self, data: bytes, index: SupportsIndex, factor: int) -> Image:
-        image = decode_values(data, self.name(index), factor, self._orientation)
-        return image if image.dtype == np.uint8 else to_bytes(image, self._levels)
-
-    @functools.cached_property
-    def _levels(self) -> Levels:
-        """Black and white of 16-bit images, the same for all frames; found once, when the first such image is read."""
-        images = (decode_values(self.stored(i), self.name(i), 1, self._orientation) for i in sampled(len(self)))
-        return find_levels(image for image in images if image.dtype == np.uint16)
-
-    def noted(self) -> tuple[Image, list[str]]:
-        """The first image, and notes on how it is read (see `NotedFrames`)."""
-        name, data = self.name(0), self.stored(0)
-        image, notes = self._decode(data, 0, 1), []
-        if is_jpeg(data) and _TAG not in data:  # no need to decode it once more
-            return image, notes
-        shown, stored = (decode_values(data, name, 1, way) for way in ORIENTATIONS)
-        if stored.dtype == np.uint16:
-            notes.append("images of more than 8 bits: values {} to {} are read as 0 to 255".format(*self._levels))
-        if not np.array_equal(stored, shown):
-            notes.append(turned_note(name, self._orientation, image.shape))
-        return image, notes
+    def is_turned(self) -> bool:
+        """Whether the first image has an orientation tag that changes it."""
+        data = self.stored(0)
+        if _is_jpeg(data) and _TAG not in data:  # no need to decode it twice
+            return False
+        shown, stored = (decode_values(data, self.name(0), 1, way) for way in ORIENTATIONS)
+        return not np.array_equal(shown, stored)
 
 
 class ImageFrames(EncodedFrames):
@@ -163,19 +188,19 @@ class ImageFrames(EncodedFrames):
     def __len__(self) -> int:
         return len(self._ends)
 
-    def name(self, index: SupportsIndex, /) -> str:
+    def name(self, index: int, /) -> str:
         """The path of image ``index``."""
-        return os.fsdecode(self._start + bytes(self._ends[within(index, len(self))]))
+        return os.fsdecode(self._start + bytes(self._ends[index]))
 
-    def stored(self, index: SupportsIndex, /) -> bytes:
+    def stored(self, index: int, /) -> bytes:
         """The file of image ``index``."""
-        return read_bytes(self.name(index))
+        return _read_bytes(self.name(index))
 
 
-class ArrayFrames:
-    """Images in memory: an array (t, h, w, 3) or a list of arrays (h, w, 3), uint8 RGB."""
+class ArrayFrames(Frames):
+    """Images in memory, uint8 RGB: an array (t, h, w, 3), a list of arrays (h, w, 3), any object with such items."""
 
-    def __init__(self, images: UInt8[np.ndarray, "t h w 3"] | ListOf[UInt8[np.ndarray, "_ _ 3"]]) -> None:
+    def __init__(self, images: UInt8[np.ndarray, "t h w 3"] | ListOf[UInt8[np.ndarray, "_ _ 3"]] | Any) -> None:
         self._images = images
 
     def __len__(self) -> int:
@@ -192,13 +217,6 @@ def within(index: SupportsIndex, length: int) -> int:
     if not 0 <= number < length:
         raise IndexError(f"frame {number} of {length}")
     return number
-
-
-def read_frame(frames: Frames, index: int, factor: int = 1) -> tuple[Image, int]:
-    """Frame ``index``, reduced by ``factor`` (of `REDUCTIONS`) where its kind allows it; and the factor it has."""
-    if factor > 1 and isinstance(frames, EncodedFrames):
-        return frames.reduced(index, factor)
-    return frames[index], 1
 
 
 def read_ahead(frames: Frames, workers: int = 1, ahead: int = 2) -> Generator[Image, None, None]:
@@ -228,15 +246,14 @@ def read_ahead(frames: Frames, workers: int = 1, ahead: int = 2) -> Generator[Im
                     waiting.append(pool.submit(frames.__getitem__, following))
                 yield frame
         finally:
-            # A file is not closed while a thread decodes from it.
-            pool.shutdown(wait=isinstance(frames, OpenFrames), cancel_futures=True)
-            close_frames(frames)
+            pool.shutdown(cancel_futures=True)  # a file is not closed while a thread decodes from it
+            frames.close()
 
     return in_order()
 
 
 def read_image(path: Path | str, orientation: Orientation = "shown") -> Image:
-    """Decode one file to RGB; values of more than 8 bits by the file's own range, see `levels`.
+    """Decode one file to RGB; values of more than 8 bits by the file's own range.
 
     Args:
       path: of an image of any format that OpenCV reads.
@@ -245,11 +262,10 @@ def read_image(path: Path | str, orientation: Orientation = "shown") -> Image:
     Raises:
       UserError: the file is missing, or OpenCV cannot read it as an image; a truncated JPEG is an error.
     """
-    image = decode_values(read_bytes(path), path, 1, orientation)
-    return image if image.dtype == np.uint8 else to_bytes(image, find_levels([image]))
+    return ImageFrames([path], orientation)[0]
 
 
-def read_bytes(path: Path | str) -> bytes:
+def _read_bytes(path: Path | str) -> bytes:
     """An image file as it is stored; a `UserError` where there is none, or none of a sane size."""
     try:
         with open_file(path, buffering=0) as file:
@@ -262,7 +278,7 @@ def read_bytes(path: Path | str) -> bytes:
     return data
 
 
-def is_jpeg(data: bytes) -> bool:
+def _is_jpeg(data: bytes) -> bool:
     """Whether these are the bytes of a JPEG file, by their beginning."""
     return data[:3] == b"\xff\xd8\xff"
 
@@ -279,11 +295,10 @@ def decode_values(data: bytes, name: Path | str, factor: int, orientation: Orien
     Raises:
       UserError: OpenCV cannot read it as an image, or its values are not of 8 or 16 bits.
     """
+    # JPEGs have 8 bits. Other images are read as BGR: OpenCV 5.0 reads garbage from RGB TIFFs of 16 bits as RGB.
+    flags = REDUCTIONS[factor] if _is_jpeg(data) else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     ignore = cv2.IMREAD_IGNORE_ORIENTATION if orientation == "stored" else 0
     buffer = np.frombuffer(data, np.uint8)
-    # JPEGs have 8 bits. Other images are read as BGR: OpenCV 5.0 reads garbage from RGB TIFFs of 16 bits as RGB.
-    rgb = is_jpeg(data) and factor == 1
-    flags = REDUCTIONS[factor] if is_jpeg(data) else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
         image = cv2.imdecode(buffer, flags | ignore)
         # What it cannot bring to 8 or 16 bits it reads unchanged or not at all.
@@ -296,14 +311,41 @@ def decode_values(data: bytes, name: Path | str, factor: int, orientation: Orien
         )
     if image is None:
         raise UserError(f"cannot read the image {name}: truncated, or not an image OpenCV can read")
-    return image if rgb else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return image if flags == REDUCTIONS[1] else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
-def turned_note(name: str, orientation: Orientation, shape: tuple[int, ...]) -> str:
-    """The note on an image or video that is not shown as it is stored, read in ``shape``: (height, width, ...)."""
-    height, width = shape[:2]
-    how = "as stored, not upright as it is shown" if orientation == "stored" else "upright, as it is shown"
-    return f"{name} has an orientation tag and is read {how}: boxes count these {width} x {height} pixels"
+def sampled(length: int) -> list[int]:
+    """The frames of a sequence of ``length`` that `find_levels` should see: eight evenly spread, or all of fewer."""
+    return np.unique(np.linspace(0, length - 1, min(_SAMPLED, length)).round().astype(int)).tolist()
+
+
+def find_levels(images: Iterable[UInt16[np.ndarray, ...]]) -> Levels:
+    """Black and white for these images together; (0, 65535) where there are none."""
+    counts = np.zeros(_VALUES, np.int64)
+    for image in images:
+        counts += np.bincount(image.ravel(), minlength=_VALUES)
+    below = np.cumsum(counts)
+    if not below[-1]:
+        return 0, _VALUES - 1
+    beyond = _BEYOND * below[-1]
+    low = int(np.searchsorted(below, beyond, side="right"))
+    high = int(np.searchsorted(below, below[-1] - beyond, side="left"))
+    return min(low, high), high
+
+
+def to_bytes(values: UInt16[np.ndarray, "*shape"], levels: Levels) -> UInt8[np.ndarray, "*shape"]:
+    """16-bit values as bytes by the map that ``levels`` give, see above."""
+    return _table(levels)[values]
+
+
+@functools.lru_cache(maxsize=64)
+def _table(levels: Levels) -> UInt8[np.ndarray, " v"]:
+    """The 8-bit value of each 16-bit value."""
+    low, high = levels
+    values = np.arange(_VALUES)
+    if high - low >= _VALUES // 2:
+        return (values >> 8).astype(np.uint8)
+    return np.rint(np.clip((values - low) * (255 / max(high - low, 1)), 0, 255)).astype(np.uint8)
 
 
 def list_images(directory: Path) -> list[str]:

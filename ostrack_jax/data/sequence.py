@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 
-
-@runtime_checkable
-class Frames(Protocol):
-    """Images by index, read when asked for."""
-
-    def __len__(self) -> int:
-        """Number of frames."""
-        ...
-
-    def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w 3"]:
-        """Frame ``index`` as RGB; a `UserError` names the file if it cannot be read."""
-        ...
+from ostrack_jax.data.frames import ArrayFrames, Frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +17,7 @@ class Sequence:
 
     Attributes:
       name: unique within its set; result files carry it.
-      frames: t images.
+      frames: t images, always `Frames`: another object with a length and RGB items (h, w, 3) is wrapped as such.
       boxes_xywh: left, top, width, height in pixels of the frame, zero-based; NaN where not annotated.
       visible: the target is present and annotated, so the box may be learned from.
       cover: GOT-10k's visible share in eighths (0 absent .. 8 completely visible), or None where the set has none.
@@ -43,7 +32,7 @@ class Sequence:
     """
 
     name: str
-    frames: Frames
+    frames: Frames | Any
     boxes_xywh: Float[np.ndarray, "t 4"]
     visible: Bool[np.ndarray, " t"]
     cover: Int[np.ndarray, " t"] | None = None
@@ -54,6 +43,10 @@ class Sequence:
     present: Bool[np.ndarray, " t"] | None = None
     category: str = ""
     attributes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.frames, Frames):
+            object.__setattr__(self, "frames", ArrayFrames(self.frames))
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -16,20 +16,18 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any
 
 import av
 import av.error
-import cv2
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, Shaped
 
-from ostrack_jax.data.frames import Orientation, turned_note, within
-from ostrack_jax.data.levels import Levels, find_levels, sampled, to_bytes
+from ostrack_jax.data.frames import Orientation, StoredFrames
 from ostrack_jax.errors import UserError
 
 # Frames ahead that are reached sooner by decoding on than by a jump to a key frame.
@@ -46,7 +44,7 @@ _LEAST_MPEG4 = 16  # bytes; a smaller packet may be one of "not coded": no image
 _PROGRESSIVE = (0, 1)  # field orders: unknown, none. Fields of others may lie in packets of their own.
 
 
-class VideoFrames:
+class VideoFrames(StoredFrames):
     """The frames of a video in the order they are shown; picklable (the file is opened again)."""
 
     def __init__(self, path: Path | str, orientation: Orientation = "shown") -> None:
@@ -56,43 +54,24 @@ class VideoFrames:
           path: of a file of any container and codec that FFmpeg reads.
           orientation: whether the rotation tag is applied, see `frames.Orientation`.
         """
+        super().__init__(orientation)
         self._path = os.fspath(path)
-        self._orientation: Orientation = orientation
         self._forget()
 
     def __len__(self) -> int:
         """Number of frames, counted once: from the packets where they carry times, else by decoding."""
         return self._count
 
-    def __getitem__(self, frame: SupportsIndex, /) -> UInt8[np.ndarray, "h w 3"]:
-        """Decode frame ``frame``; grey of more than 8 bits by one range for the video, see `levels`.
-
-        Raises:
-          UserError: it cannot be decoded; names file and frame.
-        """
-        values = self._values(within(frame, len(self)), self._orientation)
-        if values.dtype == np.uint8:
-            return values
-        return cv2.cvtColor(to_bytes(values, self._levels), cv2.COLOR_GRAY2RGB)
-
     def __getstate__(self) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in _KEPT if name in self.__dict__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        vars(self).update(state)
         self._forget()
 
-    def noted(self) -> tuple[UInt8[np.ndarray, "h w 3"], list[str]]:
-        """The first frame, and notes on how it is read (see `frames.NotedFrames`)."""
-        image, notes = self[0], []
-        if self._values(0, "stored").dtype != np.uint8:
-            notes.append(
-                "grey of more than 8 bits: values {} to {} of 65535 are read as 0 to 255".format(*self._levels)
-            )
-        (a, b), (c, d) = _display_matrix(self._frame)
-        if max(abs(b), abs(c)) > _DEGREE or min(a, d) < 0:
-            notes.append(turned_note(self._path, self._orientation, image.shape))
-        return image, notes
+    def name(self, index: int, /) -> str:
+        """The path of the video, whatever the frame."""
+        return self._path
 
     def close(self) -> None:
         """Close the file; the next frame that is asked for opens it again."""
@@ -108,11 +87,12 @@ class VideoFrames:
     def _count(self) -> int:
         return len(self._index.marks)
 
-    @functools.cached_property
-    def _levels(self) -> Levels:
-        return find_levels(self._values(i, "stored") for i in sampled(len(self)))
+    def values(self, index: int, orientation: Orientation, /) -> Shaped[np.ndarray, "h w 3"]:
+        """Decode frame ``index``.
 
-    def _values(self, index: int, orientation: Orientation) -> Shaped[np.ndarray, "h w *c"]:
+        Raises:
+          UserError: it cannot be decoded; names file and frame.
+        """
         found = self._reach(index)
         if not found and self._index.timed:
             # An image that the packets promise does not come of their data: frames are those that come.
@@ -127,7 +107,15 @@ class VideoFrames:
                 fix=_DAMAGED,
             )
         values = frame_values(self._frame, self._reformatter)
+        if values.ndim == 2:
+            values = np.repeat(values[..., None], 3, axis=2)
         return values if orientation == "stored" else _turned(values, self._frame, self._path)
+
+    def is_turned(self) -> bool:
+        """Whether a display matrix turns or mirrors the first frame."""
+        self.values(0, "stored")
+        (a, b), (c, d) = _display_matrix(self._frame)
+        return bool(max(abs(b), abs(c)) > _DEGREE or min(a, d) < 0)
 
     def _forget(self) -> None:
         self._file: tuple[InputContainer, VideoStream] | None = None

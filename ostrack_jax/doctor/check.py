@@ -15,7 +15,7 @@ import numpy as np
 from ostrack_jax.config import DataConfig, PairConfig
 from ostrack_jax.data.annotations import valid
 from ostrack_jax.data.box_forms import find_oddity
-from ostrack_jax.data.frames import ImageFrames, NotedFrames
+from ostrack_jax.data.frames import ImageFrames
 from ostrack_jax.data.index import each
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import official
@@ -131,7 +131,7 @@ def _check_images(sequence: Sequence, decode: int | None, checked: Checked) -> l
         return _check_boxes(sequence, sequence.size_wh)
     size = None
     for index in np.unique(np.linspace(0, len(sequence) - 1, min(decode or 2, len(sequence))).round().astype(int)):
-        if index == 0 and isinstance(frames, NotedFrames):
+        if index == 0:
             image, notes = frames.noted()
             checked.notes += [f"{sequence.name}: {note}" for note in notes]
         else:

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float
 
 from ostrack_jax.config import DataConfig
-from ostrack_jax.data.frames import close_frames
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import official, published_lengths
 from ostrack_jax.data.packed.reader import is_packed
@@ -113,7 +112,7 @@ class Benchmark:
         if size is None and not isinstance(sequence.frames, NoImages):
             height, width = sequence.frames[0].shape[:2]
             size = (width, height)
-            close_frames(sequence.frames)
+            sequence.frames.close()
         covered = None if sequence.cover is None else sequence.cover > 0
         counted = sequence.visible
         if self.counted == "all":

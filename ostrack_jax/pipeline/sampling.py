@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Real, UInt8
 
 from ostrack_jax.config import PairConfig
-from ostrack_jax.data.frames import read_frame
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.failures import too_many_files
@@ -112,10 +111,10 @@ class Pair:
         frames = self.sequence.frames
         try:
             if self.search_index == self.template_index:
-                both = read_frame(frames, self.template_index, min(template_factor, search_factor))
+                both = frames.reduced(self.template_index, min(template_factor, search_factor))
                 return both, both
-            template = read_frame(frames, self.template_index, template_factor)
-            return template, read_frame(frames, self.search_index, search_factor)
+            template = frames.reduced(self.template_index, template_factor)
+            return template, frames.reduced(self.search_index, search_factor)
         except (UserError, OSError) as e:
             raise _unreadable(e, self.source) from e
 

@@ -28,9 +28,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ostrack_jax.config import Config, DataConfig, ModelConfig
-from ostrack_jax.data.frames import ImageFrames, read_ahead
+from ostrack_jax.data.frames import Frames, ImageFrames, read_ahead
 from ostrack_jax.data.readers.registry import open_dataset
-from ostrack_jax.data.sequence import Frames
 from ostrack_jax.models.attention import chosen
 from ostrack_jax.models.ostrack import Prediction
 from ostrack_jax.models.weights import model_of, weight_shapes

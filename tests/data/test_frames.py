@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ostrack_jax.data.frames import ArrayFrames, ImageFrames, list_images, read_frame, read_image
+from ostrack_jax.data.frames import ArrayFrames, ImageFrames, find_levels, list_images, read_image, sampled, to_bytes
 from ostrack_jax.errors import UserError
 from tests.layouts import tagged
 
@@ -59,7 +59,7 @@ def test_images_are_read_as_shown_or_as_stored(tmp_path, kind, orientation):
         frames = ImageFrames([path], way)
         np.testing.assert_allclose(frames[0], upright, atol=3)
         np.testing.assert_array_equal(read_image(path, way), frames[0])
-        small, factor = read_frame(frames, 0, 2)
+        small, factor = frames.reduced(0, 2)
         np.testing.assert_allclose(small, upright[::factor, ::factor], atol=3)
         notes = frames.noted()[1]
         assert len(notes) == (orientation != 1)
@@ -180,14 +180,14 @@ def test_a_jpeg_is_read_smaller_and_other_images_are_not(tmp_path, factor):
     for kind in ("jpg", "png"):
         cv2.imwrite(str(tmp_path / f"1.{kind}"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])
     frames = ImageFrames([tmp_path / "1.jpg", tmp_path / "1.png"])
-    small, reduced = read_frame(frames, 0, factor)
+    small, reduced = frames.reduced(0, factor)
     assert (small.shape, reduced) == ((-(-149 // factor), -(-203 // factor), 3), factor)
     means = image[:144, :200].reshape(144 // factor, factor, 200 // factor, factor, 3).mean((1, 3))
     assert np.abs(small[: 144 // factor, : 200 // factor] - means).mean() < 3
-    whole, reduced = read_frame(frames, 1, factor)
+    whole, reduced = frames.reduced(1, factor)
     assert reduced == 1
     np.testing.assert_array_equal(whole, image)
-    array, reduced = read_frame(ArrayFrames(image[None]), 0, factor)
+    array, reduced = ArrayFrames(image[None]).reduced(0, factor)
     assert (array.shape, reduced) == ((149, 203, 3), 1)
 
 
@@ -202,3 +202,35 @@ def test_a_jpeg_cut_short_is_unreadable_and_a_huge_file_is_not_read(tmp_path, mo
     monkeypatch.setattr("ostrack_jax.data.frames._MOST_BYTES", 100)
     with pytest.raises(UserError, match="larger than"):
         read_image(tmp_path / "cut.jpg")
+
+
+def test_frames_are_sampled_over_the_whole_sequence():
+    assert sampled(0) == []
+    assert sampled(3) == [0, 1, 2]
+    frames = sampled(1000)
+    assert (len(frames), frames[0], frames[-1]) == (8, 0, 999)
+    assert np.ptp(np.diff(frames)) <= 1
+
+
+def test_single_dead_pixels_set_no_range():
+    image = np.linspace(7500, 8000, 200 * 150).astype(np.uint16).reshape(150, 200)
+    image[3, 4], image[9, 9] = 0, 65535
+    low, high = find_levels([image])
+    assert 7500 <= low <= 7502
+    assert 7998 <= high <= 8000
+    shown = to_bytes(image, (low, high))
+    assert (shown[3, 4], shown[9, 9]) == (0, 255)
+    assert len(np.unique(shown)) == 256
+
+
+def test_the_range_is_that_of_all_images_together():
+    images = [np.full((4, 4), value, np.uint16) for value in (30, 10, 20)]
+    assert find_levels(images) == find_levels(reversed(images)) == (10, 30)
+    assert find_levels([]) == (0, 65535)
+
+
+def test_from_half_of_the_values_on_it_is_the_upper_byte():
+    values = np.arange(65536, dtype=np.uint16)
+    np.testing.assert_array_equal(to_bytes(values, (1000, 1000 + 32768)), values >> 8)
+    below = to_bytes(values, (1000, 1000 + 32767))
+    assert (below[1000], below[1000 + 32767]) == (0, 255)

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from ostrack_jax.data.frames import EncodedFrames, ImageFrames, read_ahead
+from ostrack_jax.data.frames import EncodedFrames, Frames, ImageFrames, read_ahead
 from ostrack_jax.errors import UserError
 
 
-class Counted:
+class Counted(Frames):
     """Frames that note which were asked for, and by how many threads at once."""
 
     def __init__(self, frames, broken=None):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax.data import video
-from ostrack_jax.data.levels import find_levels, sampled, to_bytes
+from ostrack_jax.data.frames import find_levels, sampled, to_bytes
 from ostrack_jax.data.video import VideoFrames, frame_rate, open_video
 from ostrack_jax.errors import UserError
 from tests.videos import level, write_video
@@ -158,9 +158,7 @@ def test_grey_of_more_than_8_bits_has_one_range_for_the_video(tmp_path, form, sh
     np.testing.assert_array_equal(frames[0], first)
     assert first.min() < 10
     assert first.max() > 150
-    assert frames.noted()[1] == [
-        f"grey of more than 8 bits: values {levels[0]} to {levels[1]} of 65535 are read as 0 to 255"
-    ]
+    assert frames.noted()[1] == [f"images of more than 8 bits: values {levels[0]} to {levels[1]} are read as 0 to 255"]
 
 
 def test_colour_of_10_bits_is_what_players_show(tmp_path):

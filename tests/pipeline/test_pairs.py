@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ostrack_jax.config import PairConfig
+from ostrack_jax.data.frames import Frames
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.sampling import (
@@ -27,7 +28,7 @@ from ostrack_jax.pipeline.sampling import (
 CONFIG = PairConfig()
 
 
-class CountedFrames:
+class CountedFrames(Frames):
     """Frame i is filled with i; what was read is remembered; some cannot be."""
 
     def __init__(self, length: int, broken: tuple[int, ...] = ()):

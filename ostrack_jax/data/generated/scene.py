@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ostrack_jax.data.frames import within
+from ostrack_jax.data.frames import Frames, Image, within
 from ostrack_jax.data.generated import shapes
 from ostrack_jax.data.lazy import LazySequences, NumberedNames
 from ostrack_jax.data.sequence import Sequence
@@ -124,7 +124,7 @@ class Scene:
     size_wh: tuple[int, int]  # of the frames, pixels
 
 
-class SceneFrames:
+class SceneFrames(Frames):
     """Frames drawn when asked for; picklable where ``make`` is: the scene is set up again."""
 
     def __init__(self, make: Callable[[], Scene], frames: int) -> None:
@@ -133,7 +133,7 @@ class SceneFrames:
     def __len__(self) -> int:
         return self._frames
 
-    def __getitem__(self, index: SupportsIndex, /) -> UInt8[np.ndarray, "h w 3"]:
+    def __getitem__(self, index: SupportsIndex, /) -> Image:
         """Draw frame ``index``."""
         t = within(index, len(self))
         x, y = self.scene.camera[t]

@@ -10,11 +10,11 @@ import bisect
 import itertools
 from collections.abc import Sequence as ListOf
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any
 
 import numpy as np
 
-from ostrack_jax.data.frames import ORIENTATIONS, EncodedFrames, within
+from ostrack_jax.data.frames import ORIENTATIONS, EncodedFrames
 from ostrack_jax.data.lazy import LazySequences, NumberedNames
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
@@ -211,10 +211,10 @@ class PackedFrames(EncodedFrames):
     def __len__(self) -> int:
         return len(self._records)
 
-    def name(self, index: SupportsIndex, /) -> str:
+    def name(self, index: int, /) -> str:
         """The location of image ``index``."""
-        return self._packed.record_name(int(self._records[within(index, len(self))]))
+        return self._packed.record_name(int(self._records[index]))
 
-    def stored(self, index: SupportsIndex, /) -> bytes:
+    def stored(self, index: int, /) -> bytes:
         """Image ``index`` as it was packed."""
-        return self._packed.read(int(self._records[within(index, len(self))]))
+        return self._packed.read(int(self._records[index]))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ostrack_jax.data.annotations import read_annotation, read_boxes, valid
-from ostrack_jax.data.frames import list_directory
+from ostrack_jax.data.frames import Frames, list_directory
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.readers.common import first_that, subdirectories
 from ostrack_jax.data.readers.folder import BOX_FILES
@@ -24,7 +24,7 @@ from ostrack_jax.errors import UserError
 ABSENT = "absent"  # LaSOT's toolkit: files with a 1 for each frame without target (`eval_tracker.m`)
 
 
-class NoImages:
+class NoImages(Frames):
     """Frames of which only the number is known."""
 
     def __init__(self, count: int) -> None:

@@ -25,6 +25,7 @@ from ostrack_jax.data.annotations import read_boxes, valid
 from ostrack_jax.data.frames import (
     UNREAD,
     VIDEOS,
+    Frames,
     ImageFrames,
     Orientation,
     is_image_file,
@@ -34,7 +35,7 @@ from ostrack_jax.data.frames import (
     orientation_named,
 )
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.sequence import Frames, Sequence
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.data.video import VideoFrames
 from ostrack_jax.errors import UserError, listed
 

@@ -23,6 +23,7 @@ from absl import flags as absl_flags
 from ostrack_jax.cli import orientation
 from ostrack_jax.cli.paths import Place, define_path
 from ostrack_jax.errors import UserError
+from ostrack_jax.io import write_json
 
 if TYPE_CHECKING:
     from ostrack_jax.data.lazy import LazySequences
@@ -66,7 +67,9 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
         notes.append("AO, SR0.5 and SR0.75 are left out: GOT-10k's rules need the frame's size, of --data_dir's images")
     comparison = compare.compare(protocol, sequences, trackers, flags.convention, shlex.join(sys.argv), notes)
     print_comparison(comparison, Console())
-    print(f"comparison: {compare.write(flags.output, comparison)}")
+    path = flags.output / compare.COMPARISON_FILE
+    write_json(path, comparison.to_json(), indent=1)
+    print(f"comparison: {path}")
     return 0
 
 

@@ -48,14 +48,13 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Read the reports, draw them, print the names of the files."""
-    from ostrack_jax.evaluation import compare, report_page
+    from ostrack_jax.evaluation import report_page
 
     directories = [Path(argument) for argument in arguments]
     reports = report_page.read_reports(directories)
     output = directories[0] / "report" if flags.output is None else flags.output
     output.mkdir(parents=True, exist_ok=True)  # reported now, not after the drawing, where it cannot be made
-    comparisons = [found for found in map(compare.read, directories) if found is not None]
-    for path in report_page.write(output, reports, _draw_sequences(flags, reports), comparisons):
+    for path in report_page.write(output, reports, _draw_sequences(flags, reports)):
         print(path)
     return 0
 
@@ -81,7 +80,7 @@ def _draw_sequences(flags: absl_flags.FlagValues, reports: list[Report]) -> dict
         evaluated = [one for one in reports if one.weights_sha256 == _weights(flags.checkpoint)[0]]
     if flags.checkpoint is not None and not evaluated:
         raise UserError(f"--checkpoint {flags.checkpoint}: no DIR holds results of these weights")
-    elsewhere = [one for one in reports if compare.read(one.directory) is not None]
+    elsewhere = [one for one in reports if compare.is_in(one.directory)]
     for directory in dict.fromkeys(one.directory for one in elsewhere):
         print(f"{directory} compares results that lie elsewhere: to draw sequences, give theirs too")
     drawn: dict[str, list[DrawnSequence]] = {}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ostrack_jax import io
 from ostrack_jax.config import Config, to_dict
 from ostrack_jax.data import attributes
 from ostrack_jax.data.lazy import LazySequences
@@ -100,5 +101,5 @@ def score(
     outcomes = runner.evaluate(tracker, benchmark, sequences, output, provenance, about=about)
     found = locks.read_records(output)
     made = report.build(benchmark, outcomes, provenance, processes=found, other_rules=conventions, **about)
-    made.write(output)
+    io.write_json(output / report.REPORT_FILE, made.to_json())
     return made

@@ -6,14 +6,14 @@ empty); `whole` (sequences of the complete benchmark, null if any number is righ
 being the benchmark's own, a line each); `intervals` (of each overall number, [low, high] by bootstrap over sequences,
 null with fewer than `intervals.LEAST_SEQUENCES`); `curves` (by their keys of `metrics.CURVES`, a value for each
 threshold); `attributes`, `categories` (by name, `sequences`, how many, and the numbers over those alone);
-`conventions` (the same results by other rules: `summary.by_other_rules`); `sequences` (by name: `state` done | skipped,
-`frames`, `fps`, its own scores, `process` that tracked it); `failed` (by name: the reason); `counts` (`done`,
-`skipped`, `failed`); `speed` (`fps`: frames a second of a process, in `update` alone, without image reading, first
-frames and compiling; `first_frame_seconds`: the median of `init`; `compile_seconds`: executables made, or loaded from
-the cache of an earlier run, null where there are none); `made_by`; `config` (null for baselines); `weights_sha256`;
-`commit`; `versions`; `hardware`; `command`; `finished` (UTC): of the process that wrote the report; `processes`: all
-that made results here, in this run and before, as `evaluation.processes` keeps them, in place of their sequences how
-many they finished, without what stands above.
+`conventions` (the same results by other rules: by name `meaning` and `scores`, or `refused`, the reason); `sequences`
+(by name: `state` done | skipped, `frames`, `fps`, its own scores, `process` that tracked it); `failed` (by name: the
+reason); `counts` (`done`, `skipped`, `failed`); `speed` (`fps`: frames a second of a process, in `update` alone,
+without image reading, first frames and compiling; `first_frame_seconds`: the median of `init`; `compile_seconds`:
+executables made, or loaded from the cache of an earlier run, null where there are none); `made_by`; `config` (null for
+baselines); `weights_sha256`; `commit`; `versions`; `hardware`; `command`; `finished` (UTC): of the process that wrote
+the report; `processes`: all that made results here, in this run and before, as `evaluation.locks` keeps them, in place
+of their sequences how many they finished, without what stands above.
 """
 
 from __future__ import annotations
@@ -21,39 +21,45 @@ from __future__ import annotations
 import datetime
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 import numpy as np
 
 from ostrack_jax import environment, io
-from ostrack_jax.errors import UserError
-from ostrack_jax.evaluation import summary
+from ostrack_jax.data.annotations import valid
+from ostrack_jax.data.box_forms import SHIFTED, Oddity, find_oddity
+from ostrack_jax.data.readers.lasot import LABELS
+from ostrack_jax.errors import UserError, listed
 from ostrack_jax.evaluation.benchmarks import Benchmark
-from ostrack_jax.evaluation.metrics.scores import CURVES, MEANING
+from ostrack_jax.evaluation.metrics import conventions, intervals
+from ostrack_jax.evaluation.metrics.scores import Scores, SequencePrediction, average
 from ostrack_jax.evaluation.results import SequenceResult
 from ostrack_jax.evaluation.runner import Outcome
 
 REPORT_FILE = "report.json"
 MAIN = ("ao", "success_auc")  # the number that trackers and sequences are ordered by, the first that there is
-_MOST_BYTES = 64 << 20
-_NUMBERS = {*MEANING, "fps", "frames", "sequences"}
+MOST_BYTES = 256 << 20  # of a report or a comparison
+# The files that list the frames the scores leave out or count as absent, by reader.
+_LISTS = {"got10k": ("cover.label",), "lasot": LABELS, "lasot_ext": LABELS}
 
 Numbers = dict[str, Any]  # a number, or None, by its key
 
 
 @dataclass(eq=False)
 class Report:
-    """One tracker on one benchmark; the fields are the keys of its file, but for the last four.
+    """One tracker on one benchmark; the fields are the keys of its file, but for those below.
 
     Attributes:
       name: as it is shown: the tracker's, or its directory's where one tracker is shown twice.
-      directory: of its result files.
+      directory: of its result files; of one read from a comparison, the comparison's.
       by_server: whether the scores are an evaluation server's.
       more: what else the file has.
+      runs: that the numbers are the mean of; ``spread``: their standard deviation over runs; ``lengths``: of results
+        of another length than the truth, by name [found, expected]; ``pairs``: how it compares with others, see
+        `compare`. Of a comparison's trackers.
     """
 
     benchmark: str
@@ -84,6 +90,10 @@ class Report:
     directory: Path = Path()
     by_server: bool = False
     more: dict[str, Any] = field(default_factory=dict)
+    runs: int = 1
+    spread: dict[str, float] = field(default_factory=dict)
+    lengths: dict[str, list[int]] = field(default_factory=dict)
+    pairs: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def main(self) -> str:
@@ -114,15 +124,10 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The content of the file."""
-        return without_nan({key: getattr(self, key) for key in KEYS})
-
-    def write(self, directory: Path) -> Path:
-        """Write `report.json`; its path."""
-        io.write_json(directory / REPORT_FILE, self.to_json())
-        return directory / REPORT_FILE
+        return {key: getattr(self, key) for key in KEYS}
 
 
-KEYS = tuple(item.name for item in fields(Report))[:-4]
+KEYS = tuple(item.name for item in fields(Report))[:-8]
 
 
 def build(
@@ -148,45 +153,50 @@ def build(
       processes: records of all that made the results.
       other_rules: names of `conventions`, to show the same results by.
     """
-    complete = [outcome for outcome in outcomes if outcome.prediction is not None and outcome.result is not None]
-    answers = [outcome.prediction for outcome in complete if outcome.prediction is not None]
-    scores = benchmark.score(answers)
-    found = {outcome.name: outcome.result for outcome in complete if outcome.result is not None}
-    states = {outcome.name: outcome.state for outcome in complete}
+    predictions = [outcome.prediction for outcome in outcomes if outcome.prediction is not None]
+    scores = benchmark.score(predictions)
     counts = Counter(outcome.state for outcome in outcomes)
     owners = _owners(processes)
+    found = [outcome.result for outcome in outcomes if outcome.result is not None]
+    sequences = {
+        outcome.name: {
+            **{"state": outcome.state, "frames": len(outcome.result.times_s), "fps": fps(outcome.result)},
+            **{"process": owners.get(outcome.name), **scores.sequences.get(outcome.name, {})},
+        }
+        for outcome in outcomes
+        if outcome.result is not None
+    }
+    first = float(np.median([result.times_s[0] for result in found])) if found else None
     values = {
-        **summary.summarize(scores, answers),
-        "scores": scores.overall,
-        "conventions": summary.by_other_rules(other_rules, answers),
-        "sequences": {
-            name: {
-                **{"state": states[name], "frames": len(result.times_s), "fps": fps(result)},
-                **{"process": owners.get(name), **scores.sequences.get(name, {})},
-            }
-            for name, result in found.items()
-        },
-        "speed": {**_speed(list(found.values())), "compile_seconds": compile_seconds},
+        **summarize(scores, predictions),
+        "conventions": by_other_rules(other_rules, predictions),
+        "sequences": sequences,
+        "speed": {"fps": fps(*found), "first_frame_seconds": first, "compile_seconds": compile_seconds},
     }
     return Report(
         benchmark.name,
         made_by.get("tracker"),
         not_scored=benchmark.not_scored,
         whole=benchmark.sequences,
-        notes=summary.notes(benchmark, answers),
+        notes=notes(benchmark, predictions),
         failed={outcome.name: outcome.reason for outcome in outcomes if outcome.state == "failed"},
         counts={state: counts[state] for state in ("done", "skipped", "failed")},
         made_by=dict(made_by),
         config=None if config is None else dict(config),
         weights_sha256=made_by.get("weights_sha256"),
-        commit=environment.commit(),
-        versions=environment.versions(),
         hardware=environment.hardware(),
-        command=command,
-        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         processes=[_process(record) for record in processes],
+        name=str(made_by.get("tracker")),
+        **made_now(command),
         **without_nan(values),
     )
+
+
+def made_now(command: str) -> dict[str, Any]:
+    """What a report or comparison says of the program and time that it is made at."""
+    finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    now = {"commit": environment.commit(), "versions": environment.versions()}
+    return {**now, "command": command, "finished": finished}
 
 
 def read_report(path: Path) -> Report:
@@ -199,66 +209,96 @@ def read_report(path: Path) -> Report:
         raise UserError(
             f"no {path.name} in {path.parent}: expected the --output of `ostrack eval` or `ostrack compare`"
         )
-    return from_json(io.read_json(path, _MOST_BYTES), path)
+    return from_json(io.read_json(path, MOST_BYTES), path)
 
 
 def from_json(values: Mapping[str, Any], source: Path) -> Report:
-    """The report of these values, read from ``source``; keys may be missing, but for the benchmark's and tracker's.
-
-    Raises:
-      UserError: a value is of another kind than a report's.
-    """
-    kinds = get_type_hints(Report)
-    known = {key: values[key] for key in KEYS if values.get(key) is not None}
-    problems = [f"{key} is missing" for key in ("benchmark", "tracker") if key not in known]
-    problems += [problem for key, value in known.items() for problem in _misfits(value, kinds[key], key)]
-    if not problems:
-        lengths = {"intervals": dict.fromkeys(MEANING, 2)}
-        lengths["curves"] = {key: len(axis.thresholds) for key, axis in CURVES.items()}
-        problems = [
-            f"{name}.{key} is {len(numbers)} numbers, expected {lengths[name][key]}"
-            for name in lengths
-            for key, numbers in known.get(name, {}).items()
-            if numbers is not None and len(numbers) != lengths[name].get(key, len(numbers))
-        ]
-    if problems:
-        raise UserError(f"{source} is not the report of an evaluation: {problems[0]}")
-    more = {key: value for key, value in values.items() if key not in KEYS}
-    return Report(**known, directory=source.parent, name=known["tracker"], more=more)
+    """The report of these values, read from ``source``; keys may be missing, but for those that every report has."""
+    missing = [key for key in ("benchmark", "tracker", "scores") if values.get(key) is None]
+    if missing:
+        raise UserError(f"{source} is not the report of an evaluation: it has no {missing[0]}")
+    kept = {key: values[key] for key in (*KEYS, "runs", "spread", "lengths", "pairs") if values.get(key) is not None}
+    more = {key: value for key, value in values.items() if key not in kept and key not in KEYS}
+    return Report(**kept, directory=source.parent, name=str(values["tracker"]), more=more)
 
 
-def _misfits(value: Any, kind: Any, name: str) -> Iterator[str]:
-    """What in a value of JSON is not of an annotated ``kind``; `_NUMBERS` are numbers wherever they are."""
-    if kind is Any and name.rpartition(".")[2] in _NUMBERS:
-        kind = float | None
-    parts, kind = get_args(kind), get_origin(kind) or kind
-    if kind is UnionType:
-        if value is not None:
-            yield from _misfits(value, parts[0], name)
-    elif kind is float:
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
-            yield f"{name} is {str(value)[:40]}, expected a number"
-    elif kind is not Any and not isinstance(value, kind):
-        yield f"{name} is {type(value).__name__}, expected {kind.__name__}"
-    elif kind in (dict, list):
-        for key, item in value.items() if kind is dict else enumerate(value):
-            yield from _misfits(item, parts[-1], f"{name}.{key}")
+def summarize(scores: Scores, predictions: list[SequencePrediction]) -> dict[str, Any]:
+    """The entries `scores`, `intervals`, `curves`, `attributes` and `categories`; NaN is left as it is."""
+    attributes = [(attribute, one.name) for one in predictions for attribute in one.attributes]
+    categories = [(one.category, one.name) for one in predictions if one.category]
+    return {
+        "scores": scores.overall,
+        "intervals": {key: ends and list(ends) for key, ends in intervals.bootstrap(scores).items()},
+        "curves": {key: curve.tolist() for key, curve in scores.curves.items()},
+        "attributes": _means(scores, attributes),
+        "categories": _means(scores, categories),
+    }
 
 
-def trained_on(config: Mapping[str, Any] | None) -> list[str] | None:
-    """The readers of a config's training sets, sorted; None without a config."""
-    data = config.get("data") if config else None
-    if not isinstance(data, dict):
-        return None
-    sets = [part for part in data.values() if isinstance(part, dict) and part.get("use") == "train"]
-    return sorted({str(part.get("reader")) for part in sets})
+def by_other_rules(names: Iterable[str], *runs: list[SequencePrediction]) -> dict[str, Any]:
+    """The same predictions by these conventions, as a report has them; of several ``runs`` the mean."""
+    found: dict[str, Any] = {}
+    for name, convention in conventions.choose(list(names)).items():
+        found[name] = {"meaning": conventions.meaning(name)}
+        try:
+            found[name]["scores"] = average([convention(predictions) for predictions in runs]).overall
+        except UserError as e:
+            found[name]["refused"] = str(e)
+    return found
+
+
+def notes(benchmark: Benchmark, answers: list[SequencePrediction]) -> list[str]:
+    """Notes on why these scores are not the benchmark's own, a line each: missing or odd data."""
+    found = []
+    if benchmark.sequences is not None and len(answers) != benchmark.sequences:
+        found.append(f"{len(answers)} of the benchmark's {benchmark.sequences} sequences")
+    lists = _LISTS.get(benchmark.reader, ())
+    unlisted = sum(answer.present is None or any(name in answer.missing for name in lists) for answer in answers)
+    if lists and unlisted and not benchmark.not_scored:
+        named = f"all lists of absent frames ({', '.join(lists)})"
+        found.append(f"{unlisted} sequences without {named}, which the benchmark's own numbers rest on")
+    if flawed := [answer.name for answer in answers if answer.flaws]:
+        found.append(
+            f"sequences that are not complete, scored on the frames that are there: {len(flawed)} ({listed(flawed)}); "
+            "`ostrack data check` describes what is wrong"
+        )
+    unscored = [answer.name for answer in answers if not valid(answer.truth_xywh[1:]).any()]
+    if unscored and not benchmark.not_scored:
+        some = some_of(unscored, len(answers), "sequences")
+        found.append(f"{some} have a true box in the first frame alone: their scores mean nothing")
+    odd = [(find_oddity(answer.truth_xywh, answer.size_wh), answer.name) for answer in answers]
+    return [*found, *odd_boxes("the true boxes", odd, "sequences")]
+
+
+def odd_boxes(whose: str, found: list[tuple[Oddity | None, str]], of: str) -> list[str]:
+    """Notes on odd boxes: a line for each oddity, with the names it was ``found`` by."""
+    lines = []
+    for oddity in dict.fromkeys(oddity for oddity, _ in found if oddity is not None):
+        names = [name for each, name in found if each == oddity]
+        if oddity == SHIFTED and len(names) <= len(found) / 2:
+            continue  # of a few it is chance
+        lines.append(f"{whose} of {some_of(names, len(found), of)} {oddity.text}: {oddity.fix}")
+    return lines
+
+
+def some_of(names: list[str], count: int, of: str) -> str:
+    """How many of ``count`` these are, with the first names."""
+    return f"{len(names)} of {count} {of} ({listed(names)})"
+
+
+def _means(scores: Scores, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The numbers over the sequences of each group, of pairs of group and sequence."""
+    groups: dict[str, list[str]] = {}
+    for group, name in pairs:
+        groups.setdefault(group, []).append(name)
+    return {group: {"sequences": len(names), **scores.mean(names)} for group, names in sorted(groups.items())}
 
 
 def not_one_shot(config: Mapping[str, Any] | None) -> str:
     """Why results on GOT-10k's test set are not by its rules, which allow its own training part alone; else empty."""
-    sets = trained_on(config)
-    if sets is None:
+    if not config:
         return "one-shot or not: training sets unknown"
+    sets = sorted({str(part.get("reader")) for part in config["data"].values() if part.get("use") == "train"})
     return "" if sets == ["got10k"] else f"NOT ONE-SHOT: trained on {', '.join(sets) or 'nothing'}"
 
 
@@ -276,11 +316,6 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _speed(found: Sequence[SequenceResult]) -> dict[str, Any]:
-    first = float(np.median([result.times_s[0] for result in found])) if found else None
-    return {"fps": fps(*found), "first_frame_seconds": first}
 
 
 def _owners(processes: Sequence[Mapping[str, Any]]) -> dict[str, str]:

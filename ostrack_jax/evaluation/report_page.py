@@ -54,19 +54,16 @@ def read_reports(directories: Sequence[Path]) -> list[Report]:
     resolved = [directory.resolve() for directory in directories]
     if len(set(resolved)) < len(resolved):
         raise UserError("a directory is given twice: expected different ones")
-    comparisons = {path: compare.read(path) for path in resolved}
-    found: dict[Path, list[Report]] = {}
-    for path, comparison in comparisons.items():
-        if comparison is not None:
-            found[path] = compare.reports_of(comparison, path / compare.COMPARISON_FILE)
-            for report in found[path]:
-                own = Path(str(report.more.get("folder", "")).replace("\0", "")).resolve()
-                report.directory = own if own in comparisons and comparisons[own] is None else path
-    shown = {report.directory for reports in found.values() for report in reports}
-    for path, comparison in comparisons.items():
-        if comparison is None and path not in shown:
-            found[path] = [read_report(path / REPORT_FILE)]
-    reports = [report for path in resolved for report in found.get(path, [])]
+    reports: list[Report] = []
+    for path in resolved:
+        compared = compare.read(path / compare.COMPARISON_FILE) if compare.is_in(path) else []
+        for report in compared:
+            own = Path(report.more.get("folder", "")).resolve()
+            if own in resolved and not compare.is_in(own):
+                report.directory = own
+        reports += compared or [read_report(path / REPORT_FILE)]
+    shown = {report.directory for report in reports if "folder" in report.more}
+    reports = [report for report in reports if "folder" in report.more or report.directory not in shown]
     trackers = [str(report.tracker) for report in reports]
     if len(set(trackers)) < len(trackers):
         places = [report.directory for report in reports]
@@ -92,7 +89,6 @@ def write(
     output: Path,
     reports: Sequence[Report],
     drawn: Mapping[str, Sequence[DrawnSequence]],
-    comparisons: Sequence[Mapping[str, Any]] = (),
 ) -> list[Path]:
     """Write the page's files into ``output``; their paths, the page first.
 
@@ -100,7 +96,6 @@ def write(
       output: made where it is not there.
       reports: of one benchmark at most as many as there are colours.
       drawn: sequences to show, by the report's name.
-      comparisons: whose pairs, notes and other rules are shown.
 
     Raises:
       UserError: matplotlib is missing, or more trackers on one benchmark than there are colours.
@@ -119,17 +114,13 @@ def write(
             page.paragraph(text)
         _add_plots(page, benchmark, group)
         folded = [tables.sequences_table(group), *(tables.groups_table(group, w) for w in ("attributes", "categories"))]
-        for table in [*folded, tables.rules_table(tables.rules_of(group))]:
+        for table in [*folded, tables.rules_table(group)]:
             page.table(table, folded=True)
+        page.table(tables.pairs_table(group))
         failures = [[one.name, name, reason] for one in group for name, reason in one.failed.items()]
         page.table(Table("Sequences that failed and have no result:", ["tracker", "sequence", "reason"], failures))
         for one in group:
             _add_sequences(page, one, drawn.get(one.name, ()))
-    for comparison in comparisons:
-        notes = [[text] for text in comparison.get("notes", [])]
-        page.table(Table("What keeps these numbers from being the benchmark's own", [""], notes))
-        page.table(tables.pairs_table(comparison))
-        page.table(tables.rules_table(comparison.get("conventions", {})))
     page.heading("Made with")
     for benchmark, group in groups.items():
         page.table(tables.processes_table(group, f"{benchmark}: the processes that made the results"), folded=True)

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from ostrack_jax.errors import listed
-from ostrack_jax.evaluation import expected, summary
-from ostrack_jax.evaluation.compare import reports_of
+from ostrack_jax.evaluation import expected
+from ostrack_jax.evaluation.compare import Comparison
 from ostrack_jax.evaluation.metrics.scores import HEADINGS, MEANING, percent
 from ostrack_jax.evaluation.report import Report
 from ostrack_jax.visualization.table import Table, flatten
@@ -39,8 +39,7 @@ def print_report(report: Report, console: Console) -> None:
     if report.not_scored:
         console.print(report.not_scored, soft_wrap=True)
     _print_notes(report.notes, console)
-    if report.conventions:
-        rules_table(rules_of([report])).print(console)
+    rules_table([report]).print(console)
     counts, compiled = report.counts, report.speed["compile_seconds"]
     console.print(
         f"{counts['done']} done, {counts['skipped']} skipped (*, their results were there), {counts['failed']} failed"
@@ -50,38 +49,34 @@ def print_report(report: Report, console: Console) -> None:
         console.print(f"[red]failed[/red] {escape(name)}: {escape(reason)}", soft_wrap=True)
 
 
-def print_comparison(comparison: Mapping[str, Any], console: Console) -> None:
+def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print the numbers, the pairs, attributes, classes, other rules, what was left out and why."""
-    keys, trackers, reports = comparison["keys"], comparison["trackers"], reports_of(comparison)
+    keys, group, count = comparison.keys, comparison.reports, len(comparison.sequences)
     headings = [HEADINGS[key] for key in keys]
-    count = len(comparison["sequences"])
-    title = f"{comparison['benchmark']}, {count} sequence{'s' * (count > 1)}, in percent"
-    rows = [[report.name, *_scores(report.scores, keys), _fps(report.fps)] for report in reports]
+    title = f"{comparison.benchmark.name}, {count} sequence{'s' * (count > 1)}, in percent"
+    rows = [[one.name, *_scores(one.scores, keys), _fps(one.fps)] for one in group]
     Table(title, ["tracker", *headings, "frames/s"], rows).print(console)
-    if any(ends for report in reports for ends in report.intervals.values()):
-        # A table of its own: next to the numbers it would leave no space for names on a terminal of 80 columns.
-        rows = [[report.name, *(_interval(report, key, "..") or "-" for key in keys)] for report in reports]
-        Table("95 % intervals, by drawing sequences", ["tracker", *headings], rows).print(console)
-    if any(tracker["runs"] > 1 for tracker in trackers.values()):
-        rows = [[name, str(row["runs"]), *_scores(row["spread"], keys)] for name, row in trackers.items()]
-        Table("standard deviation over runs", ["tracker", "runs", *headings], rows).print(console)
-    tables = [pairs_table(comparison, keys[:1])]
-    tables += [groups_table(reports, what, _HARDEST) for what in ("attributes", "categories")]
-    tables.append(rules_table(comparison["conventions"]))
-    for table in tables:
-        if table.rows:
-            table.print(console)
-    _print_notes(comparison["notes"], console)
-    left_out = comparison["left_out"]
-    if left_out:
-        named = listed([f"{name} ({', '.join(missing)})" for name, missing in left_out.items()], 4)
-        console.print(f"[yellow]{len(left_out)} sequences left out[/yellow], not all have them: {escape(named)}")
-    for name, tracker in trackers.items():
-        if tracker["lengths"]:
-            some = listed(
-                [f"{s} ({found} for {frames} frames)" for s, (found, frames) in tracker["lengths"].items()], 3
-            )
-            console.print(f"{escape(name)}: {len(tracker['lengths'])} results of another length: {escape(some)}")
+    # A table of its own: next to the numbers it would leave no space for names on a terminal of 80 columns.
+    ends = [[one.name, *(_interval(one, key, "..") or "-" for key in keys)] for one in group if one.intervals]
+    rows = ends if any(cell != "-" for row in ends for cell in row[1:]) else []
+    Table("95 % intervals, by drawing sequences", ["tracker", *headings], rows).print(console)
+    several = any(one.runs > 1 for one in group)
+    rows = [[one.name, str(one.runs), *_scores(one.spread, keys)] for one in group if several]
+    Table("standard deviation over runs", ["tracker", "runs", *headings], rows).print(console)
+    pairs_table(group, keys[:1]).print(console)
+    for what in ("attributes", "categories"):
+        groups_table(group, what, _HARDEST).print(console)
+    rules_table(group).print(console)
+    _print_notes(group[0].notes, console)
+    if comparison.left_out:
+        named = listed([f"{name} ({', '.join(missing)})" for name, missing in comparison.left_out.items()], 4)
+        console.print(
+            f"[yellow]{len(comparison.left_out)} sequences left out[/yellow], not all have them: {escape(named)}"
+        )
+    for one in group:
+        if one.lengths:
+            some = listed([f"{name} ({found} for {wanted} frames)" for name, (found, wanted) in one.lengths.items()], 3)
+            console.print(f"{escape(one.name)}: {len(one.lengths)} results of another length: {escape(some)}")
 
 
 def headline(group: Sequence[Report]) -> Table:
@@ -115,7 +110,7 @@ def remarks(group: Sequence[Report]) -> list[str]:
     names: dict[str, list[str]] = {}
     for one in group:
         for text in one.notes:
-            if not (one.whole and text == summary.part_of_benchmark(len(one.sequences), one.whole)):
+            if not (one.part and text.endswith(f"of the benchmark's {one.whole} sequences")):
                 names.setdefault(text, []).append(one.name)
     return [f"{', '.join(whose)}: {text}." for text, whose in names.items()]
 
@@ -146,10 +141,10 @@ def groups_table(group: Sequence[Report], what: str, most: int | None = None) ->
     return Table(f"{HEADINGS.get(key, '')} by {word}", [word, "sequences", *(one.name for one in group)], rows, notes)
 
 
-def pairs_table(comparison: Mapping[str, Any], keys: Iterable[str] = HEADINGS) -> Table:
-    """The trackers of a comparison two by two, by the scores ``keys``."""
+def pairs_table(group: Sequence[Report], keys: Iterable[str] = HEADINGS) -> Table:
+    """The trackers of comparisons two by two, by the scores ``keys``."""
     wanted, rows = set(keys), []
-    for pair in comparison.get("pairs", []):
+    for pair in (pair for one in group for pair in one.pairs):
         if pair["key"] in wanted and pair["difference"] is not None:
             low, high = pair["interval"] or (None, None)
             ends = "" if low is None else f"{percent(low, '+.1f')} to {percent(high, '+.1f')}"
@@ -160,20 +155,16 @@ def pairs_table(comparison: Mapping[str, Any], keys: Iterable[str] = HEADINGS) -
     return Table("pairs: the first less the second, in points", columns, rows).without_empty_columns()
 
 
-def rules_of(group: Sequence[Report]) -> dict[str, Any]:
-    """The other rules of reports as a comparison has them: by name `meaning` and `trackers`."""
-    return summary.rules_by_tracker({one.name or str(one.tracker): one.conventions for one in group})
-
-
-def rules_table(rules: Mapping[str, Any]) -> Table:
+def rules_table(group: Sequence[Report]) -> Table:
     """The same results by other conventions: a row for each and each tracker, below them what each does or refuses."""
-    rows, notes, trackers = [], [], {tracker for rule in rules.values() for tracker in rule["trackers"]}
-    for name, rule in rules.items():
-        rows += [[name, who, *_scores(found.get("scores", {}), HEADINGS)] for who, found in rule["trackers"].items()]
-        refused = sorted({found["refused"] for found in rule["trackers"].values() if "refused" in found})
-        notes.append(f"{name}: {rule['meaning']}" + "".join(f" Refused: {reason}" for reason in refused))
-    if len(trackers) == 1:
-        rows = [[name, "-", *cells] for name, _, *cells in rows]
+    rows, notes = [], []
+    for name in dict.fromkeys(name for one in group for name in one.conventions):
+        found = {one.name: one.conventions[name] for one in group if name in one.conventions}
+        for tracker, rule in found.items():
+            rows.append([name, tracker if len(group) > 1 else "-", *_scores(rule.get("scores", {}), HEADINGS)])
+        refused = sorted({rule["refused"] for rule in found.values() if "refused" in rule})
+        meaning = next(iter(found.values()))["meaning"]
+        notes.append(f"{name}: {meaning}" + "".join(f" Refused: {reason}" for reason in refused))
     columns = ["rules", "tracker", *HEADINGS.values()]
     return Table("the same results by other rules, in percent", columns, rows, notes).without_empty_columns("-")
 

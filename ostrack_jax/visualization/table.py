@@ -41,7 +41,9 @@ class Table:
         return replace(self, columns=_pick(self.columns, known), rows=[_pick(row, known) for row in self.rows])
 
     def print(self, console: Console) -> None:
-        """Show it on a terminal: names are folded, numbers never."""
+        """Show it on a terminal, where it has rows: names are folded, numbers never."""
+        if not self.rows:
+            return
         title = escape(self.title) if self.title else None
         widths = [max(len(row[i]) for row in [self.columns, *self.rows]) for i in range(len(self.columns))]
         gap = 1 if sum(widths) + 2 * len(widths) < console.width else 0  # narrow rather than folded
@@ -59,9 +61,8 @@ class Table:
             if style == "total":
                 table.add_section()
             table.add_row(*map(escape, row), style="bold" if style == "total" else None)
-        if self.columns:
-            console.print(table)
-            console.print()
+        console.print(table)
+        console.print()
         for note in self.notes:
             console.print(escape(note), soft_wrap=True, highlight=False)
 

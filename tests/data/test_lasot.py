@@ -12,7 +12,7 @@ from ostrack_jax.data.readers.lasot import open_lasot
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation.benchmarks import find
-from ostrack_jax.evaluation.summary import notes
+from ostrack_jax.evaluation.report import notes
 from tests import layouts
 
 

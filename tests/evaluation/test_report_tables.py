@@ -9,9 +9,9 @@ import pytest
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import compare, expected, report_page
 from ostrack_jax.evaluation import report_tables as tables
-from ostrack_jax.evaluation.report import trained_on
 from ostrack_jax.evaluation.report_page import read_reports
 from ostrack_jax.evaluation.report_sequences import ranked
+from ostrack_jax.io import write_json
 from ostrack_jax.visualization import plots
 from ostrack_jax.visualization.html import Page
 from ostrack_jax.visualization.plots import COLOURS
@@ -66,7 +66,8 @@ def test_what_is_read(folder):
 
 def test_a_report_comes_back_from_its_file(folder, tmp_path):
     (one,) = read_reports([folder()])
-    written = json.loads(one.write(tmp_path / "again").read_text())
+    write_json(tmp_path / "again/report.json", one.to_json())
+    written = json.loads((tmp_path / "again/report.json").read_text())
     assert written.items() >= {key: value for key, value in report().items() if value}.items()
     assert read_reports([tmp_path / "again"])[0].to_json() == written
 
@@ -76,31 +77,13 @@ def test_keys_that_this_version_does_not_know_are_shown(folder):
     assert tables.facts(one)["newer.a"] == "1"
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"tracker": None},
-        {"scores": [1]},
-        {"scores": {"success_auc": "<b>"}},
-        {"scores": {"success_auc": float("inf")}},
-        {"sequences": {"a": 3}},
-        {"attributes": {"a": {"sequences": "x"}}},
-        {"curves": {"success": [0.5] * 20}},
-        {"intervals": {"success_auc": ["a", "b"]}},
-        {"speed": {"fps": "fast"}},
-        {"notes": "text"},
-        {"failed": {"a": 1}},
-        {"processes": [3]},
-        {"config": 3},
-    ],
-    ids=str,
-)
-def test_values_of_another_kind_are_one_line(folder, changes):
-    with pytest.raises(UserError, match=r"report\.json is not the report of an evaluation: "):
-        read_reports([folder(**changes)])
+@pytest.mark.parametrize("key", ["benchmark", "tracker", "scores"])
+def test_a_report_that_lacks_what_every_report_has_is_one_line(folder, key):
+    with pytest.raises(UserError, match=rf"report\.json is not the report of an evaluation: it has no {key}"):
+        read_reports([folder(**{key: None})])
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"benchmark": 1, "tracker": "x"}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["{", "[]", '{"benchmark": "otb", "tracker": "x"}'])
 def test_what_is_no_report_is_one_line(folder, text):
     place = folder()
     (place / "report.json").write_text(text)
@@ -191,15 +174,14 @@ def test_a_comparison_is_several_evaluations_and_its_tables(folder, tmp_path):
     ]
     assert (evaluations[0].fps, evaluations[1].fps) == (20.0, None)
     assert tables.facts(evaluations[0])["versions.jax"] == "0.10.2"
-    comparison = compare.read(tmp_path / "both")
-    pairs, rules = tables.pairs_table(comparison), tables.rules_table(comparison["conventions"])
+    pairs, rules = tables.pairs_table(evaluations), tables.rules_table(evaluations)
     assert pairs.rows == [["one", "two", "AUC", "+2.10", "-1.0 to +5.0", "3", "1", "0"]]
-    assert (rules.columns, rules.rows) == (["rules", "OP50"], [["absent_missed", "50.00"]])
+    assert (rules.columns, rules.rows) == (["rules", "tracker", "OP50"], [["absent_missed", "one", "50.00"]])
     assert rules.notes == ["absent_missed: what if"]
-    pages = report_page.write(tmp_path / "page", evaluations, {}, [comparison])
-    assert "half of it" in pages[1].read_text()
+    pages = report_page.write(tmp_path / "page", evaluations, {})
+    assert "one, two: half of it." in pages[1].read_text()
     own = folder("own", tracker="one")
-    assert compare.read(own) is None
+    assert (compare.is_in(own), compare.is_in(tmp_path / "both")) == (False, True)
     assert [each.name for each in read_reports([own, tmp_path / "both"])] == ["own", "both: one", "both: two"]
 
 
@@ -208,14 +190,13 @@ def test_a_trackers_own_directory_next_to_its_comparison_is_the_same_evaluation(
     own = folder("results")
     (tmp_path / "both").mkdir()
     row = {"scores": {"success_auc": 0.5}, "sequences": {"airplane-1": {"success_auc": 0.5}}}
-    trackers = {"A": {**row, "folder": "results"}, "B": {**row, "folder": "elsewhere"}, "C": {**row, "folder": "a\0b"}}
+    trackers = {"A": {**row, "folder": "results"}, "B": {**row, "folder": "elsewhere"}}
     (tmp_path / "both/comparison.json").write_text(json.dumps({"benchmark": "lasot", "trackers": trackers}))
     other = folder("other", tracker="D")
     found = read_reports([own, tmp_path / "both", other])
     assert [(one.name, one.directory) for one in found] == [
         ("A", own),
         ("B", tmp_path / "both"),
-        ("C", tmp_path / "both"),
         ("D", other),
     ]
     assert found[0].scores == {"success_auc": 0.5}, "the comparison's: over what all trackers have"
@@ -227,10 +208,10 @@ def test_other_rules_of_an_evaluation_are_a_table(folder):
         "pooled": {"meaning": "all frames", "refused": "no frame counts"},
     }
     evaluations = read_reports([folder(conventions=rules), folder("second", tracker="other", conventions=rules)])
-    table = tables.rules_table(tables.rules_of(evaluations[:1]))
+    table = tables.rules_table(evaluations[:1])
     assert (table.columns, table.rows) == (["rules", "OP50"], [["absent_missed", "50.00"], ["pooled", "-"]])
     assert table.notes == ["absent_missed: what if", "pooled: all frames Refused: no frame counts"]
-    table = tables.rules_table(tables.rules_of(evaluations))
+    table = tables.rules_table(evaluations)
     assert table.columns == ["rules", "tracker", "OP50"]
     assert [row[1] for row in table.rows] == [CONFIG, "other"] * 2
     assert not any(key.startswith("conventions") for key in tables.facts(evaluations[0]))
@@ -245,13 +226,10 @@ def test_attributes_are_listed_the_hardest_first(folder):
 
 
 def test_a_comparison_of_another_kind_is_one_line(tmp_path):
-    for trackers in ({"one": 3}, [], {}):
+    for trackers in ({"one": 3}, []):
         (tmp_path / "comparison.json").write_text(json.dumps(compared(trackers=trackers)))
         with pytest.raises(UserError, match=r"comparison\.json compares no trackers"):
             read_reports([tmp_path])
-    (tmp_path / "comparison.json").write_text(json.dumps(compared(trackers={"one": {"scores": []}})))
-    with pytest.raises(UserError, match=r"comparison\.json is not the report of an evaluation: scores is list"):
-        read_reports([tmp_path])
 
 
 def test_results_that_are_not_one_shot_are_marked(folder):
@@ -263,7 +241,6 @@ def test_results_that_are_not_one_shot_are_marked(folder):
     assert "ONE-SHOT" not in one.note
     assert "training sets unknown" in none.note
     assert "ONE-SHOT" not in read_reports([folder("lasot")])[0].note
-    assert trained_on(alone) == ["got10k"]
     table = tables.headline([many, one, none])
     assert [row[0] for row in table.rows[3:]] == [e.config for e in expected.of_benchmark("got10k_test")]
 

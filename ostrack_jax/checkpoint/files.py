@@ -85,9 +85,9 @@ def load_weights(path: Path | str) -> tuple[Config, dict[str, np.ndarray]]:
     if not path.exists():
         raise UserError(f"no checkpoint at {path}; networks in the package: {', '.join(names())}")
     # orbax takes a second to import: only what a training left needs it
-    from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints, is_step
+    from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints
 
-    if is_step(path):
+    if path.name.isdigit() and (path / "about").is_dir():
         return _of_step(TrainCheckpoints(path.parent), int(path.name))
     for directory in (path, path / STEPS):
         found = TrainCheckpoints(directory)

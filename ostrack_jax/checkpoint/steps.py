@@ -11,6 +11,7 @@ import functools
 import logging
 import os
 import re
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -38,11 +39,6 @@ class CorruptStepError(UserError):
     """A checkpoint that cannot be read."""
 
 
-def is_step(path: Path) -> bool:
-    """Whether a directory is one step's."""
-    return path.name.isdigit() and (path / _ABOUT).is_dir()
-
-
 class _Manager(ocp.CheckpointManager):
     """Orbax's, which leaves JAX's count of preemption points to the training loop: a second count would confuse it."""
 
@@ -55,7 +51,7 @@ class TrainCheckpoints:
     """The steps in one directory, of which the newest ``keep`` are kept (0: all).
 
     With ``write`` the directory is made, and cleared of what an interrupted run left incomplete: for one process at a
-    time, or all hosts of one run.
+    time, or all hosts of one run. Several hosts share the directory, and call every method together.
     """
 
     def __init__(self, directory: Path, keep: int = 3, write: bool = False):
@@ -86,7 +82,7 @@ class TrainCheckpoints:
         """Write a new step; returns when the arrays are copied, while they are written.
 
         Args:
-          step: not yet there.
+          step: above those that are there.
           items: ``params``, ``buffers``, perhaps ``ema``, and ``rest``.
           about: what JSON can hold.
 
@@ -105,18 +101,9 @@ class TrainCheckpoints:
             with self._writing():
                 self._manager.wait_until_finished()
 
-    def check(self) -> None:
-        """Raise the `UserError` of a step that could not be written, without waiting for one that still is."""
-        # (The manager's own `check_for_errors` is silent once its thread has met the error.)
-        if self._manager is not None and not self._manager.is_saving_in_progress():
-            self.wait()
-
     def about(self, step: int) -> dict[str, Any]:
         """The ``about`` that `save` stored with a step. Raises `CorruptStepError`."""
-        found = self._read(step, {_ABOUT: ocp.args.JsonRestore()})[_ABOUT]
-        if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
-            raise CorruptStepError(f"{self.directory}/{step} is corrupt: {_ABOUT} holds no config")
-        return found
+        return self._read(step, {_ABOUT: ocp.args.JsonRestore()})[_ABOUT]
 
     def restore(self, step: int, items: Mapping[str, Any]) -> dict[str, Any]:
         """Read a step onto the shapes, types and shardings of the abstract ``items``. Raises `CorruptStepError`."""
@@ -139,43 +126,35 @@ class TrainCheckpoints:
     def newest(self, read: Callable[[int], T]) -> tuple[int, T]:
         """The newest step that ``read`` can read, and its result; corrupt ones are skipped with a warning.
 
-        Of several hosts all take the same, which all can read.
-
         Raises:
           CorruptStepError: there is none.
         """
-        skipped: dict[int, CorruptStepError] = {}
-        while True:
-            # the first host's: another may see what lies on a shared disk later
-            left = max(set(self.steps()) - set(skipped), default=-1)
-            step, found = int(multihost_utils.broadcast_one_to_all(np.int32(left))), None
-            if step < 0:
-                reason = next(iter(skipped.values()), "it holds none")
-                raise CorruptStepError(f"no complete checkpoint in {self.directory}: {reason}")
+        reason: object = "it holds none"
+        for step in reversed(self.steps()):
+            found = corrupt = None
             try:
                 found = read(step)
             except CorruptStepError as e:
-                skipped[step] = e
-            if np.all(multihost_utils.process_allgather(np.array(step not in skipped))):
+                corrupt = e
+            if np.all(multihost_utils.process_allgather(np.array(corrupt is None))):  # each host reads its part alone
                 return step, found  # pyright: ignore[reportReturnType] (None only where T is)
-            skipped.setdefault(step, CorruptStepError(f"{self.directory}/{step}: another process cannot read it"))
-            _log.warning("warning: skipped: %s", skipped[step])
+            reason = corrupt or f"{self.directory}/{step}: another process cannot read it"
+            _log.warning("warning: skipped: %s", reason)
+        raise CorruptStepError(f"no complete checkpoint in {self.directory}: {reason}")
 
     def put_aside(self, after: int) -> None:
-        """Move the steps after ``after``, which were skipped, out of the way of those to come."""
-        if self._manager is None:
-            return
+        """Move the steps after ``after`` out of the way of those to come."""
         self.wait()
-        for step in self.steps() if jax.process_index() == 0 else ():
-            if step > after:
+        for step in self.steps():
+            if step > after and jax.process_index() == 0:
                 aside = self.directory.parent / ASIDE / f"{self.directory.name}-{step}"
                 aside.parent.mkdir(exist_ok=True)
-                while aside.exists():
-                    aside = aside.with_name(aside.name + "-again")
+                shutil.rmtree(aside, ignore_errors=True)
                 os.replace(self.directory / str(step), aside)
                 _log.warning("warning: moved %s to %s", self.directory / str(step), aside)
         multihost_utils.process_allgather(np.array(True))  # no process reads before they are moved
-        self._manager.reload()
+        if self._manager is not None:
+            self._manager.reload()
 
     def close(self) -> None:
         """Wait until everything is written, and end."""
@@ -200,19 +179,13 @@ class TrainCheckpoints:
         try:
             yield
         except (ValueError, OSError) as e:
-            there = sorted(int(path.name) for path in self.directory.glob("[0-9]*") if is_step(path))
-            last = f"the newest complete one there is step {there[-1]}" if there else "there is none yet"
-            raise UserError(f"cannot write checkpoints to {self.directory}: {_reason(e)}; {last}") from e
+            raise UserError(f"cannot write checkpoints to {self.directory}: {_reason(e)}") from e
 
 
 def _reason(error: Exception) -> str:
-    """The reason of an error in a line: of orbax's long messages the operating system's part, if any."""
+    """An error in a line: of orbax's long messages the operating system's part, if any."""
     code = re.search(r"os_error_code='(\d+)'", str(error))
-    if code:
-        return os.strerror(int(code[1]))
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]
+    return os.strerror(int(code[1])) if code else " ".join(str(error).split())[:300]
 
 
 @functools.cache

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,29 +16,16 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from ostrack_jax.checkpoint.files import load_weights
-from ostrack_jax.checkpoint.steps import BEST, STEPS, CorruptStepError, TrainCheckpoints
+from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints
 from ostrack_jax.config import Config, freeze, to_dict
 from ostrack_jax.errors import UserError
 from ostrack_jax.models import weights as model_weights
 from ostrack_jax.models.interpolate import fitted
-from ostrack_jax.training.logging import last_validation
+from ostrack_jax.training.logging import LOG_FILE, read_events
 from ostrack_jax.training.step import State, abstract_state, init_state
 
 _NAMED = ("params", "buffers", "ema")
 _log = logging.getLogger(__name__)
-
-
-def initial_state(config: Config, init: Path | None, mesh: Mesh) -> tuple[State, list[str]]:
-    """A state at step 0 with the weights at ``init``, else fresh ones by the seed; and notices on changes to fit.
-
-    Raises:
-      UserError: the weights do not fit.
-    """
-    if init is None:
-        return init_state(config, model_weights.initial_weights(config.model, config.train.seed), mesh), []
-    weights, notices = fitted(config.model, load_weights(init)[1])
-    model_weights.check(config.model, weights)
-    return init_state(config, weights, mesh), notices
 
 
 class RunCheckpoints:
@@ -59,14 +45,26 @@ class RunCheckpoints:
         self.validation: dict[str, Any] | None = None
         self._last = time.monotonic()
 
-    def resume(self, mesh: Mesh) -> tuple[State, list[str]] | None:
-        """The newest state that can be read, and the settings changed since; None where nothing was saved yet.
+    def start(self, init: Path | None, mesh: Mesh) -> tuple[State, list[str]]:
+        """A state at step 0 with the weights at ``init``, else fresh ones by the seed; and notices on changes to fit.
+
+        Raises:
+          UserError: the weights do not fit.
+        """
+        model, notices = self._config.model, []
+        if init is None:
+            weights = model_weights.initial_weights(model, self._config.train.seed)
+        else:
+            weights, notices = fitted(model, load_weights(init)[1])
+            model_weights.check(model, weights)
+        return init_state(self._config, weights, mesh), notices
+
+    def resume(self, mesh: Mesh) -> tuple[State, list[str]]:
+        """The newest state that can be read, and the settings changed since.
 
         Raises:
           UserError: the workdir is another run's, or no checkpoint can be read.
         """
-        if not self.newest.steps():
-            return None
         config, like = self._config, abstract_state(self._config, mesh)
 
         def read(step: int) -> tuple[dict[str, Any], State]:
@@ -83,8 +81,12 @@ class RunCheckpoints:
 
         step, (about, state) = self.newest.newest(read)
         self.newest.put_aside(step)
-        # A step is saved before it is validated: the numbers are then in the log alone.
-        self.validation = last_validation(self.workdir, step) or about["validation"]
+        self.validation = about["validation"]
+        if (self.workdir / LOG_FILE).exists():
+            # A step is saved before it is validated: the numbers are then in the log alone.
+            for event in read_events(self.workdir, "validation"):
+                if event["step"] <= step:
+                    self.validation = {name: value for name, value in event.items() if name != "kind"}
         changes = _changes(to_dict(freeze(about["config"])), to_dict(config))
         return state, [f"since step {step}: {change}" for change in changes]
 
@@ -103,20 +105,11 @@ class RunCheckpoints:
     def save_if_best(self, state: State, step: int) -> None:
         """Write ``state`` to the best where its ``validation`` is better."""
         assert self.validation is not None
-        self.best.wait()
-        try:
-            before, about = self.best.newest(self.best.about)
-            if step == before or self.validation["iou"] <= about["validation"]["iou"]:
-                return
-        except CorruptStepError:
-            before = -1  # there is none, or none that can be read
-        self.best.put_aside(min(before, step - 1))  # the newest is kept: a best of later steps, gone back from, is not
+        before = self.best.steps()
+        if before and self.validation["iou"] <= self.best.about(before[-1])["validation"]["iou"]:
+            return
+        self.best.put_aside(step - 1)  # what a run that has gone back will reach again
         self.best.save(step, _items(state), self._about(step))
-
-    def check(self) -> None:
-        """Raise the `UserError` of a failed write."""
-        self.newest.check()
-        self.best.check()
 
     def _about(self, step: int) -> dict[str, Any]:
         """All randomness of a run follows from its seed and a step: the records, and the network's own."""
@@ -142,14 +135,13 @@ class RunCheckpoints:
 
     def __exit__(self, kind: object, error: object, _: object) -> None:
         """Wait until all is written; where the run already ends by an error, that one is reported first."""
-        try:
-            with ExitStack() as both:
-                both.callback(self.best.close)
-                both.callback(self.newest.close)
-        except UserError as e:
-            if error is None:
-                raise
-            _log.warning("warning: %s", e)
+        for each in (self.newest, self.best):
+            try:
+                each.close()
+            except UserError as e:
+                if error is None:
+                    raise
+                _log.warning("warning: %s", e)
 
 
 def _items(state: State) -> dict[str, Any]:

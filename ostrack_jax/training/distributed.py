@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import sys
 import threading
-import time
 import zlib
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -42,12 +40,11 @@ def join(
       timeout: seconds until all must be there.
 
     Raises:
-      UserError: the flags do not fit together, or some processes did not come in time.
+      UserError: the flags do not fit together, or something to join by is neither given nor found.
     """
     given = {"coordinator_address": coordinator, "process_id": process, "num_processes": processes}
     given = {name: value for name, value in given.items() if value is not None}
-    address = re.fullmatch(r"(.+):(\d+)", coordinator or "")
-    if coordinator is not None and (address is None or not 0 < int(address[2]) < 2**16):
+    if coordinator is not None and not re.fullmatch(r".+:\d{1,5}", coordinator):
         raise UserError(f"--coordinator: expected HOST:PORT, found {coordinator!r}")
     if process is not None and processes is not None and not 0 <= process < processes:
         raise UserError(f"--process: expected 0 to {processes - 1} (of --processes {processes}), found {process}")
@@ -59,13 +56,11 @@ def join(
     if launched is None:
         return
     where = coordinator or "the coordinator that the launcher's variables name"
-    known = launched | given
-    if coordinator and known.get("process_id"):
-        _wait_for(coordinator, timeout)
     # JAX's own wait can only be left by ending the process, which it does with a page of text.
     watch = threading.Timer(timeout, _end, [f"not all processes came to {where} within {timeout} s"])
     watch.start()
     try:
+        known = launched | given
         jax.distributed.initialize(**known, initialization_timeout=timeout + 60, shutdown_timeout_seconds=_LEAVE)
     except (ValueError, RuntimeError, OSError) as e:  # the first: something is neither given nor found
         reason = " ".join(str(e).split())[:300]
@@ -81,30 +76,22 @@ def launcher(environment: Mapping[str, str]) -> dict[str, Any] | None:
     """The arguments from a launcher's variables that `jax.distributed.initialize` does not find; None: no launcher.
 
     One that started a single process is none: an interactive SLURM session may have many tasks to give but runs one.
-
-    Raises:
-      UserError: there is a launcher, and something is missing to join.
     """
-    if int(environment.get("OMPI_COMM_WORLD_SIZE", "1")) > 1:
-        names = {"process_id": "RANK", "num_processes": "SIZE"}
-        out: dict[str, Any] = {name: int(environment[f"OMPI_COMM_WORLD_{key}"]) for name, key in names.items()}
-        # Open MPI 5 does not name the host of its launcher: there `--coordinator` is needed.
-        return out | {"local_device_ids": [int(environment["OMPI_COMM_WORLD_LOCAL_RANK"])]}
-    if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        names = {"process_id": "SLURM_PROCID", "num_processes": "SLURM_STEP_NUM_TASKS"}
-        out = {name: int(environment[key]) for name, key in names.items()}
-        seen, count = environment.get("CUDA_VISIBLE_DEVICES", ""), environment.get("SLURM_GPUS_ON_NODE", "")
-        if seen and "," not in seen:
-            out["local_device_ids"] = [0]  # SLURM shows each task its own alone
-        elif re.fullmatch(r"1(\(x\d+\))?", environment.get("SLURM_STEP_TASKS_PER_NODE", "")) and count.isdigit():
-            out["local_device_ids"] = list(range(int(count)))  # a task a node: all GPUs; else the one of its number
-        return out
+    for rank, size in (("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")):
+        if int(environment.get(size, "1")) > 1:
+            out: dict[str, Any] = {"process_id": int(environment[rank]), "num_processes": int(environment[size])}
+            # A process takes the GPU of its number on the node; all where it is alone there.
+            number = environment.get("OMPI_COMM_WORLD_LOCAL_RANK")
+            alone = re.fullmatch(r"1(\(x\d+\))?", environment.get("SLURM_STEP_TASKS_PER_NODE", ""))
+            gpus = environment.get("SLURM_GPUS_ON_NODE", "")
+            if number is not None:
+                out["local_device_ids"] = [int(number)]
+            elif "," not in (environment.get("CUDA_VISIBLE_DEVICES") or ","):  # SLURM shows each task its own alone
+                out["local_device_ids"] = [0]
+            elif alone and gpus.isdigit():
+                out["local_device_ids"] = list(range(int(gpus)))
+            return out
     if {"KUBERNETES_SERVICE_HOST", "JOB_COMPLETION_INDEX"} <= environment.keys():
-        if find_spec("kubernetes") is None:
-            raise UserError(
-                "a Kubernetes job with indexes: give --coordinator, --process and --processes, or pip install "
-                "'jax[k8s]' so that they are found; --processes 1 where each pod trains by itself"
-            )
         return {"process_id": int(environment["JOB_COMPLETION_INDEX"])}
     hosts = environment.get("TPU_PROCESS_ADDRESSES") or environment.get("TPU_WORKER_HOSTNAMES")
     # JAX, once imported, has set the second variable where no TPU is attached.
@@ -139,17 +126,3 @@ def processes_without(sign: bool) -> str:
 def _end(text: str) -> None:
     print(f"error: {text}", file=sys.stderr, flush=True)
     os._exit(2)
-
-
-def _wait_for(address: str, timeout: int) -> None:
-    """Wait until something listens at ``address``. (JAX itself would end without naming it.)"""
-    host, _, port = address.rpartition(":")
-    end, reason = time.monotonic() + timeout, ""
-    while time.monotonic() < end:
-        try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
-                return
-        except OSError as e:
-            reason = e.strerror or str(e)
-            time.sleep(0.2)
-    raise UserError(f"no answer from the coordinator (process 0) at {address} within {timeout} s: {reason}")

@@ -14,24 +14,27 @@ The numbers are also TensorBoard's and W&B's, by the tag ``kind/name``.
 
 from __future__ import annotations
 
+import datetime
 import json
 import secrets
+import shlex
 import socket
+import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import cv2
 
+from ostrack_jax import environment
 from ostrack_jax.config import Config, to_dict
 from ostrack_jax.errors import UserError
 from ostrack_jax.io import write_atomically, write_text
 from ostrack_jax.visualization.draw import Image
 
 LOG_FILE, IMAGES, TENSORBOARD, WANDB_ID = "log.jsonl", "pictures", "tensorboard", "wandb_id.txt"
-_FLUSH = 10.0  # seconds between flushes of TensorBoard's file, which wait for the disk
 
 Event = dict[str, Any]
 
@@ -45,32 +48,15 @@ def read_events(workdir: Path, kind: str | None = None) -> list[Event]:
     path = workdir / LOG_FILE
     if not path.is_file():
         raise UserError(f"no {LOG_FILE} in {workdir}: expected the workdir of a training run")
-    lines = path.read_bytes().split(b"\n")
-    events = [_event(line) for line in lines]
-    for number, (line, event) in enumerate(zip(lines, events, strict=True), 1):
-        if event is None and line and number < len(lines):  # the last has no newline behind it
-            raise UserError(f"{path}:{number}: expected a JSON object with kind and step")
-    return [event for event in events if event is not None and kind in (None, event["kind"])]
-
-
-def last_validation(workdir: Path, step: int) -> Event | None:
-    """The numbers of the last validation up to ``step``, its epoch and step; None where the log has none."""
-    path = workdir / LOG_FILE
-    for line in reversed(path.read_bytes().split(b"\n") if path.is_file() else []):
-        event = _event(line)
-        if event is not None and event["kind"] == "validation" and event["step"] <= step:
-            return {name: value for name, value in event.items() if name != "kind"}
-    return None
-
-
-def _event(line: bytes) -> Event | None:
-    """The event of a line; None where it holds none, as one that is cut short."""
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    sound = isinstance(event, dict) and isinstance(event.get("kind"), str) and type(event.get("step")) is int
-    return event if sound else None
+    events = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):  # the last has no newline behind it
+        try:
+            event = json.loads(line)
+            if kind in (None, event["kind"]) and event["step"] >= 0:
+                events.append(event)
+        except (ValueError, TypeError, KeyError, RecursionError) as e:
+            raise UserError(f"{path}:{number}: expected a JSON object with kind and step") from e
+    return events
 
 
 class RunLog:
@@ -88,32 +74,28 @@ class RunLog:
         from tensorboardX.proto.event_pb2 import SessionLog  # pyright: ignore[reportAttributeAccessIssue] (generated)
         from tensorboardX.record_writer import RecordWriter  # the reports, which read logs, do without
 
-        self._images = workdir / IMAGES
-        self._wandb = None
-        if config is not None and config.train.wandb:
-            self._wandb, self._wandb_run = _open_wandb(config, workdir)
-
-        def stays(event: Event | None) -> bool:
-            if event is None:
-                return False
-            now = event["step"] == resumed_at and (validated or event["kind"] != "validation")
-            return event["step"] < resumed_at or now
-
+        self._workdir = workdir
+        self._wandb = _open_wandb(config, workdir) if config is not None and config.train.wandb else None
         path = workdir / LOG_FILE
         if path.exists():
-            lines = path.read_bytes().split(b"\n")
-            write_atomically(path, b"".join(line + b"\n" for line in lines if stays(_event(line))))
+            events = [event for event in read_events(workdir) if event["step"] <= resumed_at]
+            repeated = None if validated else ("validation", resumed_at)
+            stay = [event for event in events if (event["kind"], event["step"]) != repeated]
+            write_text(path, "".join(json.dumps(event) + "\n" for event in stay))
         self._file = path.open("a")
         # Not `SummaryWriter`: its thread dies unheard where the disk is full, and training then waits for it.
         (workdir / TENSORBOARD).mkdir(exist_ok=True)
         name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
-        self._tensorboard, self._flushed = RecordWriter(str(workdir / TENSORBOARD / name)), time.monotonic()
+        self._tensorboard = RecordWriter(str(workdir / TENSORBOARD / name))
         self._write_tensorboard(0, file_version="brain.Event:2")
         # entries of later steps in earlier files are no longer shown
         self._write_tensorboard(resumed_at + 1, session_log=SessionLog(status=SessionLog.START))
 
-    def write_run(self, step: int, facts: Mapping[str, Any]) -> None:
-        """Write the run's environment from ``step`` on, to the JSON lines alone."""
+    def write_run(self, step: int) -> None:
+        """Write when, by which command and on what the run continues from ``step`` on, to the JSON lines alone."""
+        began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        facts = {"began": began, "command": shlex.join(sys.argv), "versions": environment.versions()}
+        facts |= {"hardware": environment.hardware(), "commit": environment.commit()}
         self._write_line({"kind": "run", "step": step, **facts})
 
     def write(self, kind: str, step: int, numbers: Mapping[str, float]) -> None:
@@ -122,19 +104,23 @@ class RunLog:
         tagged = {f"{kind}/{name}": value for name, value in numbers.items()}
         values = [{"tag": tag, "simple_value": value} for tag, value in tagged.items()]
         self._write_tensorboard(step, summary={"value": values})
+        if kind == "validation":
+            self._tensorboard.flush()  # which waits for the disk
         if self._wandb is not None:
-            self._wandb_run.log(tagged | {"step": step})
+            self._wandb.log(tagged | {"step": step})
 
     def write_image(self, name: str, step: int, image: Image) -> Path:
         """Write an RGB image as ``pictures/NAME.png``, to TensorBoard and W&B; the file's path."""
-        path = self._images / f"{name}.png"
+        path = self._workdir / IMAGES / f"{name}.png"
         png = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
         write_atomically(path, png)
         height, width, _ = image.shape
         encoded = {"encoded_image_string": png, "height": height, "width": width, "colorspace": 3}
         self._write_tensorboard(step, summary={"value": [{"tag": IMAGES, "image": encoded}]})
         if self._wandb is not None:
-            self._wandb_run.log({IMAGES: self._wandb.Image(image), "step": step})
+            import wandb  # pyright: ignore[reportMissingImports] (an extra)
+
+            self._wandb.log({IMAGES: wandb.Image(image), "step": step})
         return path
 
     def _write_line(self, event: Mapping[str, Any]) -> None:
@@ -148,9 +134,6 @@ class RunLog:
         from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue] (generated)
 
         self._tensorboard.write(Event(step=step, wall_time=time.time(), **fields).SerializeToString())
-        if time.monotonic() - self._flushed > _FLUSH:
-            self._tensorboard.flush()
-            self._flushed = time.monotonic()
 
     def __enter__(self) -> RunLog:
         return self
@@ -158,18 +141,17 @@ class RunLog:
     def __exit__(self, kind: object, error: object, _: object) -> None:
         """Close all; where the run already ends by an error, that one is reported alone."""
         try:
-            with ExitStack() as closing:  # all of them, also where one fails
-                if self._wandb is not None:
-                    closing.callback(self._wandb_run.finish)
-                closing.callback(self._tensorboard.close)
-                closing.callback(self._file.close)
+            with closing(self._tensorboard), self._file:
+                pass
         except OSError as e:
             if error is None:
-                raise UserError(f"cannot write the logs in {self._images.parent}: {e.strerror or e}") from e
+                raise UserError(f"cannot write the logs in {self._workdir}: {e.strerror or e}") from e
+        if self._wandb is not None:
+            self._wandb.finish()
 
 
-def _open_wandb(config: Config, workdir: Path) -> tuple[Any, Any]:
-    """The module of W&B and a run of it that a resumed training continues: its id is in the workdir."""
+def _open_wandb(config: Config, workdir: Path) -> Any:
+    """A run of W&B that a resumed training continues: its id is in the workdir."""
     try:
         import wandb  # pyright: ignore[reportMissingImports] (an extra)
     except ImportError as e:
@@ -184,4 +166,4 @@ def _open_wandb(config: Config, workdir: Path) -> tuple[Any, Any]:
         raise UserError(f"config.train.wandb={project}: {' '.join(str(e).split())}") from e
     run.define_metric("step")
     run.define_metric("*", step_metric="step")
-    return wandb, run
+    return run

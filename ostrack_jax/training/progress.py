@@ -7,6 +7,7 @@ but a complete line every minute.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,9 @@ from rich.text import Text
 from ostrack_jax.config import TrainConfig
 
 _EVERY = 60.0  # seconds between lines where there is no terminal
-_SMOOTH = 0.8  # weight of the steps before the last reading in the pace
+_LOSSES = (
+    "loss {loss:.3f}  giou {giou:.3f}  l1 {l1:.4f}  focal {focal:.3f}  IoU {iou:.3f}  lr {lr:.1e}, {lr_backbone:.1e}"
+)
 
 Numbers = Mapping[str, float]
 OnDevices = dict[str, Any]  # a batch, or a step's numbers
@@ -88,22 +91,12 @@ class Averages:
         return means | rates
 
 
-def validates(train: TrainConfig, epoch: int) -> bool:
-    """Whether a validation follows ``epoch`` (1, 2, ..): every so many, and the last."""
-    return bool(train.validate_every) and (epoch % train.validate_every == 0 or epoch == train.epochs)
-
-
 class Progress:
-    """Prints a run's numbers as they come.
-
-    Attributes:
-      pace, validation: seconds of a step lately, waiting for data included, and of the last validation.
-    """
+    """Prints a run's numbers as they come."""
 
     def __init__(self, console: Console | None, train: TrainConfig, per_epoch: int):
         self.console = console or Console(quiet=jax.process_index() > 0)
-        self._train, self._per_epoch = train, per_epoch
-        self.pace = self.validation = 0.0
+        self._batch, self._steps = train.batch, train.epochs * per_epoch
         self._last_line = float("-inf")
 
     def print(self, text: str) -> None:
@@ -127,8 +120,11 @@ class Progress:
         task = bar.add_task("", total=total, completed=done, words="")
 
         def show(done: int, numbers: Numbers | None = None) -> None:
-            beside = f"{rates(numbers)}  ETA {clock(self.seconds_left(before + done, numbers))}" if numbers else ""
-            below.plain = losses(numbers) if numbers else ""
+            beside = below.plain = ""
+            if numbers:
+                seconds = (self._steps - before - done) * self._batch / max(numbers["pairs_per_second"], 1e-9)
+                beside = f"{rates(numbers)}  ETA {datetime.timedelta(seconds=round(seconds))}"
+                below.plain = _LOSSES.format(**numbers)
             if self.console.is_terminal:
                 bar.update(task, completed=done, words=beside)
             elif numbers and time.monotonic() - self._last_line > _EVERY:
@@ -138,21 +134,6 @@ class Progress:
         live = Live(Group(bar, below), console=self.console, transient=True)
         with live if self.console.is_terminal else contextlib.nullcontext():
             yield show
-
-    def seconds_left(self, step: int, numbers: Numbers) -> float:
-        """From the reading of ``step`` to the run's end."""
-        train = self._train
-        pace = train.batch / max(numbers["pairs_per_second"], 1e-9)
-        self.pace = _SMOOTH * self.pace + (1 - _SMOOTH) * pace if self.pace else pace
-        validations = sum(validates(train, e) for e in range(step // self._per_epoch + 1, train.epochs + 1))
-        return (train.epochs * self._per_epoch - step) * self.pace + validations * self.validation
-
-
-def losses(numbers: Numbers) -> str:
-    """Each loss, their weighted sum first, the IoU and the learning rates of head and backbone."""
-    text = "loss {loss:.3f}  giou {giou:.3f}  l1 {l1:.4f}  focal {focal:.3f}  IoU {iou:.3f}  lr ".format(**numbers)
-    short = [f"{numbers[name]:.1e}".split("e") for name in ("lr", "lr_backbone")]  # 1.2e-05 as 1.2e-5
-    return text + ", ".join(f"{mantissa}e{int(exponent)}" for mantissa, exponent in short)
 
 
 def rates(numbers: Numbers) -> str:
@@ -164,9 +145,3 @@ def rates(numbers: Numbers) -> str:
 def summary(what: str, numbers: Numbers) -> str:
     """The line that is left of an epoch or a validation, in 80 columns."""
     return f"{what:<13}  loss {numbers['loss']:.3f}  IoU {numbers['iou']:.3f}  {rates(numbers)}"
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes, seconds; days and hours from two days on."""
-    hours, rest = divmod(round(seconds), 3600)
-    return f"{hours // 24} d {hours % 24} h" if hours >= 48 else f"{hours}:{rest // 60:02}:{rest % 60:02}"

@@ -28,10 +28,19 @@ from ostrack_jax.training.schedule import kept_in_epoch
 from ostrack_jax.training.sharding import make_mesh, place, replicated
 from ostrack_jax.training.step import State, abstract_state, make_step
 
+_BATCH = "batch/"
+
 
 def keep_step(path: Path, config: Config, step: int, state: State, batch: Mapping[str, jax.Array]) -> None:
     """Write the state before ``step`` (the first is 1), as a step that is not finite leaves it, and its batch."""
-    arrays = {name: _on_host(value) for name, value in _named({"state": state, "batch": batch}).items()}
+
+    def on_host(x: jax.Array) -> np.ndarray:
+        if not x.is_fully_addressable and not x.is_fully_replicated:
+            x = multihost_utils.process_allgather(x, tiled=True)  # of several hosts, each of which asks
+        return np.array(x, order="C")
+
+    arrays = {_name(path): on_host(leaf) for path, leaf in jax.tree.leaves_with_path(state)}
+    arrays |= {_BATCH + name: on_host(value) for name, value in batch.items()}
     if jax.process_index() == 0:
         header = {"config": json.dumps(to_dict(config)), "step": str(step)}
         write_atomically(path, safetensors_bytes(arrays, metadata=header))
@@ -45,15 +54,28 @@ def run_again(path: Path, console: Console) -> bool:
     Raises:
       UserError: no such file, or not one of ours.
     """
-    config, step, arrays = _read(path)
+    if not path.is_file():
+        raise UserError(f"--replay: no file {path}")
+    try:
+        with safe_open(path, framework="numpy") as f:
+            metadata, arrays = f.metadata() or {}, {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+        config, step = freeze(json.loads(metadata["config"])), int(metadata["step"])
+    except (SafetensorError, KeyError, ValueError, OSError) as e:
+        raise UserError(f"{path} is truncated or not kept by a training run: {e}") from e
     train, count = config.train, math.gcd(config.train.batch // config.train.accumulate, jax.device_count())
     config = dataclasses.replace(config, train=dataclasses.replace(train, shard=math.gcd(train.shard, count)))
     mesh = make_mesh(config, jax.devices()[:count])
     kept = kept_in_epoch(config, (step - 1) // steps_per_epoch(config) + 1)
     valid = None if kept.valid is None else replicated(kept.valid, mesh)
+    batch = {name.removeprefix(_BATCH): value for name, value in arrays.items() if name.startswith(_BATCH)}
 
     def step_numbers(debug: bool) -> dict[str, Any]:
-        state, batch = _restored(path, config, arrays, abstract_state(config, mesh))
+        like = abstract_state(config, mesh)
+        try:
+            state = jax.tree.map_with_path(lambda at, leaf: jax.device_put(arrays[_name(at)], leaf.sharding), like)
+        except KeyError as e:
+            raise UserError(f"{path} does not fit its own config: {e} is missing") from e
+        state = state._replace(finite=jax.device_put(jnp.array(True), state.finite.sharding))
         with jax.debug_nans(debug):
             return jax.device_get(make_step(config, mesh)(state, place(batch, mesh), valid, kept=kept.sizes)[1])
 
@@ -65,60 +87,14 @@ def run_again(path: Path, console: Console) -> bool:
         inner = next((frame for frame in reversed(frames) if frame.filename != __file__ and frame.line), None)
         at = f" at {inner.filename}:{inner.lineno}, `{inner.line}`" if inner else ""
         first, found = f"; first NaN{at}: {str(e).splitlines()[0]}", step_numbers(debug=False)
-    numbers = {name: value.item() for name, value in found.items()}
-    finite = bool(numbers.pop("finite"))
-    names = sorted(numbers, key=lambda name: (name != "loss", name))
-    values = "  ".join(f"{name} {numbers[name]:.9g}" for name in names)
+    finite = bool(found.pop("finite"))
+    names = ["loss", *(name for name in found if name != "loss")]
+    values = "  ".join(f"{name} {found[name].item():.9g}" for name in names)
     given = [name for name, value in arrays.items() if not np.isfinite(value).all()]
     verdict = "finite" if finite else "not finite" + (f"; so are in the file {listed(given)}" if given else "") + first
     console.print(f"step {step} of {config.name}: {values}\n{verdict}", highlight=False, markup=False, soft_wrap=True)
     return finite
 
 
-def _named(tree: Any) -> dict[str, Any]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-
-
-def _on_host(x: jax.Array) -> np.ndarray:
-    """All of an array, also of one that several hosts share; every host must ask."""
-    if not x.is_fully_addressable and not x.is_fully_replicated:
-        x = multihost_utils.process_allgather(x, tiled=True)
-    return np.array(x, order="C")
-
-
-def _read(path: Path) -> tuple[Config, int, dict[str, np.ndarray]]:
-    if not path.is_file():
-        raise UserError(f"--replay: no file {path}")
-    try:
-        with safe_open(path, framework="numpy") as f:
-            metadata = f.metadata() or {}
-            arrays = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - not a mapping
-        return freeze(json.loads(metadata["config"])), int(metadata["step"]), arrays
-    except KeyError as e:
-        raise UserError(f"{path}: no config and step in its header: not kept by a training run") from e
-    except (SafetensorError, ValueError, RecursionError, OSError) as e:
-        raise UserError(f"{path} is truncated or not a kept step: {e}") from e
-
-
-def _restored(
-    path: Path, config: Config, arrays: Mapping[str, np.ndarray], like: State
-) -> tuple[State, dict[str, np.ndarray]]:
-    """The state on the devices and the batch on the host."""
-    b = config.train.batch
-    sides = {"template": config.model.template_size, "search": config.model.search_size}
-    batch: dict[str, Any] = {name: jax.ShapeDtypeStruct((b, s, s, 3), np.uint8) for name, s in sides.items()}
-    batch |= {f"{name}_box": jax.ShapeDtypeStruct((b, 4), np.float32) for name in sides}
-    wanted = {"state": like, "batch": batch}
-    expected = {name: (leaf.shape, leaf.dtype) for name, leaf in _named(wanted).items()}
-    found = {name: (value.shape, value.dtype) for name, value in arrays.items()}
-    if expected != found:
-        wrong = [name for name in expected | found if expected.get(name) != found.get(name)]
-        raise UserError(f"{path} does not fit its own config: {listed(wrong)}")
-    values = [
-        arrays[name] if leaf.sharding is None else jax.device_put(arrays[name], leaf.sharding)
-        for name, leaf in _named(wanted).items()
-    ]
-    tree = jax.tree.unflatten(jax.tree.structure(wanted), values)
-    state: State = tree["state"]
-    return state._replace(finite=jax.device_put(jnp.array(True), state.finite.sharding)), tree["batch"]
+def _name(path: Any) -> str:
+    return "state/" + jax.tree_util.keystr(path, simple=True, separator="/")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,27 +14,25 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
-from ostrack_jax import environment
 from ostrack_jax.checkpoint.files import save_config
 from ostrack_jax.config import Config, steps_per_epoch
 from ostrack_jax.errors import Stopped, UserError
 from ostrack_jax.pipeline.failures import too_many_files
 from ostrack_jax.pipeline.loader import Batches, Use, batches
-from ostrack_jax.training.checkpoint import RunCheckpoints, initial_state
+from ostrack_jax.training.checkpoint import RunCheckpoints
 from ostrack_jax.training.checks import check_settings, describe, open_checked
 from ostrack_jax.training.distributed import check_same_config
 from ostrack_jax.training.flops import mfu
 from ostrack_jax.training.images import draw_pairs, make_predict, pairs_to_draw
 from ostrack_jax.training.lock import locked
 from ostrack_jax.training.logging import RunLog
-from ostrack_jax.training.progress import Averages, NotFiniteError, OnDevices, Progress, summary, validates
+from ostrack_jax.training.progress import Averages, NotFiniteError, OnDevices, Progress, summary
 from ostrack_jax.training.replay import keep_step
 from ostrack_jax.training.schedule import Kept, keep_ratio, kept_at, kept_in_epoch, learning_rate
 from ostrack_jax.training.sharding import make_mesh, place, replicated
 from ostrack_jax.training.step import make_step, make_validation
 from ostrack_jax.training.stop import Stop
 
-_FEW_PAIRS = 2000  # a validation so small is over before worker processes have started
 _POLL = 0.01  # seconds between checks of devices and signals while waiting for a batch
 _RESUME = "the same command resumes the run"
 
@@ -68,29 +63,30 @@ def train(
         with Stop() as stop, locked(workdir), RunCheckpoints(config, workdir) as checkpoints:
             run = Trainer(config, init, mesh, checkpoints, stop, progress)
             progress.print(describe(config, workdir, run.origin, run.step, mesh.size, sources))
+            first = jax.process_index() == 0
             with (
-                run.opened_log() as run.log,
+                run.opened_log() if first else contextlib.nullcontext() as run.log,
                 run.batches("train", start_step=run.step, sources=sources["train"]) as data,
                 _saved(run),
             ):
                 # A run that stands at the end of an epoch first does what was left to do there.
                 for epoch in range(max(1, -(-run.step // per_epoch)), settings.epochs + 1):
                     unfinished, last = run.step < epoch * per_epoch, epoch == settings.epochs
+                    validates = settings.validate_every and (epoch % settings.validate_every == 0 or last)
                     if unfinished:
                         run.train_epoch(epoch, data)
-                    if epoch % settings.save_every == 0 or last or validates(settings, epoch):
+                    if epoch % settings.save_every == 0 or last or validates:
                         checkpoints.save(run.state, run.step)
-                    if validates(settings, epoch):
+                    if validates:
                         run.validate(epoch)
                         checkpoints.save_if_best(run.state, run.step)
                     if unfinished and settings.picture_every and (epoch % settings.picture_every == 0 or last):
                         run.draw(epoch)
-                    checkpoints.check()
-    except (OSError, jax.errors.JaxRuntimeError) as e:
+    except (UserError, OSError, jax.errors.JaxRuntimeError) as e:
         words = _in_words(e, config)
         if words is None:
             raise
-        raise UserError(words) from e
+        raise UserError("; ".join([words, *getattr(e, "__notes__", ())])) from e
     return {name: value for name, value in (checkpoints.validation or {}).items() if name not in ("epoch", "step")}
 
 
@@ -118,8 +114,8 @@ class Trainer:
         self._compiled: dict[tuple[str, tuple[int, ...], bool], Callable[..., Any]] = {}
         self._jitted = {"training": make_step(config, mesh), "validation": make_validation(config)}
         self._jitted["images"] = make_predict(config, mesh)
-        resumed = checkpoints.resume(mesh)
-        self.state, notices = initial_state(config, init, mesh) if resumed is None else resumed
+        resumed = bool(checkpoints.newest.steps())
+        self.state, notices = checkpoints.resume(mesh) if resumed else checkpoints.start(init, mesh)
         if resumed and init is not None:
             where = f"{self.workdir} has checkpoints already, another --workdir has none"
             notices.insert(0, f"--init {init} is not used: {where}")
@@ -128,18 +124,13 @@ class Trainer:
         self.step = int(self.state.step)
         self.origin = f"step {self.step} of {self.workdir}" if resumed else str(init or "fresh weights")
 
-    def opened_log(self) -> contextlib.AbstractContextManager[RunLog | None]:
-        """Write the config, and begin or continue the log; in the first process alone."""
-        if jax.process_index() > 0:
-            return contextlib.nullcontext()
+    def opened_log(self) -> RunLog:
+        """Write the config, and begin or continue the log."""
         save_config(self.workdir, self.config)
         validation = self.checkpoints.validation
         log = RunLog(self.workdir, self.step, self.config, validation is not None and validation["step"] == self.step)
         if self.step < self.config.train.epochs * self.per_epoch:
-            made_with = {"versions": environment.versions(), "hardware": environment.hardware()}
-            began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            command = {"began": began, "command": shlex.join(sys.argv)}
-            log.write_run(self.step, {**command, **made_with, "commit": environment.commit()})
+            log.write_run(self.step)
         return log
 
     def train_epoch(self, epoch: int, data: Batches) -> None:
@@ -156,17 +147,16 @@ class Trainer:
         def log_finished(but: int = 0) -> None:
             for step in averages.finished(but):
                 if step % train.log_every == 0 or step == end:
-                    numbers = averages.read()
-                    rate = float(lr[step - 1 - start])
+                    numbers, rate = averages.read(), float(lr[step - 1 - start])
                     numbers |= {"lr": rate, "lr_backbone": rate * train.backbone_lr_scale}
                     if config.model.keep_ratio:
                         numbers["keep_ratio"] = keep_ratio(train, config.model.keep_ratio[0], epoch)
-                    kind, pairs = jax.devices()[0].device_kind, numbers["pairs_per_second"]
-                    share = mfu(config, kept.exact, pairs, kind, self.mesh.size)
+                    kind = jax.devices()[0].device_kind
+                    share = mfu(config, kept.exact, numbers["pairs_per_second"], kind, self.mesh.size)
                     readings.append(numbers if share is None else numbers | {"mfu": share})
-                    unreadable = {f"unreadable/{name}": n for name, n in data.tally.unreadable.items() if n}
                     if self.log is not None:
-                        counts = {"epoch": epoch, "unreadable": data.unreadable, **unreadable}
+                        counts = {"epoch": epoch, "unreadable": data.unreadable}
+                        counts |= {f"unreadable/{name}": n for name, n in data.tally.unreadable.items() if n}
                         self.log.write("train", step, readings[-1] | counts)
                     show(step - start, readings[-1])
 
@@ -205,11 +195,9 @@ class Trainer:
         if before is not None and before["step"] == self.step:
             return
         config, train, steps = self.config, self.config.train, steps_per_epoch(self.config, "validation")
-        workers = 0 if train.validation_pairs <= _FEW_PAIRS else train.workers
-        with self.batches("validation", workers=workers) as data:
+        with self.batches("validation") as data:
             batch = self.next_batch(data)
-            run_step = self.compiled("validation", kept_in_epoch(config, epoch), batch)
-            averages, began = Averages(train.batch), time.monotonic()
+            run_step, averages = self.compiled("validation", kept_in_epoch(config, epoch), batch), Averages(train.batch)
             with self.progress.bar("validation", 0, steps) as show:
                 try:
                     for done in range(1, steps + 1):
@@ -225,7 +213,6 @@ class Trainer:
                     raise UserError(
                         f"the validation after step {self.step}: loss not finite for one of its pairs {pairs}"
                     ) from e
-        self.progress.validation = time.monotonic() - began
         numbers = averages.read()
         if self.log is not None:
             self.log.write("validation", self.step, numbers | {"epoch": epoch})
@@ -285,7 +272,7 @@ class Trainer:
 
 @contextlib.contextmanager
 def _saved(run: Trainer) -> Iterator[None]:
-    """Save the newest state of ``run``, whatever ends the work in here, and describe it in the error.
+    """Save the newest state of ``run``, whatever ends the work in here, and note it in the error.
 
     Of several processes that train together all must save at the same step: they do where all end for the same reason
     (a signal, a number that is not finite).
@@ -295,17 +282,12 @@ def _saved(run: Trainer) -> Iterator[None]:
     except Stopped as e:
         raise Stopped(f"{e} {run.save_now()}", e.signal, e.abandoned) from None
     except Exception as e:
-        if jax.process_count() > 1 and not isinstance(e.__cause__, NotFiniteError):
-            raise
-        try:
-            done = f"ended {run.save_now()}"
-        except (UserError, OSError, RuntimeError):  # a full disk, a failed device: the error reported is the first one
-            done = f"the steps since then could not be saved; {_RESUME} from the newest checkpoint"
-        words = _in_words(e, run.config)
-        if words is None:
-            e.add_note(done)
-            raise
-        raise UserError(f"{words}; {done}") from e
+        if jax.process_count() == 1 or isinstance(e.__cause__, NotFiniteError):
+            try:
+                e.add_note(f"ended {run.save_now()}")
+            except (UserError, OSError, RuntimeError):  # a full disk, a failed device: the first error is reported
+                e.add_note(f"the steps since then could not be saved; {_RESUME} from the newest checkpoint")
+        raise
 
 
 def _in_words(error: Exception, config: Config) -> str | None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ostrack_jax.checkpoint.files import load_weights, sha256
-from ostrack_jax.checkpoint.steps import BEST, STEPS, CorruptStepError, TrainCheckpoints
+from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints
 from ostrack_jax.config import to_dict
 from ostrack_jax.errors import UserError
 
@@ -107,15 +105,6 @@ def test_a_corrupt_newest_is_skipped_with_a_warning(run, small_weights, caplog):
         load_weights(run)
 
 
-def test_a_step_without_its_config_is_corrupt(run):
-    file = run / STEPS / "2" / "about" / "metadata"
-    file.write_text(json.dumps({"validation": None}))
-    steps = TrainCheckpoints(run / STEPS)
-    assert steps.newest(steps.about)[0] == 1
-    with pytest.raises(CorruptStepError, match="2 is corrupt: about holds no config"):
-        steps.about(2)
-
-
 def test_skipped_steps_are_put_aside(run, items, about):
     steps = TrainCheckpoints(run / STEPS, write=True)
     for _ in range(2):
@@ -124,7 +113,7 @@ def test_skipped_steps_are_put_aside(run, items, about):
         steps.save(2, items, about)
     steps.close()
     assert len(list((run / STEPS).iterdir())) == 2
-    assert sorted(p.name for p in (run / "broken").iterdir()) == [f"{STEPS}-2{again}" for again in ("", "-again")]
+    assert sorted(p.name for p in (run / "broken").iterdir()) == [f"{STEPS}-2"]
 
 
 @contextlib.contextmanager
@@ -142,25 +131,10 @@ def test_a_full_disk_is_reported_and_leaves_what_was_there(run, items, about, sm
     steps = TrainCheckpoints(run / STEPS, keep=1, write=True)
     with disk_full():
         steps.save(3, items, about)
-        with pytest.raises(UserError, match=r"cannot write checkpoints to .*File too large.* step 2"):
+        with pytest.raises(UserError, match=r"cannot write checkpoints to .*File too large"):
             steps.close()
     assert TrainCheckpoints(run / STEPS).steps() == [1, 2]
     assert not load_weights(run)[1]["backbone.norm.scale"].any()
-
-
-def test_a_failure_is_reported_while_the_training_continues(run, items, about):
-    steps = TrainCheckpoints(run / STEPS, write=True)
-    with disk_full():
-        steps.save(3, items, about)
-        with pytest.raises(UserError, match="File too large"):
-            check_often(steps)
-    steps.close()
-
-
-def check_often(steps):
-    for _ in range(1000):
-        steps.check()
-        time.sleep(0.01)
 
 
 def test_a_directory_that_cannot_be_made_is_reported(tmp_path):
@@ -171,7 +145,6 @@ def test_a_directory_that_cannot_be_made_is_reported(tmp_path):
 
 PROGRAM = """
 import sys
-import time
 from pathlib import Path
 import jax, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec

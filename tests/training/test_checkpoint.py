@@ -11,7 +11,7 @@ import pytest
 from ostrack_jax.checkpoint.files import load_weights, save_weights, sha256
 from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints
 from ostrack_jax.errors import UserError
-from ostrack_jax.training.checkpoint import RunCheckpoints, initial_state
+from ostrack_jax.training.checkpoint import RunCheckpoints
 from ostrack_jax.training.sharding import make_mesh
 from ostrack_jax.training.step import init_state, weights_of
 
@@ -19,21 +19,16 @@ from ostrack_jax.training.step import init_state, weights_of
 def resume(config, workdir):
     """The state that a run resumes from, what is printed, and its last validation."""
     with RunCheckpoints(config, workdir) as checkpoints:
-        found = checkpoints.resume(make_mesh(config))
-        assert found is not None
-        return found[0], "\n".join(found[1]), checkpoints.validation
-
-
-def test_a_run_without_a_checkpoint_is_not_resumed(small_config, tmp_path):
-    with RunCheckpoints(small_config, tmp_path) as checkpoints:
-        assert checkpoints.resume(make_mesh(small_config)) is None
+        state, notices = checkpoints.resume(make_mesh(config))
+        return state, "\n".join(notices), checkpoints.validation
 
 
 def test_fine_tuning_at_other_crop_sizes_is_noticed(small_config, small_weights, tmp_path):
     save_weights(tmp_path / "given", small_weights, small_config)
     model = dataclasses.replace(small_config.model, template_size=48, search_size=96)
     config = dataclasses.replace(small_config, model=model)
-    state, notices = initial_state(config, tmp_path / "given", make_mesh(config))
+    with RunCheckpoints(config, tmp_path / "run") as checkpoints:
+        state, notices = checkpoints.start(tmp_path / "given", make_mesh(config))
     assert len(notices) == 2
     assert "backbone.pos_embed_search resized from 8 x 8 to 12 x 12 patches" in notices[1]
     assert int(state.step) == 0

@@ -1,10 +1,11 @@
-"""Pages of the documentation site that are made of the code: every command's ``--help``, the packages, CONTRIBUTING.md.
+"""Pages of the documentation site that are made of the code: commands, packages, examples, CONTRIBUTING.md.
 
 A hook of mkdocs; see ``hooks`` in mkdocs.yml.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import re
@@ -36,6 +37,7 @@ def on_files(files: Files, config: Any) -> Files:
         modules = sorted((ROOT / "ostrack_jax" / package).rglob("*.py"))
         names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules if path.stem[0] != "_")
         pages[f"api/{package}.md"] = f"# {package}\n\n" + references(names)
+    pages |= {f"examples/{path.stem}.md": example(path) for path in (ROOT / "examples").glob("*.py")}
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
     return files
@@ -44,12 +46,25 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Name a file of the repository where a page links to one: the site does not hold it."""
     del page
+    markdown = re.sub(r"\(\.\./examples/(\w+)\.py\)", r"(examples/\1.md)", markdown)
     return re.sub(r"\[([^\]]*)\]\(\.\./([^)]*)\)", r"\1 (`\2`)", markdown)
 
 
 def contributing() -> str:
     """Return CONTRIBUTING.md with its links as they are from here."""
     return (ROOT / "CONTRIBUTING.md").read_text().replace("](docs/", "](")
+
+
+def example(path: Path) -> str:
+    """Return a script as a page: its docstring, then its cells, ``# %% [markdown]`` as text and ``# %%`` as code."""
+    script = path.read_text()
+    title, text = (ast.get_docstring(ast.parse(script)) or "").split("\n", 1)
+    page = [f"# {title.removesuffix('.')}", text]
+    for cell in script.split("\n# %%")[1:]:
+        kind, body = cell.split("\n", 1)
+        prose = "[markdown]" in kind
+        page.append(re.sub(r"^# ?", "", body, flags=re.MULTILINE) if prose else f"```python\n{body.strip()}\n```")
+    return "\n\n".join([*page, f"The script: `{path.relative_to(ROOT)}`."])
 
 
 def references(names: Any) -> str:

@@ -24,8 +24,8 @@ OUTPUT = Path("runs/examples/train_own_data")
 
 # %%
 def write_videos(part: str, directory: Path) -> None:
-    """Write six synthetic videos with their boxes."""
-    for sequence in open_synthetic(part, sequences=6, frames=30):
+    """Write four synthetic videos with their boxes."""
+    for sequence in open_synthetic(part, sequences=4, frames=30):
         place = directory / sequence.name
         place.mkdir(parents=True, exist_ok=True)
         for i in range(len(sequence)):
@@ -52,7 +52,7 @@ config: ot.Config = ot.load_config(
         "data.synthetic_val.weight=0",
         "train.validate_every=0",
         "train.epochs=1",
-        "train.pairs_per_epoch=160",
+        "train.pairs_per_epoch=80",
         "train.workers=0",
         "train.picture_every=0",
     ],
@@ -68,7 +68,7 @@ ot.train(config, OUTPUT / "run")
 # %% [markdown]
 # ## Is it better than nothing?
 # `evaluate` takes any object with `init` and `update`, so a tracker that never moves shows what the scores are worth.
-# Twenty steps teach little; with `train.pairs_per_epoch=4800` and five epochs, four minutes, the network is far ahead.
+# Ten steps teach little; with `train.pairs_per_epoch=4800` and five epochs, four minutes, the network is far ahead.
 
 
 # %%

@@ -8,6 +8,7 @@ the clip in the package with the weights in the package. Under a minute on a CPU
 from pathlib import Path
 
 import cv2
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -32,7 +33,7 @@ model = config.model
 network: ot.OSTrack = model_of(model, weights)
 template = square_crop(video[0], box_xywh, model.template_factor, model.template_size).image
 search = square_crop(video[3], box_xywh, model.search_factor, model.search_size).image
-prediction: ot.Prediction = nnx.jit(network)(template[None], search[None])
+prediction: ot.Prediction = nnx.jit(network)(jnp.array([template]), jnp.array([search]))
 print(f"{sum(value.size for value in weights.values()):,} numbers, score map {prediction.score_map.shape}")
 
 # %% [markdown]

@@ -97,7 +97,7 @@ def _benchmark(wanted: str | None, trackers: list[RawResults]) -> str:
 
 def _sequences(flags: absl_flags.FlagValues, protocol: Benchmark) -> tuple[LazySequences, list[str]]:
     """The sequences to score, and notes on their directory."""
-    from ostrack_jax.data import attributes
+    from ostrack_jax.data.lists.published import with_attributes_of_files
     from ostrack_jax.evaluation.truth import open_truth
 
     if flags.truth is not None and flags.data_dir is not None:
@@ -107,7 +107,7 @@ def _sequences(flags: absl_flags.FlagValues, protocol: Benchmark) -> tuple[LazyS
     else:
         sequences, note = open_truth(protocol, flags.truth)
     if flags.attributes is not None:
-        sequences = attributes.by_files(sequences, flags.attributes, protocol.reader)
+        sequences = with_attributes_of_files(sequences, flags.attributes, protocol.reader)
     sequences = sequences if flags.sequences is None else sequences.select(dict.fromkeys(flags.sequences))
     if not len(sequences):
         raise UserError(f"--sequences: expected names of {protocol.name}, as a,b")

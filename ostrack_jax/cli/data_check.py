@@ -85,8 +85,7 @@ def _named(flags: absl_flags.FlagValues, name: str, directory: str = "") -> Data
     """The data of a reader, or else of a benchmark, with the directory that is given or looked up."""
     from ostrack_jax.config import DataConfig
     from ostrack_jax.data.packed.reader import is_packed
-    from ostrack_jax.data.paths import find_directory
-    from ostrack_jax.data.readers.registry import READERS, knows_parts
+    from ostrack_jax.data.readers.registry import READERS, find_directory, knows_parts
     from ostrack_jax.errors import unknown
     from ostrack_jax.evaluation.benchmarks import BENCHMARKS
 

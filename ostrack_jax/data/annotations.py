@@ -23,9 +23,35 @@ from ostrack_jax.io import read_text
 FARTHEST = 1e30  # no number of an image; the squares and products of larger ones would overflow
 
 
-def read_numbers(path: Path, columns: int, what: str) -> Float[np.ndarray, "t columns"]:
-    """Read a table of ``columns`` numbers a line (NaN allowed); an error names ``what`` a line should hold."""
-    return _numbers(path, read_text(path), columns, what)
+def parse_rows(path: Path, text: str, parse: Callable[[str], ListOf[float]], expected: str) -> np.ndarray:
+    """The numbers of each line of ``text``, the file at ``path``; blank lines at its end are left out.
+
+    Args:
+      path: for errors.
+      text: of the file.
+      parse: a line to its numbers, as many for each; a `ValueError` for anything else.
+      expected: in a line, in words.
+
+    Raises:
+      UserError: a line is not as expected, or there is none.
+    """
+    rows = []
+    for i, line in enumerate(text.rstrip().splitlines()):
+        try:
+            rows.append(parse(line))
+        except ValueError as e:
+            raise UserError(f"{path} line {i + 1}: expected {expected}, found {line.strip()[:60]!r}") from e
+    if not rows:
+        raise UserError(f"{path} is empty: expected {expected}, a line per frame")
+    return np.array(rows)
+
+
+def parse_numbers(line: str, columns: int) -> list[float]:
+    """So many numbers, NaN allowed; a `ValueError` for anything else."""
+    numbers = [float(word) for word in _as_blanks(line).split()]
+    if len(numbers) != columns or any(abs(number) > FARTHEST for number in numbers):
+        raise ValueError(line)
+    return numbers
 
 
 def read_boxes(path: Path) -> Float[np.ndarray, "t 4"]:
@@ -38,11 +64,8 @@ def read_boxes(path: Path) -> Float[np.ndarray, "t 4"]:
     """
     text = read_text(path)
     if _has_scores(text):
-        return _numbers(path, text, 5, "five numbers x,y,width,height,score")[:, :4]
-    boxes = _numbers(path, text, 4, "four numbers x,y,width,height")
-    if not len(boxes):
-        raise UserError(f"{path} is empty: expected a line x,y,width,height per frame")
-    return boxes
+        return parse_rows(path, text, lambda line: parse_numbers(line, 5), "x,y,width,height,score")[:, :4]
+    return parse_rows(path, text, lambda line: parse_numbers(line, 4), "four numbers x,y,width,height")
 
 
 def written_by_track(path: Path) -> bool:
@@ -165,31 +188,6 @@ def read_names(path: Path) -> list[str]:
 def valid(boxes_xywh: Float[np.ndarray, "t 4"]) -> Bool[np.ndarray, " t"]:
     """Which boxes are annotated and have a positive width and height."""
     return np.logical_and(np.isfinite(boxes_xywh).all(axis=1), (boxes_xywh[:, 2:] > 0).all(axis=1))
-
-
-def _numbers(path: Path, text: str, columns: int, what: str) -> Float[np.ndarray, "t columns"]:
-    """The numbers of the file at ``path``, which holds ``text``; see `read_numbers`."""
-    lines = text.rstrip().splitlines()
-    rows = [line.split() for line in _as_blanks(text.rstrip()).splitlines()]
-    try:
-        table = np.array([float(word) for row in rows for word in row]).reshape(len(rows), columns)
-        right = all(len(row) == columns for row in rows)
-    except ValueError:
-        right, table = False, np.empty((0, columns))
-    if not right:
-        wrong = next(i for i, row in enumerate(rows) if not _are_numbers(row, columns))
-        raise UserError(f"{path} line {wrong + 1}: expected {what}, found {lines[wrong].strip()[:60]!r}")
-    endless = (np.abs(table) > FARTHEST).any(axis=1)
-    if endless.any():
-        raise UserError(f"{path} line {int(endless.argmax()) + 1}: expected {what}, found an infinite number")
-    return table
-
-
-def _are_numbers(row: list[str], columns: int) -> bool:
-    try:
-        return len([float(word) for word in row]) == columns
-    except ValueError:
-        return False
 
 
 def _has_scores(text: str) -> bool:

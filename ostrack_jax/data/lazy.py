@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:  # without their parameter, for which a run-time type checker would read a sequence
     _Sequences = _Names = collections.abc.Sequence
 
-_KEPT = 8192  # sequences in memory, some 20 KB each
+KEPT = 8192  # sequences in memory, some 20 KB each
 _LOGGED = 20  # flawed sequences of a set that a process logs
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class LazySequences(_Sequences):
     names: ListOf[str]
     notes: tuple[str, ...] = ()
 
-    def __init__(self, keys: Mapping[str, Any], build: Callable[[str, Any], Sequence], keep: int = _KEPT) -> None:
+    def __init__(self, keys: Mapping[str, Any], build: Callable[[str, Any], Sequence], keep: int = KEPT) -> None:
         """Remember how to read.
 
         Args:
@@ -79,7 +79,7 @@ class LazySequences(_Sequences):
         names: ListOf[str],
         keys: ListOf[Any],
         build: Callable[[str, Any], Sequence],
-        keep: int = _KEPT,
+        keep: int = KEPT,
         notes: tuple[str, ...] = (),
     ) -> LazySequences:
         """The same from parallel lists of names and keys, which are not copied: for sets of a million."""

@@ -8,9 +8,7 @@ from ostrack_jax.config import DataConfig
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import official
 from ostrack_jax.data.packed.reader import is_packed, open_packed, read_manifest
-from ostrack_jax.data.paths import named_directory
-from ostrack_jax.data.readers.folder import open_folder
-from ostrack_jax.data.readers.registry import READERS, open_dataset
+from ostrack_jax.data.readers.registry import READERS, SHAPES, named_directory, open_dataset
 from ostrack_jax.doctor.check import check_sequence
 from ostrack_jax.doctor.finding import Finding
 from ostrack_jax.doctor.layouts import LAYOUTS, SLOW, find_parts, recognise
@@ -33,7 +31,7 @@ def find_datasets(directory: Path) -> list[Finding]:
             found = [finding for path in inside for finding in benchmarks[path] or _own(path)]
         else:
             found = _own(directory)
-    shapes = "; ".join(f"{reader}: {layout.shape}" for reader, layout in LAYOUTS.items())
+    shapes = "; ".join(f"{reader}: {SHAPES[reader]}" for reader in LAYOUTS)
     return found or [
         Finding("wrong", f"no data set in {directory}", f"expected images or videos with boxes, or one of {shapes}")
     ]
@@ -87,7 +85,7 @@ def _parts(reader: str, directory: Path) -> list[Finding]:
 def _own(directory: Path) -> list[Finding]:
     """The user's own sequences in ``directory``."""
     try:
-        sequences = open_folder(directory)
+        sequences = open_dataset(DataConfig(reader="folder", dir=str(directory)))
     except UserError:  # nothing is there
         return []
     found = _describe(f"folder {directory}", sequences)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ostrack_jax.data.lists.published import OFFICIAL, read_published, read_table
 from ostrack_jax.data.packed.reader import is_packed
-from ostrack_jax.data.readers import nfs, otb, uav
+from ostrack_jax.data.readers import uav
+from ostrack_jax.data.readers.registry import SHAPES
 from ostrack_jax.data.readers.vot import YEARS
 from ostrack_jax.doctor.finding import Finding
 from ostrack_jax.errors import listed
@@ -31,12 +32,10 @@ class Layout:
     """One set's layout.
 
     Attributes:
-      shape: what the directory holds, in words.
       patterns: of paths, one of which such a directory has.
       fits: (directory, parts of a path that matches) -> whether it is indeed of this set.
     """
 
-    shape: str
     patterns: Sequence[str]
     fits: Callable[[Path, Parts], bool] = lambda directory, parts: True
 
@@ -51,7 +50,7 @@ def _names(reader: str) -> set[str]:
     """Classes of LaSOT's extension, none of which is LaSOT's; DTB70's names that are not OTB's; UAVDT's names."""
     if reader == "lasot_ext":
         return {name.rpartition("-")[0] for name in read_published(reader)}
-    return {row.name for row in read_table(reader)} - {row.name for row in read_table("otb")}
+    return set(read_table(reader)) - set(read_table("otb"))
 
 
 def _lasot_class(parts: Parts) -> str:
@@ -60,51 +59,40 @@ def _lasot_class(parts: Parts) -> str:
     return name if number.isdecimal() and parts[0] in (name, parts[-2]) else ""
 
 
-_LASOT = "class/class-N/img or class-N/img"
 _LASOT_PATHS = ("*-*/img", "*/*-*/img")
 _VOT_PATHS = [f"{root}*/{inner}" for root in ("", "vot20??/") for inner in ("color", "sequence")]
 SLOW = ("coco", "vid")  # readers that take minutes to open a set the first time
 LAYOUTS = {
     "got10k": Layout(
-        "list.txt and a folder for each name in it, or train/, val/, test/ of such",
         ("list.txt", "train/list.txt", "val/list.txt", "test/list.txt"),
         lambda directory, parts: not LAYOUTS["vot"].matches(directory),
     ),
-    "lasot": Layout(_LASOT, _LASOT_PATHS, lambda _, parts: _lasot_class(parts) not in ("", *_names("lasot_ext"))),
+    "lasot": Layout(_LASOT_PATHS, lambda _, parts: _lasot_class(parts) not in ("", *_names("lasot_ext"))),
     "trackingnet": Layout(
-        "TRAIN_0 .. TRAIN_11 and TEST, each with anno/NAME.txt and frames/NAME/0.jpg ..",
         ("TRAIN_*/anno", "TEST/anno", "anno"),
         lambda directory, parts: len(parts) == 2 or (directory / "frames").is_dir(),
     ),
-    "coco": Layout("annotations/instances_*.json and images/train2017 or train2017", ["annotations/instances_*.json"]),
-    "vid": Layout("Data/VID and Annotations/VID", ["Annotations/VID", "ILSVRC*/Annotations/VID"]),
-    "otb": Layout(otb.SHAPE, ["*/groundtruth_rect*.txt"], lambda _, parts: parts[0] not in _names("dtb70")),
-    "dtb70": Layout(f"{otb.SHAPE}, named as DTB70's 70", ["*/img"], lambda _, parts: parts[0] in _names("dtb70")),
-    "lasot_ext": Layout(
-        f"{_LASOT}, of its 15 classes", _LASOT_PATHS, lambda _, parts: _lasot_class(parts) in _names("lasot_ext")
-    ),
+    "coco": Layout(["annotations/instances_*.json"]),
+    "vid": Layout(["Annotations/VID", "ILSVRC*/Annotations/VID"]),
+    "otb": Layout(["*/groundtruth_rect*.txt"], lambda _, parts: parts[0] not in _names("dtb70")),
+    "dtb70": Layout(["*/img"], lambda _, parts: parts[0] in _names("dtb70")),
+    "lasot_ext": Layout(_LASOT_PATHS, lambda _, parts: _lasot_class(parts) in _names("lasot_ext")),
     "nfs": Layout(
-        nfs.SHAPE,
         ("*/30/*", "*/240/*", "sequences"),
         lambda directory, parts: parts[0] == parts[2] if len(parts) == 3 else (directory / "anno").is_dir(),
     ),
-    "uav": Layout(uav.SHAPE, [f"{root}/{videos}" for root in uav.ROOTS for videos in {*uav.VIDEOS.values()}]),
+    "uav": Layout([f"{root}/{videos}" for root in uav.ROOTS for videos in {*uav.VIDEOS.values()}]),
     "uavdt": Layout(
-        uav.UAVDT_SHAPE,
         [f"{videos}/S????" for videos in uav.UAVDT_VIDEOS],
         lambda _, parts: parts[-1] in _names("uavdt"),
     ),
-    "tnl2k": Layout("NAME/imgs and NAME/groundtruth.txt, or folders of such", ["*/imgs", "*/*/imgs"]),
-    "tc128": Layout(
-        "NAME/img, NAME/NAME_gt.txt and NAME/NAME_frames.txt", ["*/*_gt.txt", "Temple-color-128/*/*_gt.txt"]
-    ),
+    "tnl2k": Layout(["*/imgs", "*/*/imgs"]),
+    "tc128": Layout(["*/*_gt.txt", "Temple-color-128/*/*_gt.txt"]),
     "itb": Layout(  # by its name, too: any directory of directories of sequences looks like it
-        "SCENARIO/NAME with images and groundtruth.txt",
         ["*/*/groundtruth.txt"],
         lambda directory, _: "itb" in directory.name.lower(),
     ),
     "vot": Layout(
-        "list.txt and for each name in it NAME/color and NAME/groundtruth.txt",
         [*_VOT_PATHS, *(pattern.replace("*/", "sequences/*/") for pattern in _VOT_PATHS)],
         lambda directory, parts: directory.joinpath(*parts[:-2], "list.txt").is_file(),
     ),
@@ -142,7 +130,7 @@ def explain(reader: str, directory: Path, error: Exception) -> Finding:
     elif others:
         fix = f"it looks like {' and '.join(others)}: give that name"
     else:
-        fix = f"expected {layout.shape}" if layout else ""
+        fix = f"expected {SHAPES[reader]}" if layout else ""
     return Finding("wrong", str(error), fix)
 
 

@@ -14,9 +14,8 @@ from ostrack_jax.config import DataConfig
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import official, published_lengths
 from ostrack_jax.data.packed.reader import is_packed
-from ostrack_jax.data.paths import named_directory
 from ostrack_jax.data.readers.boxes_only import NoImages
-from ostrack_jax.data.readers.registry import open_dataset
+from ostrack_jax.data.readers.registry import named_directory, open_dataset
 from ostrack_jax.data.readers.vot import YEARS
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError, unknown
@@ -60,7 +59,7 @@ class Benchmark:
         """Open the benchmark's sequences.
 
         Args:
-          data_dir: their directory; None: looked up by `data.paths`.
+          data_dir: their directory; None: looked up, see `registry.find_directory`.
           options: of the reader, over the benchmark's own (synthetic: seed, sequences, frames, width, height).
 
         Raises:

@@ -10,8 +10,8 @@ from typing import Any
 
 from ostrack_jax import io
 from ostrack_jax.config import Config, to_dict
-from ostrack_jax.data import attributes
 from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.lists.published import with_attributes_of_files
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import benchmarks, locks, report, runner
 from ostrack_jax.evaluation.benchmarks import Benchmark
@@ -69,7 +69,7 @@ def open_sequences(
     """Open a benchmark's sequences, or some of them by their ``names``, with the reader's ``options``."""
     sequences = benchmark.open(data_dir, options)
     if attribute_dir is not None:
-        sequences = attributes.by_files(sequences, attribute_dir, benchmark.reader)
+        sequences = with_attributes_of_files(sequences, attribute_dir, benchmark.reader)
     if names is not None:
         sequences = sequences.select(dict.fromkeys(names))
     if not len(sequences):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ostrack_jax.data import attributes
 from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.lists.published import with_published_attributes
 from ostrack_jax.data.readers.boxes_only import find_files, sequences_of
 from ostrack_jax.data.spelling import ByName, of_set
 from ostrack_jax.errors import UserError, listed
@@ -54,7 +54,7 @@ def open_truth(benchmark: Benchmark, directory: Path) -> tuple[LazySequences, st
         f"scored: {listed(others)}"
     )
     sequences = sequences_of({names[path]: path for path in found.values() if path in names})
-    return attributes.by_table(sequences, benchmark.reader, benchmark.part), note if others else ""
+    return with_published_attributes(sequences, benchmark.reader, benchmark.part), note if others else ""
 
 
 def _published(benchmark: Benchmark, index: ByName[Path]) -> dict[str, Path]:

@@ -96,8 +96,8 @@ def test_the_folder_is_looked_up_as_in_training(tmp_path, check, monkeypatch, ca
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--part", "vall"), "unknown part of GOT-10k 'vall'"),
-        (("--split", "vot_vall"), "unknown split of GOT-10k"),
+        (("--part", "vall"), "unknown part of got10k 'vall'"),
+        (("--split", "vot_vall"), "unknown published list 'got10k_vot_vall'"),
         (("--decode", "0"), "--decode: expected a number of images above 0, or all, found '0'"),
         (("--decode", "some"), "--decode: expected"),
         (("--most", "-1"), "most"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ostrack_jax.data import attributes
-from ostrack_jax.data.lists.published import read_table
+from ostrack_jax.data.lists import published
+from ostrack_jax.data.lists.published import read_table, with_attributes_of_files, with_published_attributes
 from ostrack_jax.data.readers.boxes_only import open_boxes_only
 from ostrack_jax.errors import UserError
 
@@ -36,7 +36,7 @@ def test_folders_with_the_list_of_what_is_absent(tmp_path, place):
     (folder / "groundtruth.txt").write_text("1,2,3,4\n" * 3)
     (folder / "full_occlusion.txt").write_text("0,1,0")
     (folder / "out_of_view.txt").write_text("0,0,0")
-    sequence = attributes.by_table(open_boxes_only(tmp_path), "lasot")[0]
+    sequence = with_published_attributes(open_boxes_only(tmp_path), "lasot")[0]
     assert (sequence.name, sequence.category) == ("cat-1", "cat")
     assert sequence.present is not None
     assert sequence.present.tolist() == sequence.visible.tolist() == [True, False, True]
@@ -49,7 +49,7 @@ def test_a_folder_without_any_is_told(tmp_path):
 
 
 def test_the_published_table_tells_class_and_attributes(otb):
-    biker, human, mine = attributes.by_table(open_boxes_only(otb), "otb")
+    biker, human, mine = with_published_attributes(open_boxes_only(otb), "otb")
     assert biker.category == "person head"
     assert "low resolution" in biker.attributes
     assert human.category == "person"
@@ -57,16 +57,16 @@ def test_the_published_table_tells_class_and_attributes(otb):
 
 
 def test_each_part_of_uav_has_its_own_sequences(tmp_path):
-    names = sorted(row.name for row in read_table("uav", "uav20l"))
+    names = sorted(read_table("uav", "uav20l"))
     assert len(names) == 20
     for name in (*names, "car16_1"):
         (tmp_path / f"{name}.txt").write_text("1,2,3,4\n")
-    classes = {one.name: one.category for one in attributes.by_table(open_boxes_only(tmp_path), "uav", "uav20l")}
+    classes = {one.name: one.category for one in with_published_attributes(open_boxes_only(tmp_path), "uav", "uav20l")}
     assert classes["car16"] == classes["car3"] == "car"
     assert (classes["group2"], classes["bird1"], classes["uav1"]) == ("person", "bird", "aircraft")
     assert all(classes[name] for name in names)
     assert classes["car16_1"] == ""  # of UAV123 alone
-    classes = {one.name: one.category for one in attributes.by_table(open_boxes_only(tmp_path), "uav", "uav123")}
+    classes = {one.name: one.category for one in with_published_attributes(open_boxes_only(tmp_path), "uav", "uav123")}
     assert (classes["car16_1"], classes["car16"]) == ("car", "")
 
 
@@ -74,21 +74,21 @@ def test_files_of_zeros_and_ones(otb, tmp_path):
     folder = tmp_path / "att"
     folder.mkdir()
     (folder / "biker.txt").write_text("0,1,1,1,0,1,1,0,1,0,1\n")
-    sequences = attributes.by_files(open_boxes_only(otb), folder, "otb")
+    sequences = with_attributes_of_files(open_boxes_only(otb), folder, "otb")
     assert sequences[0].attributes[:2] == ("out-of-plane rotation", "scale variation")
     assert len(sequences[0].attributes) == 7
     assert sequences[1].attributes == ()
     (folder / "Human4.txt").write_text("0,1,2\n")
-    sequences = attributes.by_files(open_boxes_only(otb), folder, "otb")
+    sequences = with_attributes_of_files(open_boxes_only(otb), folder, "otb")
     with pytest.raises(UserError, match=r"Human4.txt: expected 11 times 0 or 1 \(IV, "):
         sequences[1].attributes  # noqa: B018
     with pytest.raises(UserError, match="no attributes of these sequences"):
-        attributes.by_files(open_boxes_only(otb), otb.parent, "otb")
+        with_attributes_of_files(open_boxes_only(otb), otb.parent, "otb")
     with pytest.raises(UserError, match="columns of folder's attribute files"):
-        attributes.by_files(open_boxes_only(otb), folder, "folder")
+        with_attributes_of_files(open_boxes_only(otb), folder, "folder")
 
 
 def test_every_column_has_a_meaning():
-    for columns in attributes.COLUMNS.values():
-        assert all(column in attributes.ATTRIBUTES for column in columns)
-    assert [len(attributes.COLUMNS[reader]) for reader in ("otb", "lasot", "uav")] == [11, 14, 12]
+    for columns in published.COLUMNS.values():
+        assert all(column in published.ATTRIBUTES for column in columns)
+    assert [len(published.COLUMNS[reader]) for reader in ("otb", "lasot", "uav")] == [11, 14, 12]

@@ -29,7 +29,7 @@ def test_parts_and_lists_in_both_layouts(tmp_path, flat):
     assert (len(sequence), sequence.name, sequence.flaws, sequence.missing) == (3, "cat-4", (), ())
     np.testing.assert_array_equal(sequence.boxes_xywh, [[1, 2, 10, 8]] * 3)
     assert sequence.frames[2].mean() == pytest.approx(80, abs=2)
-    with pytest.raises(UserError, match=r"sequence cat-11 in .*: expected cat/cat-11/img or cat-11/img"):
+    with pytest.raises(UserError, match=r"sequence cat-11 in .*: expected CLASS/cat-11 or cat-11"):
         whole.select(["cat-11"])[0]
 
 
@@ -79,14 +79,8 @@ def test_what_cannot_be_read_is_told_when_asked_for(tmp_path):
     assert len(sequences[3]) == 3
 
 
-def test_a_foreign_folder_and_wrong_names_are_told(tmp_path):
-    layouts.got10k(tmp_path / "got10k")
-    for options in ({}, {"part": "test"}, {"split": "train"}):
-        with pytest.raises(UserError, match=r"LaSOT's \w+ (part|list) in .*got10k: expected folders as \w+/\w+-\d+"):
-            open_lasot(tmp_path / "got10k", **options)
-    with pytest.raises(UserError, match="unknown part of LaSOT 'val'"):
-        open_lasot(tmp_path, part="val")
-    with pytest.raises(UserError, match="unknown split of LaSOT 'tran': did you mean 'train'"):
+def test_a_wrong_split_is_told(tmp_path):
+    with pytest.raises(UserError, match="unknown published list 'lasot_tran': did you mean 'lasot_train'"):
         open_lasot(tmp_path, split="tran")
 
 

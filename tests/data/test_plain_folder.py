@@ -95,8 +95,6 @@ def test_the_first_box_alone_is_enough(tmp_path):
 
 
 def test_flaws_are_told(tmp_path):
-    with pytest.raises(UserError, match=r"no sequence in .*: expected images or a video"):
-        open_folder(tmp_path)
     for name, text in (("none", None), ("short", "1,2,3,4\n" * 2), ("long", "1,2,3,4\n" * 5), ("bad", "a,b\n")):
         _images(tmp_path / name)
         if text is not None:
@@ -123,7 +121,7 @@ def test_two_sequences_of_one_name_are_told(tmp_path):
     _video(tmp_path / "a.mp4")
     _video(tmp_path / "b.mp4")
     _images(tmp_path / "a")
-    with pytest.raises(UserError, match=r"two sequences named a in .*: .*a.mp4 and .*a"):
+    with pytest.raises(UserError, match=r"two sequences named a in .*: expected each name once"):
         open_folder(tmp_path)
 
 

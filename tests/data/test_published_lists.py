@@ -64,13 +64,13 @@ def test_lasot_is_parted():
 @pytest.mark.parametrize(("name", "rows", "videos", "frames"), TOTALS)
 def test_every_table_has_the_published_totals(name, rows, videos, frames):
     table = read_table(name)
-    assert (len(table), len({row.name for row in table}), len({row.video for row in table})) == (rows, rows, videos)
-    assert sum(row.last - row.first + 1 for row in table) == frames
+    assert (len(table), len({*table}), len({row.video for row in table.values()})) == (rows, rows, videos)
+    assert sum(row.last - row.first + 1 for row in table.values()) == frames
 
 
 def test_some_rows_of_the_tables():
-    rows = {name: {row.name: row for row in read_table(name)} for name in TABLES}
-    assert rows["uav"]["bird1_3"] == published.Row("bird1_3", "bird1", 1573, 2437, "bird")
+    rows = {name: read_table(name) for name in TABLES}
+    assert rows["uav"]["bird1_3"] == published.Row("bird1", 1573, 2437, "bird")
     tiger = rows["otb"]["Tiger1"]
     assert (tiger.first, tiger.last, tiger.category, tiger.omit) == (1, 354, "other", 5)
     assert rows["otb"]["Jogging-2"].video == "Jogging"
@@ -83,8 +83,8 @@ def test_otbs_attributes_have_the_published_totals():
     words = {"illumination variation": 38, "out-of-plane rotation": 63, "scale variation": 64, "occlusion": 49}
     words |= {"deformation": 44, "motion blur": 29, "fast motion": 39, "in-plane rotation": 51, "out of view": 14}
     words |= {"background clutter": 31, "low resolution": 9}
-    assert Counter(word for row in read_table("otb") for word in row.attributes) == words
-    assert all(row.attributes for row in read_table("otb"))
+    assert Counter(word for row in read_table("otb").values() for word in row.attributes) == words
+    assert all(row.attributes for row in read_table("otb").values())
 
 
 def test_lasots_extension_has_classes_of_its_own():
@@ -116,8 +116,8 @@ def test_the_tables_are_the_published_ones(shared_data, name, prefix):
     with path.open() as file:
         true = list(csv.DictReader(file))
     assert len(true) == len(read_table(name))
-    for row, wanted in zip(read_table(name), true, strict=True):
-        assert row.name.replace("-", "_") == wanted["name"].removeprefix(prefix)
+    for (own, row), wanted in zip(read_table(name).items(), true, strict=True):
+        assert own.replace("-", "_") == wanted["name"].removeprefix(prefix)
         assert row.video in wanted["path"].split("/")
         assert (row.first, row.last) == (int(wanted["startFrame"]), int(wanted["endFrame"]))
         assert row.category == wanted["object_class"]

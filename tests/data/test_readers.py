@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from ostrack_jax import config
 from ostrack_jax.config import DataConfig
-from ostrack_jax.data.readers.registry import READERS, open_dataset
+from ostrack_jax.data.lists import published
+from ostrack_jax.data.readers.registry import READERS, SHAPES, knows_parts, open_dataset
 from ostrack_jax.errors import UserError
 from tests import layouts
 
@@ -66,8 +68,8 @@ def test_a_missing_folder_is_told(monkeypatch):
     ("text", "message"),
     [
         ("data = [", "is not valid TOML"),
-        ("[data]\ngot10k = 3", r'expected got10k = "PATH" under \[data\], found 3'),
-        ('data = "x"', r"expected a table \[data\] with .*, found data = 'x'"),
+        ("[data]\ngot10k = 3", r'expected a table \[data\] with got10k = "PATH", found 3'),
+        ('data = "x"', r"expected a table \[data\] with .*, found 'x'"),
         ('[data]\notb = "x"', "nobody says where the got10k data lies"),
     ],
 )
@@ -93,7 +95,7 @@ def test_wrong_names_are_told(got10k):
         open_dataset(DataConfig(dir=str(got10k), options={"part": "val"}))
     with pytest.raises(UserError, match="the synthetic reader knows no split 'vot_val': expected split=all"):
         open_dataset(DataConfig(reader="synthetic", split="vot_val"))
-    with pytest.raises(UserError, match="unknown split of GOT-10k"):
+    with pytest.raises(UserError, match="unknown published list 'got10k_some'"):
         open_dataset(DataConfig(dir=str(got10k), split="some"))
 
 
@@ -112,6 +114,19 @@ def test_the_published_configs_open_their_sets(name, tmp_path, monkeypatch):
     counts = {"lasot": {1120}, "trackingnet": {2}, "coco": {4}, "got10k": {9335, 7086, 1249}}
     for data in config.load(name).data.values():
         assert len(open_dataset(data)) in counts[data.reader]
+
+
+@pytest.mark.parametrize("reader", sorted(SHAPES))
+def test_a_foreign_folder_and_an_unknown_part_are_told(reader, tmp_path, monkeypatch):
+    monkeypatch.setenv("OSTRACK_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "set/other/images").mkdir(parents=True)
+    part = next(iter(published.OFFICIAL.get(reader, {"": None}))) or "train"
+    data = DataConfig(reader, str(tmp_path / "set"), part=part)
+    with pytest.raises(UserError, match=rf"^no (sequence of {reader}( .*)?|file .*) in {tmp_path}/set: expected "):
+        open_dataset(data)
+    if knows_parts(reader):
+        with pytest.raises(UserError, match=f"unknown part of {reader} '{part}s': did you mean '{part}'"):
+            open_dataset(dataclasses.replace(data, part=f"{part}s"))
 
 
 def test_options_reach_the_reader():

@@ -58,5 +58,5 @@ def test_what_is_no_region_is_told_by_its_line(tmp_path, region):
     with pytest.raises(UserError, match=r"groundtruth.txt line 2: expected a rectangle"):
         read_regions(path)
     path.write_text("")
-    with pytest.raises(UserError, match="is empty: expected a region per frame"):
+    with pytest.raises(UserError, match="is empty: expected a rectangle"):
         read_regions(path)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ostrack_jax.data import attributes
 from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.lists.published import with_attributes_of_files, with_published_attributes
 from ostrack_jax.data.readers.boxes_only import open_boxes_only
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import benchmarks as protocols
@@ -58,7 +58,7 @@ def compared(*arguments):
 def whole(folders, monkeypatch):
     monkeypatch.setattr(intervals, "LEAST_SEQUENCES", 3)
     trackers = [open_results(str(folders / name)) for name in ("poor", "good")]
-    sequences = attributes.by_table(open_boxes_only(folders / "truth"), "otb")
+    sequences = with_published_attributes(open_boxes_only(folders / "truth"), "otb")
     rules = ("published", "got10k", "absent_left_out")
     return comparison.compare(protocols.find("otb100"), sequences, trackers, rules, "ostrack compare")
 
@@ -376,7 +376,7 @@ def test_published_figures_of_otb100_come_out_of_raw_files(shared_data):
     trackers = [open_results(str(folder / name)) for name in ("ATOM", "SiamBAN")]
     truth, note = open_truth(protocols.find("otb100"), folder / "groundtruth")
     assert note == ""
-    sequences = attributes.by_files(truth, folder / "attributes", "otb")
+    sequences = with_attributes_of_files(truth, folder / "attributes", "otb")
     whole = comparison.compare(protocols.find("otb100"), sequences, trackers, ("otb_toolkit",))
     told = whole.to_json()
     assert len(told["sequences"]) == 100

@@ -23,9 +23,8 @@ from ostrack_jax.data.index import Arrays, cached, sign
 from ostrack_jax.data.lazy import LazySequences, NumberedNames
 from ostrack_jax.data.readers.common import first_that
 from ostrack_jax.data.sequence import Sequence
-from ostrack_jax.errors import UserError, listed, unknown
+from ostrack_jax.errors import UserError, listed
 
-PARTS = ("train", "val")
 _MOST_BYTES = 2 * 2**30
 _FORM = "2"  # of the index: another number makes it again
 _MOST_ID = 1 << 62  # from here on numbers stand for texts
@@ -42,10 +41,8 @@ def open_coco(directory: Path, part: str = "train", split: str = "all", orientat
       orientation: whether boxes count the pixels as ``stored``, or as ``shown``, see `frames.Orientation`.
 
     Raises:
-      UserError: an unknown part, no annotation file or one that is not COCO's, no images.
+      UserError: no annotation file or one that is not COCO's, no images.
     """
-    if part not in PARTS:
-        raise unknown("part of COCO", part, PARTS)
     read_as = orientation_named(orientation)
     split = f"{part}2017" if split == "all" else split
     names = [path.stem.removeprefix("instances_") for path in (directory / "annotations").glob("instances_*.json")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,11 +11,10 @@ import numpy as np
 
 from ostrack_jax.data.annotations import Annotation, valid
 from ostrack_jax.data.frames import ImageFrames, list_directory
-from ostrack_jax.data.lists.published import Row
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError, listed
 
-Item = TypeVar("Item", str, Row)
+Item = TypeVar("Item")
 
 _log = logging.getLogger(__name__)
 
@@ -49,47 +48,35 @@ def first_that(is_right: Callable[[Path], bool], places: Iterable[Path]) -> Path
     return next((place for place in places if is_right(place)), None)
 
 
-def by_name(what: str, directory: Path, places: Iterable[Path], shape: str) -> dict[str, Path]:
-    """The directories of sequences by their name.
-
-    Raises:
-      UserError: there is none, or two have one name.
-    """
-    found: dict[str, Path] = {}
-    for place in places:
-        if place.name in found:
-            raise UserError(f"two sequences named {place.name} in {directory}: {found[place.name]} and {place}")
-        found[place.name] = place
-    if not found:
-        raise UserError(f"no sequence of {what} in {directory}: expected {shape}")
-    return found
+def by_name(directory: Path, found: Iterable[tuple[str, Item]]) -> dict[str, Item]:
+    """What is ``found`` in a set's directory, by its sequence's name; a `UserError` where two have one name."""
+    items: dict[str, Item] = {}
+    for name, item in found:
+        if name in items:
+            raise UserError(f"two sequences named {name} in {directory}: expected each name once")
+        items[name] = item
+    return items
 
 
 def those_there(
-    what: str, directory: Path, published: Iterable[Item], is_there: Callable[[Item], bool], shape: str
-) -> list[Item]:
+    what: str, directory: Path, published: Mapping[str, Item], is_there: Callable[[str], bool]
+) -> dict[str, Item]:
     """The published sequences that lie in ``directory``, in the list's order; logs a warning where some do not.
 
     Args:
-      what: the set, for messages; ``directory`` too.
-      published: names or rows.
-      is_there: whether one of them lies there.
-      shape: of the set's directory, in words.
-
-    Raises:
-      UserError: none is there.
+      what: the set, for the message; ``directory`` too.
+      published: by name.
+      is_there: whether the sequence of a name lies there.
     """
-    published = list(published)
-    found = [item for item in published if is_there(item)]
-    if not found:
-        raise UserError(f"no sequence of {what} in {directory}: expected {shape}")
-    warn_of_absent(what, directory, list(map(_name, published)), set(map(_name, found)))
+    found = {name: item for name, item in published.items() if is_there(name)}
+    warn_of_absent(what, directory, published, found)
     return found
 
 
-def warn_of_absent(what: str, directory: Path, published: list[str], found: Collection[str]) -> None:
-    """Log how many of the published names are not ``found``, and some of them; nothing where all are."""
-    if absent := [name for name in published if name not in found]:
+def warn_of_absent(what: str, directory: Path, published: Collection[str], found: Collection[str]) -> None:
+    """Log how many of the published names are not ``found``, and some of them; nothing where all are, or none is."""
+    absent = [name for name in published if name not in found]
+    if absent and found:
         there, every = len(published) - len(absent), len(published)
         _log.warning(
             "%s in %s: %d of the %d sequences are there, not %s", what, directory, there, every, listed(absent)
@@ -100,28 +87,16 @@ def between(images: list[str], first: int, last: int) -> list[str]:
     """Of a video's images those numbered from ``first`` to ``last``.
 
     Raises:
-      UserError: one of the numbers is missing, and boxes after it would belong to other images; or there is no number
-        between.
+      UserError: one of the numbers is missing: boxes after it would belong to other images; or there is none between.
     """
-    by_number = {number(path): path for path in images}
-    place = Path(images[0]).parent if images else Path()
-    if last < first:
-        raise UserError(f"no images from {first} to {last} in {place}: expected a first number and a last one")
-    found = sum(first <= i <= last for i in by_number)  # the numbers are a file's: they are not counted through
-    if missing := last - first + 1 - found:
-        gone = next(i for i in range(first, last + 1) if i not in by_number)
-        raise UserError(
-            f"no images {gone}{' and others' if missing > 1 else ''} in {place} ({missing} missing): "
-            f"expected {first} to {last}"
-        )
-    return [by_number[i] for i in range(first, last + 1)]
+    by_number, wanted = {number(path): path for path in images}, range(first, last + 1)
+    gone = next((i for i in wanted if i not in by_number), None if wanted else first)
+    if gone is not None:
+        raise UserError(f"no image {gone} in {Path(images[0]).parent}: expected {first} to {last}")
+    return [by_number[i] for i in wanted]
 
 
 def number(path: str) -> int:
     """The number an image is named by; -1 where its name is none."""
     stem = Path(path).stem
     return int(stem) if stem.isdecimal() else -1
-
-
-def _name(item: str | Row) -> str:
-    return item.name if isinstance(item, Row) else item

@@ -34,7 +34,8 @@ from ostrack_jax.data.frames import (
     natural,
     orientation_named,
 )
-from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.lazy import KEPT, LazySequences
+from ostrack_jax.data.readers.common import by_name
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.data.video import VideoFrames
 from ostrack_jax.errors import UserError, listed
@@ -47,7 +48,7 @@ FRAMES_IN = ("img", "imgs", "images", "frames", "color", "rgb")
 _PREVIEW = re.compile(r"(thumb|cover|poster|preview|folder\b)", re.IGNORECASE)  # how their names begin
 _DEEPEST = 4  # directories within each other
 _LOGGED = 20  # lines on what is skipped
-_OPEN_VIDEOS = 512  # sequences kept where there are videos among them: each holds its file open
+_OPEN_VIDEOS = 512  # sequences kept where there are videos among them
 
 # Where the frames lie (a directory of images or a video) and the files that may hold their boxes.
 Key = tuple[Path, tuple[Path, ...]]
@@ -63,27 +64,18 @@ def open_folder(directory: Path, orientation: str = "shown") -> LazySequences:
       orientation: whether boxes count the pixels as ``shown``, or as ``stored``, see `frames.Orientation`.
 
     Raises:
-      UserError: it holds neither images nor videos, nor directories that do; two sequences have one name.
+      UserError: two sequences have one name.
     """
     read = functools.partial(_read, orientation_named(orientation))
     skipped: list[str] = []
-    keys: dict[str, Key] = {}
-    for name, key in _walk(directory, (), skipped):
-        if name in keys:
-            raise UserError(f"two sequences named {name} in {directory}: {keys[name][0]} and {key[0]}")
-        keys[name] = key
-    if not keys:
-        raise UserError(
-            f"no sequence in {directory}: expected images or a video with a text file of boxes (x,y,w,h a line), "
-            f"or folders of such{''.join(f'; {line}' for line in skipped[:1])}"
-        )
+    keys = by_name(directory, _walk(directory, (), skipped))
     for line in skipped[:_LOGGED]:
         _log.warning("%s", line)
     if len(skipped) > _LOGGED:
         _log.warning("%d more lines on what is skipped in %s", len(skipped) - _LOGGED, directory)
-    if any(place.suffix.lower() in VIDEOS and not place.is_dir() for place, _ in keys.values()):
-        return LazySequences(keys, read, keep=_OPEN_VIDEOS)
-    return LazySequences(keys, read)
+    # Each video holds its file open.
+    videos = any(place.suffix.lower() in VIDEOS and not place.is_dir() for place, _ in keys.values())
+    return LazySequences(keys, read, _OPEN_VIDEOS if videos else KEPT)
 
 
 def find_frames(source: Path) -> tuple[Path, list[str]]:

@@ -16,13 +16,10 @@ from ostrack_jax.data.annotations import read_annotation, read_names
 from ostrack_jax.data.frames import list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import read_published
-from ostrack_jax.data.readers.common import annotated
+from ostrack_jax.data.readers.common import annotated, first_that
 from ostrack_jax.data.sequence import Sequence
-from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.errors import UserError
 from ostrack_jax.io import read_text
-
-PARTS = ("train", "val", "test")
-SPLITS = ("all", "train_full", "vot_train", "vot_val")
 
 
 def open_got10k(directory: Path, part: str = "train", split: str = "all") -> LazySequences:
@@ -34,34 +31,24 @@ def open_got10k(directory: Path, part: str = "train", split: str = "all") -> Laz
       split: all, or a published list of positions in the train part: train_full | vot_train | vot_val.
 
     Raises:
-      UserError: no `list.txt`, or that of another part; an unknown part or split, or a split with positions that the
-        directory lacks.
+      UserError: the list of another part, an unknown split, or one with positions that the directory lacks.
     """
-    if part not in PARTS:
-        raise unknown("part of GOT-10k", part, PARTS)
-    found = [root for root in (directory / part, directory) if (root / "list.txt").is_file()]
-    if not found:
-        raise UserError(f"no list.txt in {directory} or {directory / part}: expected GOT-10k's {part} part")
-    names = read_names(found[0] / "list.txt")
+    root = first_that(lambda place: (place / "list.txt").is_file(), (directory / part, directory))
+    if root is None:
+        return LazySequences({}, functools.partial(_read, directory, part))
+    names = read_names(root / "list.txt")
     own = re.match(r"GOT-10k_(Train|Val|Test)_", names[0])
     if part != "train" and own and own[1].lower() != part:  # of the train part, training may be given any
-        raise UserError(f"{found[0]} is GOT-10k's {own[1].lower()} part ({names[0]}, ...): expected its {part} part")
+        raise UserError(f"{root} is GOT-10k's {own[1].lower()} part ({names[0]}, ...): expected its {part} part")
     if split != "all":
-        positions = read_split(split)
+        positions = [int(position) for position in read_published(f"got10k_{split}")]
         if positions[-1] >= len(names):
             raise UserError(
                 f"the split {split} names {len(positions)} sequences at positions up to {positions[-1]}, but "
-                f"{found[0]} has {len(names)}: split=all uses everything there is"
+                f"{root} has {len(names)}: split=all uses everything there is"
             )
         names = [names[i] for i in positions]
-    return LazySequences(dict.fromkeys(names), functools.partial(_read, found[0], part))
-
-
-def read_split(name: str) -> list[int]:
-    """A published list: zero-based positions in the train part's `list.txt`, rising."""
-    if name not in SPLITS[1:]:
-        raise unknown("split of GOT-10k", name, SPLITS)
-    return [int(position) for position in read_published(f"got10k_{name}")]
+    return LazySequences(dict.fromkeys(names), functools.partial(_read, root, part))
 
 
 def _read(root: Path, part: str, name: str, key: None) -> Sequence:

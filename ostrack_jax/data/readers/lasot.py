@@ -16,10 +16,8 @@ from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import read_published
 from ostrack_jax.data.readers.common import annotated, first_that, subdirectories, those_there, warn_of_absent
 from ostrack_jax.data.sequence import Sequence
-from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.errors import UserError
 
-PARTS = ("train", "test")
-SPLITS = ("all", *PARTS)
 LABELS = ("full_occlusion.txt", "out_of_view.txt")
 
 
@@ -32,24 +30,15 @@ def open_lasot(directory: Path, part: str = "train", split: str = "all") -> Lazy
       split: all, what there is of the part; or a complete published list, whatever the part: train (1,120), test (280)
 
     Raises:
-      UserError: an unknown part or split, a directory without any of their sequences.
+      UserError: an unknown split.
     """
-    if part not in PARTS:
-        raise unknown("part of LaSOT", part, PARTS)
-    if split not in SPLITS:
-        raise unknown("split of LaSOT", split, SPLITS)
     if split != "all":
         names = read_published(f"lasot_{split}")
-        if not any(map(functools.partial(find_sequence, directory), names)):
-            raise UserError(
-                f"no sequence of LaSOT's {split} list in {directory}: expected folders as {_such(names[0])}"
-            )
+        if not any(find_sequence(directory, name) for name in names):
+            names = []
     else:
         published = read_published("lasot_test")
-        test = set(published)
-        names = [name for name in _list(directory) if (name in test) == (part == "test")]
-        if not names:
-            raise UserError(f"no sequence of LaSOT's {part} part in {directory}: expected folders as {_such('cat-1')}")
+        names = [name for name in _list(directory) if (name in published) == (part == "test")]
         if part == "test":
             warn_of_absent("LaSOT's test part", directory, published, names)
     return LazySequences(dict.fromkeys(names), functools.partial(_read, directory))
@@ -60,29 +49,18 @@ def open_lasot_ext(directory: Path) -> LazySequences:
 
     Args:
       directory: of the classes, or of the sequences themselves.
-
-    Raises:
-      UserError: none of the sequences is there.
     """
 
     def is_there(name: str) -> bool:
         return find_sequence(directory, name) is not None
 
-    names = those_there("LaSOT_ext", directory, read_published("lasot_ext"), is_there, f"folders as {_such('atv-1')}")
-    return LazySequences(dict.fromkeys(names), functools.partial(_read, directory))
+    names = those_there("LaSOT_ext", directory, dict.fromkeys(read_published("lasot_ext")), is_there)
+    return LazySequences(names, functools.partial(_read, directory))
 
 
 def find_sequence(directory: Path, name: str) -> Path | None:
     """The directory of a sequence: in its class's directory, or next to the others."""
-    return first_that(Path.is_dir, (directory / place for place in _places(name)))
-
-
-def _places(name: str) -> tuple[str, str]:
-    return f"{name.rpartition('-')[0]}/{name}", name
-
-
-def _such(name: str) -> str:
-    return " or ".join(f"{place}/img" for place in _places(name))
+    return first_that(Path.is_dir, (directory / name.rpartition("-")[0] / name, directory / name))
 
 
 def _list(directory: Path) -> list[str]:
@@ -106,7 +84,7 @@ def _read(root: Path, name: str, key: None) -> Sequence:
     directory = find_sequence(root, name)
     if directory is None:
         fix = "its folder is missing: unpack its archive again, or unlist it"
-        raise UserError(f"no folder of the sequence {name} in {root}: expected {_such(name)}", fix)
+        raise UserError(f"no folder of the sequence {name} in {root}: expected CLASS/{name} or {name}", fix)
     images = list_images(directory / "img")
     found = read_annotation(directory / "groundtruth.txt", images, LABELS)
     present, category = found.unflagged(), name.rpartition("-")[0]

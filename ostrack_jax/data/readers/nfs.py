@@ -13,18 +13,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ostrack_jax.data.annotations import FARTHEST, check_gaps, read_annotation
+from ostrack_jax.data.annotations import check_gaps, parse_numbers, parse_rows, read_annotation
 from ostrack_jax.data.frames import list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import Row, read_table
 from ostrack_jax.data.readers.common import annotated, between, first_that, those_there
 from ostrack_jax.data.sequence import Sequence
-from ostrack_jax.errors import UserError, unknown
 from ostrack_jax.io import read_text
 
-PARTS = ("30", "240")
-SHAPE = "NAME/30/NAME/00001.jpg .. and NAME/30/NAME.txt, or sequences/NAME/00001.jpg .. and anno/nfs_NAME.txt"
 _EVERY = 8  # 240 frames a second to 30
+_LINE = 'track x1 y1 x2 y2 frame lost occluded generated "label"'
 
 
 def open_nfs(directory: Path, part: str = "30") -> LazySequences:
@@ -33,20 +31,13 @@ def open_nfs(directory: Path, part: str = "30") -> LazySequences:
     Args:
       directory: of the sequences' directories, or of `sequences` and `anno`.
       part: 30 | 240 frames a second.
-
-    Raises:
-      UserError: an unknown part, none of the sequences at that rate.
     """
-    if part not in PARTS:
-        raise unknown("part of NFS", part, PARTS)
 
-    def is_there(row: Row) -> bool:
-        return (directory / row.name / part).is_dir() or (
-            part == "30" and (directory / "sequences" / row.name).is_dir()
-        )
+    def is_there(name: str) -> bool:
+        return (directory / name / part).is_dir() or (part == "30" and (directory / "sequences" / name).is_dir())
 
-    rows = those_there(f"NFS at {part} frames/s", directory, read_table("nfs"), is_there, SHAPE)
-    return LazySequences({row.name: row for row in rows}, functools.partial(_read, directory, part))
+    rows = those_there(f"NFS at {part} frames/s", directory, read_table("nfs"), is_there)
+    return LazySequences(rows, functools.partial(_read, directory, part))
 
 
 def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
@@ -83,19 +74,11 @@ def read_vatic(path: Path) -> tuple[Float[np.ndarray, "t 4"], Bool[np.ndarray, "
     Raises:
       UserError: a line is none of these.
     """
-    lines = read_text(path).rstrip().splitlines()
-    rows = []
-    for i, line in enumerate(lines):
-        words = line.partition('"')[0].replace(",", " ").split()
-        try:
-            rows.append([float(word) for word in words[1:7]])
-        except ValueError:
-            rows.append([])
-        if len(rows[-1]) != 6 or any(abs(number) > FARTHEST for number in rows[-1]):
-            expected = 'track x1 y1 x2 y2 frame lost occluded generated "label"'
-            raise UserError(f"{path} line {i + 1}: expected {expected}, found {line.strip()[:60]!r}")
-    if not rows:
-        raise UserError(f"{path} is empty: expected a line per frame")
-    table = np.array(rows)
+    table = parse_rows(path, read_text(path), _parse_vatic, _LINE)
     boxes = np.concatenate([table[:, :2], table[:, 2:4] - table[:, :2]], axis=1)
     return boxes, table[:, 5] > 0
+
+
+def _parse_vatic(line: str) -> list[float]:
+    numbers = line.partition('"')[0].replace(",", " ").split()[1:7]
+    return parse_numbers(" ".join(numbers), 6)

@@ -22,10 +22,8 @@ from ostrack_jax.data.readers.common import annotated, between, number, subdirec
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError, unknown
 
-SPLITS = ("all", "otb100")
 # Re-hosted with one file, its only target loses its number.
 ALONE = {"Human4": "Human4-2"}
-SHAPE = "folders with img/ and groundtruth_rect.txt"
 
 # The file of boxes, the table's row where it is one of the published.
 Key = tuple[Path, Row | None]
@@ -39,11 +37,11 @@ def open_otb(directory: Path, split: str = "all") -> LazySequences:
       split: all there are, by name; or otb100, in the order of its table those of the 100 that are there.
 
     Raises:
-      UserError: an unknown split; no subdirectory holds `img/` and a `groundtruth_rect*.txt`.
+      UserError: an unknown split.
     """
-    if split not in SPLITS:
-        raise unknown("split of OTB", split, SPLITS)
-    rows = {row.name: row for row in read_table("otb")}
+    if split not in ("all", "otb100"):
+        raise unknown("split of OTB", split, ("all", "otb100"))
+    rows = read_table("otb")
     keys: dict[str, Key] = {}
     for place in subdirectories(directory):
         if not (place / "img").is_dir():
@@ -55,26 +53,24 @@ def open_otb(directory: Path, split: str = "all") -> LazySequences:
                 name = place.name + (f"-{target[1]}" if target[1] else "")
                 name = ALONE.get(name, name)
                 keys[name] = (place / entry.name, rows.get(name))
-    if not keys:
-        raise UserError(f"no OTB sequence in {directory}: expected {SHAPE}")
     if split == "otb100":
-        keys = {name: keys[name] for name in those_there("OTB-100", directory, rows, keys.__contains__, SHAPE)}
+        keys = {name: keys[name] for name in those_there("OTB-100", directory, rows, keys.__contains__)}
     return LazySequences(keys, _read)
 
 
 def open_dtb70(directory: Path) -> LazySequences:
-    """The 70 sequences of DTB70, those that are there; a `UserError` where none is.
+    """The 70 sequences of DTB70, those that are there.
 
     Args:
       directory: of the sequences' directories.
     """
     place = directory / "DTB70" if (directory / "DTB70").is_dir() else directory
 
-    def is_there(row: Row) -> bool:
-        return (place / row.name / "img").is_dir()
+    def is_there(name: str) -> bool:
+        return (place / name / "img").is_dir()
 
-    rows = those_there("DTB70", directory, read_table("dtb70"), is_there, SHAPE)
-    return LazySequences({row.name: (place / row.name / "groundtruth_rect.txt", row) for row in rows}, _read)
+    rows = those_there("DTB70", directory, read_table("dtb70"), is_there)
+    return LazySequences({name: (place / name / "groundtruth_rect.txt", row) for name, row in rows.items()}, _read)
 
 
 def _read(name: str, key: Key) -> Sequence:
@@ -94,20 +90,13 @@ def _read(name: str, key: Key) -> Sequence:
 
 
 def open_tc128(directory: Path) -> LazySequences:
-    """Every sequence below ``directory``, or below its `Temple-color-128`, by name.
-
-    Raises:
-      UserError: no subdirectory holds `img/` and a `NAME_gt.txt`.
-    """
+    """Every sequence below ``directory``, or below its `Temple-color-128`, by name."""
     inner = directory / "Temple-color-128"
     keys = {}
     for place in subdirectories(inner if inner.is_dir() else directory):
         boxes = _ending(place, "_gt.txt") if (place / "img").is_dir() else None
         if boxes:
             keys[place.name] = (boxes, _ending(place, "_frames.txt"))
-    if not keys:
-        shape = "folders with img/, NAME_gt.txt and NAME_frames.txt"
-        raise UserError(f"no TC-128 sequence in {directory}: expected {shape}")
     return LazySequences(keys, _read_tc128)
 
 

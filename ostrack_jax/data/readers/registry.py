@@ -1,9 +1,15 @@
-"""The readers by name, and the data set that a `DataConfig` describes."""
+"""The readers by name, and the data set that a `DataConfig` describes.
+
+The directory of a data set is looked up in this order: the config's `dir`, the environment variable
+OSTRACK_<READER>_DIR, the table `[data]` of one TOML file (named by OSTRACK_PATHS, else ~/.config/ostrack/paths.toml).
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +18,11 @@ from ostrack_jax.config import DataConfig
 from ostrack_jax.data.frames import Orientation
 from ostrack_jax.data.generated import pasted, synthetic
 from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.lists.published import OFFICIAL
 from ostrack_jax.data.packed.reader import is_packed, open_packed
-from ostrack_jax.data.paths import find_directory
 from ostrack_jax.data.readers import coco, folder, got10k, lasot, nfs, otb, tnl2k, trackingnet, uav, vid, vot
 from ostrack_jax.errors import UnknownNameError, UserError, unknown
-from ostrack_jax.io import local_path
+from ostrack_jax.io import local_path, read_text
 
 READERS: dict[str, Callable[..., LazySequences]] = {
     "coco": coco.open_coco,
@@ -39,6 +45,26 @@ READERS: dict[str, Callable[..., LazySequences]] = {
     "vot": vot.open_vot,
 }
 
+# What the directory of a reader's set holds.
+SHAPES = {
+    "coco": "annotations/instances_*.json and images/train2017 or train2017",
+    "dtb70": "folders with img/ and groundtruth_rect.txt, named as DTB70's 70",
+    "folder": "images or a video with a text file of boxes (x,y,w,h a line), or folders of such",
+    "got10k": "list.txt and a folder for each name in it, or train/, val/, test/ of such",
+    "itb": "SCENARIO/NAME with images and groundtruth.txt",
+    "lasot": "class/class-N/img or class-N/img",
+    "lasot_ext": "class/class-N/img or class-N/img, of its 15 classes",
+    "nfs": "NAME/30/NAME/00001.jpg .. and NAME/30/NAME.txt, or sequences/NAME/00001.jpg .. and anno/nfs_NAME.txt",
+    "otb": "folders with img/ and groundtruth_rect.txt",
+    "tc128": "NAME/img, NAME/NAME_gt.txt and NAME/NAME_frames.txt",
+    "tnl2k": "NAME/imgs and NAME/groundtruth.txt, or folders of such",
+    "trackingnet": "TRAIN_0 .. TRAIN_11 and TEST, each with anno/NAME.txt and frames/NAME/0.jpg ..",
+    "uav": "data_seq/UAV123/bike1/000001.jpg .. and anno/UAV123/bike1.txt (at 10 frames/s: UAV123_10fps)",
+    "uavdt": "UAV-benchmark-S/S0101/img000001.jpg .. and UAV-benchmark-SOT_v1.0/anno/S0101_gt.txt",
+    "vid": "Data/VID and Annotations/VID",
+    "vot": "list.txt and for each name in it NAME/color and NAME/groundtruth.txt",
+}
+
 # Published lists by reader: a packed set remembers which of them it holds.
 _LISTS = {
     "coco": ("train2017", "val2017"),
@@ -52,9 +78,9 @@ def open_dataset(data: DataConfig) -> LazySequences:
     """The sequences of one data set, each read when asked for.
 
     Args:
-      data: `reader` is the layout; `dir` the directory (empty: looked up, see `paths`); `part`, `split` and `options`
-        go to the reader where it knows them. A packed set in `dir` is read as such, whatever the reader; it was packed
-        with its options.
+      data: `reader` is the layout; `dir` the directory (empty: looked up); `part`, `split` and `options` go to the
+        reader where it knows them. A packed set in `dir` is read as such, whatever the reader; it was packed with its
+        options.
 
     Raises:
       UserError: an unknown reader, part, split or option, a missing directory or one of another layout.
@@ -70,6 +96,8 @@ def open_dataset(data: DataConfig) -> LazySequences:
         if packed := _packed(given["directory"], data):
             return packed
     if "part" in takes:
+        if data.part not in OFFICIAL[data.reader]:
+            raise unknown(f"part of {data.reader}", data.part, OFFICIAL[data.reader])
         given["part"] = data.part
     if "split" in takes:
         given["split"] = data.split
@@ -84,7 +112,61 @@ def open_dataset(data: DataConfig) -> LazySequences:
         kind = type(takes[name].default)
         if type(value) is not kind:
             raise UserError(f"{data.reader} option {name}: expected {kind.__name__}, found {value!r}")
-    return READERS[data.reader](**given, **data.options)
+    sequences = READERS[data.reader](**given, **data.options)
+    if not len(sequences) and data.reader in SHAPES:
+        which = ", ".join(given[name] for name in ("part", "split") if name in given)
+        of = f"{data.reader} ({which})" if which else data.reader
+        raise UserError(f"no sequence of {of} in {given['directory']}: expected {SHAPES[data.reader]}")
+    return sequences
+
+
+def find_directory(reader: str, given: str = "") -> Path:
+    """The directory of ``reader``'s data.
+
+    Args:
+      reader: a name of `READERS`.
+      given: the config's directory; empty: it is looked up.
+
+    Raises:
+      UserError: it is named nowhere (the message has all three ways), or does not exist.
+    """
+    named = named_directory(reader, given)
+    if named is None:
+        raise UserError(
+            f"nobody says where the {reader} data lies: give --config.data.NAME.dir=PATH (training) or "
+            f"--data_dir PATH (evaluation), set OSTRACK_{reader.upper()}_DIR, or write {reader} = "
+            f'"PATH" under [data] in {_paths_file()}'
+        )
+    directory, named_by = named
+    if not directory.is_dir():
+        raise UserError(f"no folder {directory} ({named_by}): expected the {reader} data there")
+    return directory
+
+
+def named_directory(reader: str, given: str = "") -> tuple[Path, str] | None:
+    """The directory of ``reader``'s data, and what names it; None if nothing does. It may not exist."""
+    variable = f"OSTRACK_{reader.upper()}_DIR"
+    for named_by, value in (("as given", given), (variable, os.environ.get(variable))):
+        if value:
+            return local_path(value), named_by
+    toml = _paths_file()
+    if not toml.exists():
+        if os.environ.get("OSTRACK_PATHS"):
+            raise UserError(f"no file {toml} (OSTRACK_PATHS): expected a TOML file with a table [data]")
+        return None
+    try:
+        table = tomllib.loads(read_text(toml)).get("data", {})
+    except tomllib.TOMLDecodeError as e:
+        raise UserError(f"{toml} is not valid TOML: {e}") from e
+    value = table.get(reader) if isinstance(table, dict) else table
+    if not isinstance(value, str | None) or not isinstance(table, dict):
+        raise UserError(f'{toml}: expected a table [data] with {reader} = "PATH", found {value!r}')
+    return None if value is None else (toml.parent / local_path(value), str(toml))
+
+
+def _paths_file() -> Path:
+    """The TOML file of directories: named by OSTRACK_PATHS, else in the user's configuration."""
+    return local_path(os.environ.get("OSTRACK_PATHS") or "~/.config/ostrack/paths.toml")
 
 
 def takes_orientation(reader: str) -> bool:

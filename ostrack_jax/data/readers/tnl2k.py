@@ -19,7 +19,6 @@ from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 
 BOXES = "groundtruth.txt"
-_SHAPE = "NAME/imgs/00001.jpg .. and NAME/groundtruth.txt, or folders of such"
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ def open_tnl2k(directory: Path) -> LazySequences:
     warning. ``directory`` itself may be one of them.
 
     Raises:
-      UserError: there is none, none but training archives, or two of a name.
+      UserError: there are none but training archives, or two sequences of a name.
     """
     places = list(_sequences_below(directory))
     training = {place.parent for place in places if place.parent != directory and _is_training(place.parent.name)}
@@ -44,17 +43,17 @@ def open_tnl2k(directory: Path) -> LazySequences:
                 "TNL2K_test_subset; to train on one of these folders, give it itself"
             )
         _log.warning("TNL2K in %s: the training sequences in %s are left out", directory, named)
-    return LazySequences(by_name("TNL2K", directory, kept, _SHAPE), _read)
+    return LazySequences(by_name(directory, ((place.name, place) for place in kept)), _read)
 
 
 def open_itb(directory: Path) -> LazySequences:
     """Every sequence of ITB (180, of 9 scenarios) in ``directory``, scenario by scenario, which is their category.
 
     Raises:
-      UserError: there is none, or two of a name.
+      UserError: there are two of a name.
     """
-    shape = "SCENARIO/NAME/00001.jpg .. and SCENARIO/NAME/groundtruth.txt"
-    return LazySequences(by_name("ITB", directory, _sequences_below(directory), shape), _read_scene)
+    places = _sequences_below(directory)
+    return LazySequences(by_name(directory, ((place.name, place) for place in places)), _read_scene)
 
 
 def _is_training(archive: str) -> bool:

@@ -15,24 +15,20 @@ import functools
 from pathlib import Path
 
 from ostrack_jax.data.annotations import read_annotation
-from ostrack_jax.data.attributes import COLUMNS, read_flags
 from ostrack_jax.data.frames import list_images
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.lists.published import Row, read_table
+from ostrack_jax.data.lists.published import COLUMNS, Row, read_flags, read_table
 from ostrack_jax.data.readers.common import annotated, between, first_that, those_there
 from ostrack_jax.data.sequence import Sequence
-from ostrack_jax.errors import unknown
 
 ANNOTATIONS = {"uav123": "anno/UAV123", "uav20l": "anno/UAV20L", "uav123_10fps": "anno/UAV123_10fps"}
 VIDEOS = {"uav123": "data_seq/UAV123", "uav20l": "data_seq/UAV123", "uav123_10fps": "data_seq/UAV123_10fps"}
-SHAPE = "data_seq/UAV123/bike1/000001.jpg .. and anno/UAV123/bike1.txt (UAV123_10fps in place of UAV123 at 10 frames/s)"
 
 # Where `data_seq` and `anno` may lie: in the set's directory, or in the one that the archive makes in it.
 ROOTS = (".", "UAV123", "UAV123_10fps")
 
 UAVDT_VIDEOS = ("UAV-benchmark-S", "sequences", "seq")
 UAVDT_ANNOTATIONS = ("UAV-benchmark-SOT_v1.0/anno", "annotations", "anno")
-UAVDT_SHAPE = f"{UAVDT_VIDEOS[0]}/S0101/img000001.jpg .. and {UAVDT_ANNOTATIONS[0]}/S0101_gt.txt"
 
 
 def open_uav(directory: Path, part: str = "uav123") -> LazySequences:
@@ -41,19 +37,14 @@ def open_uav(directory: Path, part: str = "uav123") -> LazySequences:
     Args:
       directory: with `data_seq` and `anno`, or the one around it.
       part: uav123 (123 sequences) | uav20l (20 long ones) | uav123_10fps (the 123, every third image).
-
-    Raises:
-      UserError: an unknown part, none of the videos.
     """
-    if part not in ANNOTATIONS:
-        raise unknown("part of UAV123", part, ANNOTATIONS)
     root = first_that(lambda place: (place / VIDEOS[part]).is_dir(), map(directory.joinpath, ROOTS)) or directory
+    rows = read_table("uav", part)
 
-    def is_there(row: Row) -> bool:
-        return (root / VIDEOS[part] / row.video).is_dir()
+    def is_there(name: str) -> bool:
+        return (root / VIDEOS[part] / rows[name].video).is_dir()
 
-    rows = those_there(part, directory, read_table("uav", part), is_there, SHAPE)
-    return LazySequences({row.name: row for row in rows}, functools.partial(_read, root, part))
+    return LazySequences(those_there(part, directory, rows, is_there), functools.partial(_read, root, part))
 
 
 def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
@@ -66,7 +57,7 @@ def _read(root: Path, part: str, name: str, row: Row) -> Sequence:
 
 
 def open_uavdt(directory: Path) -> LazySequences:
-    """The 50 sequences of UAVDT's single-object set, those that are there; a `UserError` where none is.
+    """The 50 sequences of UAVDT's single-object set, those that are there.
 
     Args:
       directory: with the directories of videos and of annotations.
@@ -74,11 +65,11 @@ def open_uavdt(directory: Path) -> LazySequences:
     videos = first_that(Path.is_dir, (directory / place for place in UAVDT_VIDEOS)) or directory
     boxes = first_that(Path.is_dir, (directory / place for place in UAVDT_ANNOTATIONS)) or directory
 
-    def is_there(row: Row) -> bool:
-        return (videos / row.name).is_dir()
+    def is_there(name: str) -> bool:
+        return (videos / name).is_dir()
 
-    rows = those_there("UAVDT's single-object set", directory, read_table("uavdt"), is_there, UAVDT_SHAPE)
-    return LazySequences({row.name: boxes for row in rows}, functools.partial(_read_uavdt, videos))
+    rows = those_there("UAVDT's single-object set", directory, read_table("uavdt"), is_there)
+    return LazySequences(dict.fromkeys(rows, boxes), functools.partial(_read_uavdt, videos))
 
 
 def _read_uavdt(videos: Path, name: str, boxes: Path) -> Sequence:

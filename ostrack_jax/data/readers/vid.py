@@ -22,11 +22,10 @@ from ostrack_jax.data.annotations import valid
 from ostrack_jax.data.frames import ImageFrames, list_directory, list_images
 from ostrack_jax.data.index import Arrays, cached, each, sign
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.readers.common import number, subdirectories
+from ostrack_jax.data.readers.common import by_name, first_that, number, subdirectories
 from ostrack_jax.data.sequence import Sequence
-from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.errors import UserError
 
-PARTS = ("train", "val")
 _MOST_CORRUPT = 1000  # unreadable files that an index names
 _MOST_BYTES = 2**20  # of an XML file
 
@@ -41,28 +40,24 @@ def open_vid(directory: Path, part: str = "train") -> LazySequences:
       part: train | val.
 
     Raises:
-      UserError: an unknown part, no annotations, no tracklet in them.
+      UserError: a snippet lies there twice.
     """
-    if part not in PARTS:
-        raise unknown("part of ImageNet VID", part, PARTS)
-    roots = (directory, directory / "ILSVRC", directory / "ILSVRC2015")
-    root = next((root for root in roots if (root / "Annotations/VID" / part).is_dir()), None)
+    root = first_that(
+        lambda root: (root / "Annotations/VID" / part).is_dir(),
+        (directory, directory / "ILSVRC", directory / "ILSVRC2015"),
+    )
     if root is None:
-        raise UserError(f"no Annotations/VID/{part} in {directory}: expected ImageNet VID's folder")
+        return LazySequences({}, functools.partial(_build, directory, {}))
     top = root / "Annotations/VID" / part
     # Snippets lie at most two levels below; the times of change of all these directories show what is new.
     directories = [path for outer in subdirectories(top) for path in (outer, *subdirectories(outer))]
     index = cached("vid", top, sign(directories), lambda: read_tracklets(top, directories))
-    if not len(index["track"]):
-        raise UserError(f"no tracklet in {top}: expected XML files with objects in folders of their snippet")
     if corrupt := len(index["broken"]):
         more = " or more" if corrupt == _MOST_CORRUPT else ""
         _log.warning("%d%s annotations cannot be read (%s, ...)", corrupt, more, top / os.fsdecode(index["broken"][0]))
-    keys: dict[str, int] = {}
-    for row, (snippet, track) in enumerate(zip(index["snippet"].tolist(), index["track"].tolist(), strict=True)):
-        name = f"{os.path.basename(os.fsdecode(snippet))}-{os.fsdecode(track)}"
-        if keys.setdefault(name, row) != row:
-            raise UserError(f"two tracklets {name} in {top}: expected each snippet's folder once")
+    snippets = map(os.path.basename, map(os.fsdecode, index["snippet"].tolist()))
+    tracks = map(os.fsdecode, index["track"].tolist())
+    keys = by_name(top, ((f"{snippet}-{next(tracks)}", row) for row, snippet in enumerate(snippets)))
     return LazySequences(keys, functools.partial(_build, root / "Data/VID" / part, index))
 
 

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from ostrack_jax.data.annotations import FARTHEST, read_annotation, read_names
+from ostrack_jax.data.annotations import FARTHEST, parse_rows, read_annotation, read_names
 from ostrack_jax.data.frames import list_directory, list_images
 from ostrack_jax.data.lazy import LazySequences
 from ostrack_jax.data.lists.published import OFFICIAL
 from ostrack_jax.data.readers.common import annotated, first_that
 from ostrack_jax.data.sequence import Sequence
-from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.errors import UserError
 from ostrack_jax.io import read_text
 
 YEARS = tuple(OFFICIAL["vot"])
@@ -32,6 +32,7 @@ YEARS = tuple(OFFICIAL["vot"])
 Box = tuple[float, float, float, float]
 NOWHERE: Box = (float("nan"), float("nan"), float("nan"), float("nan"))
 
+_REGION = "a rectangle (4 numbers), a polygon (6 and more, even), a mask (m...) or one number"
 _MOST = 2**31  # pixels of a mask, of a run: their sums stay exact
 
 
@@ -43,15 +44,13 @@ def open_vot(directory: Path, part: str = "2022") -> LazySequences:
       part: the year, which names the subdirectory; the layouts are recognised.
 
     Raises:
-      UserError: an unknown year, no `list.txt`, a directory named for another year.
+      UserError: a directory named for another year.
     """
-    if part not in YEARS:
-        raise unknown("part of VOT", part, YEARS)
     roots = (directory / f"vot{part}", directory / f"VOT{part}", directory)
     places = [place for root in roots for place in (root, root / "sequences")]
     root = first_that(lambda place: (place / "list.txt").is_file(), places)
     if root is None:
-        raise UserError(f"no list.txt in {directory}, its vot{part} or their sequences: expected VOT{part}")
+        return LazySequences({}, functools.partial(_read, directory))
     named = re.findall("vot(20[0-9]{2})", directory.resolve().name, re.IGNORECASE)
     if root in (directory, directory / "sequences") and named and part not in named:
         raise UserError(f"{directory} is of VOT{named[0]} by its name: expected VOT{part}")
@@ -79,17 +78,7 @@ def read_regions(path: Path) -> Float[np.ndarray, "t 4"]:
     Raises:
       UserError: the file is missing or empty, or a line is not a region.
     """
-    lines = read_text(path).rstrip().splitlines()
-    if not lines:
-        raise UserError(f"{path} is empty: expected a region per frame")
-    boxes = []
-    for i, line in enumerate(lines):
-        try:
-            boxes.append(box_around(line.strip()))
-        except ValueError as e:
-            expected = "a rectangle (4 numbers), a polygon (6 and more, even), a mask (m...) or one number"
-            raise UserError(f"{path} line {i + 1}: expected {expected}, found {line.strip()[:60]!r} ({e})") from e
-    return np.array(boxes)
+    return parse_rows(path, read_text(path), lambda line: box_around(line.strip()), _REGION)
 
 
 def box_around(region: str) -> Box:

@@ -25,7 +25,7 @@ from ostrack_jax.evaluation.report_sequences import DrawnSequence
 from ostrack_jax.io import read_json, write_atomically, write_json
 from ostrack_jax.visualization import plots
 from ostrack_jax.visualization.html import Page, distinct_names
-from ostrack_jax.visualization.plots import COLOURS, Line, Point, Series, printable
+from ostrack_jax.visualization.plots import COLOURS, Line, printable
 from ostrack_jax.visualization.table import Table, flatten
 
 SERVER_FILE = "server.json"
@@ -104,6 +104,8 @@ def write(
     groups: dict[str, list[Report]] = {}
     for one in reports:
         groups.setdefault(one.benchmark, []).append(one)
+    for group in groups.values():
+        plots.colours_of([one.name for one in group], "trackers")  # not too many
     for benchmark, group in track(groups.items(), "drawing", transient=True):
         page.heading(benchmark)
         headline = tables.headline(group)
@@ -142,76 +144,69 @@ def _add_plots(page: Page, benchmark: str, group: list[Report]) -> None:
     main, half = next((one.main for one in group if one.main), ""), plots.MOST_BARS // 2
     with page.group("curves"):
         for key, title in _CURVES.items():
-            lines = curve_lines(group, key)
-            if lines:
+            if lines := curve_lines(group, key):
                 page.plot(f"{benchmark}_{key}", title, plots.curve, lines, title, CURVES[key].label)
-        score, points = speed_points(group)
-        if len(points) > 1:
-            page.plot(f"{benchmark}_speed", f"{score} over frames a second", plots.speed, points, score)
-        series, rows = _series(group, "attributes", main), [row for one in group for row in one.attributes.items()]
+        score, marks = speed_marks(group)
+        if len(marks) > 1:
+            page.plot(f"{benchmark}_speed", f"{score} over frames a second", plots.speed, marks, score)
+        lines, rows = (
+            _lines_by_name(group, "attributes", main),
+            [row for one in group for row in one.attributes.items()],
+        )
         counts = {name: int(row.get("sequences") or 0) for name, row in rows if row.get(main) is not None}
         if len(counts) >= 3:
             title = f"{HEADINGS[main]} by attribute (sequences)"
-            page.plot(f"{benchmark}_attributes", "scores by attribute", plots.radar, counts, series, title)
-        series = _series(group, "sequences", main)
-        names = ordered_names(series)
+            page.plot(f"{benchmark}_attributes", "scores by attribute", plots.radar, counts, lines, title)
+        lines = _lines_by_name(group, "sequences", main)
+        numbers: dict[str, list[float]] = {}
+        for name, value in (pair for line in lines for pair in zip(line.x, line.y, strict=True)):
+            numbers.setdefault(name, []).append(value)
+        names = sorted(numbers, key=lambda name: (float(np.mean(numbers[name])), name))  # the worst mean first
         if names:
             shown = names if len(names) <= plots.MOST_BARS else names[:half] + names[-half:]
             title = f"{HEADINGS[main]} of each sequence"
-            page.plot(f"{benchmark}_sequences", "scores of single sequences", plots.bars, shown, series, title)
+            page.plot(f"{benchmark}_sequences", "scores of single sequences", plots.bars, shown, lines, title)
     if len(names) > plots.MOST_BARS:
         page.paragraph(f"Of the sequences the {half} worst and best are drawn.")
 
 
-def _series(group: Sequence[Report], what: str, key: str) -> list[Series]:
+def _lines_by_name(group: Sequence[Report], what: str, key: str) -> list[Line]:
     """The score ``key`` of each report's `attributes` or `sequences`, in percent; empty where nothing is scored."""
-    colours, found = plots.colours_of([one.name for one in group], "trackers"), []
-    for one in group:
-        rows = getattr(one, what).items()
-        values = {name: 100 * row[key] for name, row in rows if row.get(key) is not None}
-        found.append(Series(_label(one), colours[one.name], values))
-    return found
+    lines = []
+    for one, colour in zip(group, COLOURS, strict=False):
+        values = {name: 100 * row[key] for name, row in getattr(one, what).items() if row.get(key) is not None}
+        lines.append(Line(_label(one), colour, list(values), list(values.values())))
+    return lines
 
 
 def curve_lines(group: Sequence[Report], key: str) -> list[Line]:
     """A curve of each report, with the number taken from it in the legend."""
-    axis, colours, lines = CURVES[key], plots.colours_of([one.name for one in group], "trackers"), []
-    for one in group:
-        curve = one.curves.get(key)
-        known = [value for value in curve or () if value is not None]
-        if curve and len(known) == len(curve):
+    axis, lines = CURVES[key], []
+    for one, colour in zip(group, COLOURS, strict=False):
+        curve = [value for value in one.curves.get(key, ()) if value is not None]
+        if curve and len(curve) == len(axis.thresholds):
             number = one.scores.get(axis.score)
             label = _label(one) + ("" if number is None else f"  {100 * number:.1f}")
-            lines.append(Line(label, colours[one.name], axis.thresholds, known))
+            lines.append(Line(label, colour, axis.thresholds, curve))
     return lines
 
 
-def speed_points(group: Sequence[Report]) -> tuple[str, list[Point]]:
-    """The score that the speed plot shows and its points: ours in the colours of all plots, the paper's in the next."""
+def speed_marks(group: Sequence[Report]) -> tuple[str, list[Line]]:
+    """The score that the speed plot shows and its marks: ours in the colours of all plots, the paper's in the next."""
     benchmark, theirs = group[0].benchmark, expected.of_benchmark(group[0].benchmark)
     stated = [key for key in HEADINGS if any(key in entry.scores[benchmark] for entry in theirs)]
     key = next((one.main for one in group if one.main), next(iter(stated), ""))
-    ours = [
-        Point(_label(one), one.fps, 100 * one.scores[key], colour, True)
+    marks = [
+        Line(_label(one), colour, [one.fps], [100 * one.scores[key]])
         for one, colour in zip(group, COLOURS, strict=False)
-        if one.fps and one.fps > 0 and one.scores.get(key) is not None
+        if one.fps and one.scores.get(key) is not None
     ]
-    entries = [entry for entry in theirs if entry.fps and key in entry.scores[benchmark]]
     more = itertools.islice(itertools.cycle(COLOURS), len(group), None)
-    papers = [
-        Point(f"{printable(entry.config)} (paper)", entry.fps or 0.0, entry.scores[benchmark][key], colour, False)
-        for entry, colour in zip(entries, more, strict=False)
-    ]
-    return HEADINGS.get(key, ""), ours + papers
-
-
-def ordered_names(series: Sequence[Series]) -> list[str]:
-    """The sequences that any series has, the worst mean first."""
-    numbers: dict[str, list[float]] = {}
-    for one in series:
-        for name, value in one.values.items():
-            numbers.setdefault(name, []).append(value)
-    return sorted(numbers, key=lambda name: (float(np.mean(numbers[name])), name))
+    for entry in theirs:
+        if entry.fps and key in entry.scores[benchmark]:
+            label = f"{printable(entry.config)} (paper)"
+            marks.append(Line(label, next(more), [entry.fps], [entry.scores[benchmark][key]], second=True))
+    return HEADINGS.get(key, ""), marks
 
 
 def _label(report: Report) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from ostrack_jax.io import read_json, write_atomically
 from ostrack_jax.training.logging import IMAGES, read_events
 from ostrack_jax.visualization import plots
 from ostrack_jax.visualization.html import Page, distinct_names
-from ostrack_jax.visualization.plots import COLOURS, Panel, TrainingLine
+from ostrack_jax.visualization.plots import COLOURS, Line, Panel
 from ostrack_jax.visualization.table import Table, flatten
 
 PAGE, IMAGE = "report.html", "curves.png"
@@ -58,31 +59,22 @@ class Run:
         return int(text) if text.isdecimal() and len(text) < 16 and int(text) else None
 
 
-class Chart(NamedTuple):
-    """The content of a panel: a title and its lines (``kind/name`` -> the line's label)."""
-
-    title: str
-    lines: dict[str, str]
-    scale: str = ""
-    smooth: bool = True
-
-
 def _both(name: str) -> dict[str, str]:
     return {f"train/{name}": "training", f"validation/{name}": "validation"}
 
 
-CHARTS = (
-    Chart("Loss (weighted sum)", _both("loss"), "log"),
-    Chart("IoU", _both("iou")),
-    Chart("GIoU loss", _both("giou")),
-    Chart("L1 loss", _both("l1"), "log"),
-    Chart("Focal loss", _both("focal"), "log"),
-    Chart("Gradient norm, before clipping", {"train/grad_norm": "training"}, "log"),
-    Chart("Learning rate", {"train/lr": "head", "train/lr_backbone": "backbone"}, smooth=False),
-    Chart("Keep ratio", {"train/keep_ratio": "training"}, smooth=False),
-    Chart("Pairs a second", {"train/pairs_per_second": "training"}),
-    Chart("Time spent waiting for data", {"train/wait": "training"}, "percent"),
-    Chart("MFU: model FLOPs of the devices' peak", {"train/mfu": "training"}, "percent"),
+PANELS = (
+    Panel("Loss (weighted sum)", _both("loss"), "log"),
+    Panel("IoU", _both("iou")),
+    Panel("GIoU loss", _both("giou")),
+    Panel("L1 loss", _both("l1"), "log"),
+    Panel("Focal loss", _both("focal"), "log"),
+    Panel("Gradient norm, before clipping", {"train/grad_norm": "training"}, "log"),
+    Panel("Learning rate", {"train/lr": "head", "train/lr_backbone": "backbone"}, smooth=False),
+    Panel("Keep ratio", {"train/keep_ratio": "training"}, smooth=False),
+    Panel("Pairs a second", {"train/pairs_per_second": "training"}),
+    Panel("Time spent waiting for data", {"train/wait": "training"}, "percent"),
+    Panel("MFU: model FLOPs of the devices' peak", {"train/mfu": "training"}, "percent"),
 )
 
 
@@ -144,29 +136,21 @@ def common_axis(runs: Sequence[Run]) -> tuple[str, list[float]]:
 
 
 def panels_of(runs: Sequence[Run]) -> list[Panel]:
-    """The charts that any of the runs has numbers for: solid lines are training's, dashed ones validation's.
+    """The panels that any of the runs has numbers for: solid lines are training's, dashed ones validation's.
 
     Raises:
       UserError: more runs than there are colours.
     """
     colours, (label, scales) = plots.colours_of([run.name for run in runs], "runs"), common_axis(runs)
     panels = []
-    for title, names, scale, smooth in CHARTS:
-        lines = [
-            TrainingLine(
-                what,
-                colours[run.name] if len(runs) > 1 else COLOURS[i],
-                run.curves[name].steps / divisor,
-                run.curves[name].values,
-                second=i > 0,
-                marked=name.startswith("validation/"),
-            )
-            for run, divisor in zip(runs, scales, strict=True)
-            for i, (name, what) in enumerate(names.items())
-            if name in run.curves
-        ]
+    for panel in PANELS:
+        lines = []
+        for (run, divisor), (i, name) in itertools.product(zip(runs, scales, strict=True), enumerate(panel.names)):
+            if (curve := run.curves.get(name)) is not None:
+                colour = colours[run.name] if len(runs) > 1 else COLOURS[i]
+                lines.append(Line(panel.names[name], colour, curve.steps / divisor, curve.values, second=i > 0))
         if lines:
-            panels.append(Panel(title, label, lines, scale, smooth, len(runs) > 1))
+            panels.append(replace(panel, x_label=label, lines=lines))
     return panels
 
 

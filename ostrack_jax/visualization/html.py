@@ -19,38 +19,7 @@ from ostrack_jax.visualization.table import Table, escape_markdown
 from ostrack_jax.visualization.tiles import png
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # the page forbids itself to load anything
-_STYLE = """
-:root { color-scheme: light dark; --ground: #ffffff; --words: #1f2328; --quiet: #59636e; --line: #d9dee3 }
-@media (prefers-color-scheme: dark) {
-  :root { --ground: #15181c; --words: #e6e8eb; --quiet: #9aa4af; --line: #2d333a }
-}
-* { box-sizing: border-box }
-body { margin: 0 auto; padding: 1rem; max-width: 90rem; background: var(--ground); color: var(--words);
-  font: 16px/1.5 system-ui, sans-serif }
-h1, h2, h3 { overflow-wrap: anywhere }
-h1 { font-size: 1.5rem; margin: .5rem 0 } h2 { font-size: 1.15rem; margin: 2rem 0 .75rem }
-h3 { font-size: 1rem; margin: 1.5rem 0 .5rem }
-.curves { display: grid; gap: 1rem; margin: 1.5rem 0; align-items: start;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)) }
-figure { margin: 0 } figure img { display: block; width: 100%; height: auto; border-radius: 6px }
-figcaption { color: var(--quiet); font-size: .85rem; overflow-wrap: anywhere }
-.wide { overflow-x: auto } .images { display: grid; gap: 1rem } .images img { min-width: 44rem; max-width: 84rem }
-table { border-collapse: collapse; font-size: .9rem }
-th, td { padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
-th { font-weight: 600; white-space: nowrap } td { overflow-wrap: anywhere; white-space: nowrap }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-td:last-child:not(.number) { white-space: normal; min-width: 14rem } td.long { white-space: normal; min-width: 22rem }
-tr.theirs td { color: var(--quiet); font-style: italic } tr.total td { font-weight: 600 }
-.chip { display: inline-block; width: .8rem; height: .8rem; border-radius: 3px; margin-right: .5rem }
-.shown { display: grid; gap: .5rem; margin: 0 0 1.5rem; max-width: 60rem }
-.shown figure { min-width: 30rem }
-@media (max-width: 32rem) {
-  h1 { font-size: 1.2rem }
-  .shown::before { content: "wider than the screen: scroll sideways"; position: sticky; left: 0; width: 17rem;
-    color: var(--quiet); font-size: .8rem }
-}
-details { margin: .5rem 0 } summary { cursor: pointer; font-weight: 600 } p.quiet { color: var(--quiet) }
-"""
+_STYLE = Path(__file__).with_name("page.css")
 
 
 class Page:
@@ -98,12 +67,13 @@ class Page:
     def photograph(self, name: str, image: Image, caption: str) -> None:
         """Add an image of frames: JPEG on the page, which is small, PNG as a file."""
         _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
-        self._figure(_address(jpeg.tobytes(), "jpeg"), caption)
-        self._add_file(name, png(image), caption)
+        self.png(name, png(image), caption, _address(jpeg.tobytes(), "jpeg"))
 
-    def png(self, name: str, content: bytes, caption: str) -> None:
-        """Add an image that is a PNG file already."""
-        self._figure(_address(content), caption)
+    def png(self, name: str, content: bytes, caption: str, address: str = "") -> None:
+        """Add an image that is a PNG file; ``address``: what the page shows in its place."""
+        text = html.escape(caption)
+        image = f'<div class="wide"><img src="{address or _address(content)}" alt="{text}"></div>'
+        self._sections.append(f"<figure>{image}<figcaption>{text}</figcaption></figure>")
         self._add_file(name, content, caption)
 
     @contextlib.contextmanager
@@ -117,18 +87,15 @@ class Page:
         """The page as one file."""
         head = f'<meta charset="utf-8"><title>{html.escape(self._title)}</title>\n'
         head += f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        head += f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style>'
+        head += (
+            f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE.read_text()}</style>'
+        )
         body = "\n".join(self._sections)
         return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
     def markdown(self) -> str:
         """The same as Markdown, its `images` next to it."""
         return "\n".join(self._lines)
-
-    def _figure(self, address: str, caption: str) -> None:
-        text = html.escape(caption)
-        image = f'<div class="wide"><img src="{address}" alt="{text}"></div>'
-        self._sections.append(f"<figure>{image}<figcaption>{text}</figcaption></figure>")
 
     def _add_file(self, name: str, content: bytes, alt: str) -> None:
         safe = re.sub(r"[^\w.-]+", "_", name)[:120]

@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,11 +25,12 @@ _MOST_ANGLES, _MOST_INSIDE = 24, 3  # of a radar plot; lines whose legend fits i
 _WIDE = 300  # slowest to fastest, above which only whole powers of ten are written along the axis
 _SIZE = (5.0, 3.4)  # inches
 _SMOOTH_FROM = 120  # points of a training curve; with fewer, each is seen
+_DOTTED = 30  # points of a training curve that are marked each
 _COLUMNS = 3  # panels of training curves next to each other
+_STYLE = Path(__file__).with_suffix(".mplstyle")
 
 
-@dataclass(frozen=True)
-class Theme:
+class Theme(NamedTuple):
     """Colours that fit a page's ground."""
 
     ground: str
@@ -41,41 +43,18 @@ DARK = Theme("#15181c", "#e6e8eb", "#2d333a")
 
 
 class Line(NamedTuple):
-    """A curve with its entry in the legend."""
+    """A line, a row of bars or a mark, with its entry in the legend.
+
+    Attributes:
+      x: numbers, or the names of which ``y`` are the numbers.
+      second: of a second kind: dashed, or a hollow mark.
+    """
 
     label: str
     colour: str
-    x: Sequence[float] | Float[np.ndarray, " n"]
+    x: Sequence[Any] | Float[np.ndarray, " n"]
     y: Sequence[float] | Float[np.ndarray, " n"]
-
-
-class Series(NamedTuple):
-    """Percent by name: of sequences, of attributes."""
-
-    label: str
-    colour: str
-    values: Mapping[str, float]
-
-
-class Point(NamedTuple):
-    """A mark of the speed plot: score in percent over frames a second."""
-
-    label: str
-    fps: float
-    percent: float
-    colour: str
-    here: bool  # measured here, else the paper's
-
-
-class TrainingLine(NamedTuple):
-    """A curve of a training run: ``second`` lines of a panel are dashed, ``marked`` ones have a dot at each value."""
-
-    label: str
-    colour: str
-    steps: Float[np.ndarray, " n"]
-    values: Float[np.ndarray, " n"]
     second: bool = False
-    marked: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,18 +63,18 @@ class Panel:
 
     Attributes:
       title: above it; ``x_label`` below.
-      lines: of all runs.
+      names: of its numbers in a log, with their labels.
       scale: of the values: log, percent or empty.
       smooth: whether a long first line is averaged over its neighbours, the values as logged faint behind.
-      several: whether colours mean runs; the legend then is of line styles alone.
+      lines: of all runs; several of one label, where colours mean runs.
     """
 
     title: str
-    x_label: str
-    lines: Sequence[TrainingLine]
+    names: Mapping[str, str]
     scale: str = ""
     smooth: bool = True
-    several: bool = False
+    x_label: str = ""
+    lines: Sequence[Line] = ()
 
 
 def matplotlib() -> Any:
@@ -115,20 +94,12 @@ def matplotlib() -> Any:
 
 def png(theme: Theme, draw: Callable[..., Any], *data: Any) -> bytes:
     """The figure that ``draw`` makes of ``data`` in a theme's colours, as a PNG file; the same bytes each time."""
-    out, rc = io.BytesIO(), matplotlib().rc
-    with matplotlib().rc_context(), warnings.catch_warnings():
+    out = io.BytesIO()
+    colours = dict.fromkeys(("figure.facecolor", "axes.facecolor"), theme.ground)
+    colours |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), theme.words)
+    colours |= {"legend.labelcolor": theme.words, "axes.edgecolor": theme.grid, "grid.color": theme.grid}
+    with matplotlib().rc_context(colours, _STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # letters that the font lacks are boxes
-        rc("text", color=theme.words, parse_math=False)  # a name with two $ is a name, not a formula
-        rc("figure", facecolor=theme.ground)
-        rc("axes", facecolor=theme.ground, edgecolor=theme.grid, labelcolor=theme.words, labelsize=10)
-        rc("axes", titlesize=12, titlelocation="left", grid=True, axisbelow=True)
-        rc("axes.spines", top=False, right=False)
-        rc("axes.grid", which="both")
-        rc("grid", color=theme.grid)
-        rc(("xtick", "ytick"), color=theme.words, labelsize=10)
-        rc(("xtick.major", "xtick.minor", "ytick.major", "ytick.minor"), size=0)
-        rc("lines", linewidth=1.8)
-        rc("legend", frameon=False, labelcolor=theme.words, fontsize=9)
         draw(*data).savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 
@@ -155,10 +126,9 @@ def curve(lines: Sequence[Line], title: str, x_label: str) -> Any:
     """Curves of shares over thresholds."""
     crowded = len(lines) > _MOST_INSIDE
     figure = _figure(_SIZE[0], _SIZE[1] + (0.1 + 0.2 * len(lines)) * crowded)
-    axes = figure.add_subplot(title=title, xlabel=x_label)
-    for label, colour, x, y in lines:
-        axes.plot(x, y, color=colour, label=label)
-    axes.set(xlim=(lines[0].x[0], lines[0].x[-1]), ylim=(0, 1))
+    axes = figure.add_subplot(title=title, xlabel=x_label, xlim=(lines[0].x[0], lines[0].x[-1]), ylim=(0, 1))
+    for line in lines:
+        axes.plot(line.x, line.y, color=line.colour, label=line.label)
     axes.yaxis.set_major_formatter(matplotlib().ticker.PercentFormatter(1.0))
     if crowded:
         figure.legend(loc="outside lower left", fontsize=8)
@@ -167,18 +137,18 @@ def curve(lines: Sequence[Line], title: str, x_label: str) -> Any:
     return figure
 
 
-def bars(names: Sequence[str], series: Sequence[Series], title: str) -> Any:
-    """A row for each of ``names``, the last on top: a bar of a single series, a dot each of several."""
-    several = len(series) > 1
-    figure = _figure(_SIZE[0], 0.8 + 0.2 * len(names) + 0.2 * math.ceil(len(series) / 2) * several)
+def bars(names: Sequence[str], lines: Sequence[Line], title: str) -> Any:
+    """A row for each of ``names``, the last on top: a bar of a single line, a dot each of several."""
+    several = len(lines) > 1
+    figure = _figure(_SIZE[0], 0.8 + 0.2 * len(names) + 0.2 * math.ceil(len(lines) / 2) * several)
     axes = figure.add_subplot(title=title, xlabel="percent")
-    for label, colour, values in series:
-        rows = [row for row, name in enumerate(names) if name in values]
-        lengths = [values[names[row]] for row in rows]
+    rows = {name: row for row, name in enumerate(names)}
+    for line in lines:
+        known = {rows[name]: value for name, value in zip(line.x, line.y, strict=True) if name in rows}
         if several:
-            axes.plot(lengths, rows, "o", color=colour, markersize=6, label=label)
+            axes.plot(list(known.values()), list(known), "o", color=line.colour, markersize=6, label=line.label)
         else:
-            axes.barh(rows, lengths, color=colour, height=0.7)
+            axes.barh(list(known), list(known.values()), color=line.colour, height=0.7)
     axes.set_yticks(range(len(names)), [printable(name, 28) for name in names], fontsize=8)
     axes.set(xlim=(0, 100), ylim=(-0.6, len(names) - 0.4))
     if several:
@@ -186,35 +156,37 @@ def bars(names: Sequence[str], series: Sequence[Series], title: str) -> Any:
     return figure
 
 
-def radar(counts: Mapping[str, int], series: Sequence[Series], title: str) -> Any:
-    """Each series by attribute; of very many attributes the most common ones by ``counts``."""
+def radar(counts: Mapping[str, int], lines: Sequence[Line], title: str) -> Any:
+    """Each line by attribute; of very many attributes the most common ones by ``counts``."""
     names = sorted(sorted(counts, key=lambda name: (-counts[name], name))[:_MOST_ANGLES])
     angles = np.linspace(0, 2 * math.pi, len(names), endpoint=False)
     figure = _figure(_SIZE[0], 4.6)
     axes: Any = figure.add_subplot(projection="polar")
-    for label, colour, percent in series:
+    for line in lines:
+        percent = dict(zip(line.x, line.y, strict=True))
         values = [percent.get(name, float("nan")) for name in names]
-        axes.plot([*angles, angles[0]], [*values, values[0]], color=colour, label=label)
-        axes.fill(angles, values, color=colour, alpha=0.08)
+        axes.plot([*angles, angles[0]], [*values, values[0]], color=line.colour, label=line.label)
+        axes.fill(angles, values, color=line.colour, alpha=0.08)
     axes.set_title(title, pad=22)
     axes.set_xticks(angles, [f"{printable(name, 22)} ({counts[name]})" for name in names], fontsize=8)
     axes.set_ylim(0, 100)
     axes.set_yticks([20, 40, 60, 80], ["20", "40", "60", "80"], fontsize=7)
     axes.spines[:].set_visible(False)
-    if len(series) > 1:
+    if len(lines) > 1:
         figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 
-def speed(points: Sequence[Point], score: str) -> Any:
-    """Score over frames a second as in the paper's figure 1: measured here filled, the paper's own hollow."""
-    figure = _figure(_SIZE[0], _SIZE[1] + 0.2 * len(points))
+def speed(lines: Sequence[Line], score: str) -> Any:
+    """Score over frames a second as in the paper's figure 1, a mark each: measured here filled, the paper's hollow."""
+    figure = _figure(_SIZE[0], _SIZE[1] + 0.2 * len(lines))
     axes = figure.add_subplot(title=f"{score} over speed", xlabel="frames a second (logarithmic)", xscale="log")
-    for label, fps, percent, colour, here in points:
-        inside = colour if here else axes.get_facecolor()
-        axes.plot(fps, percent, "o" if here else "D", color=colour, markerfacecolor=inside, markersize=9, label=label)
-    wide = max(point.fps for point in points) > _WIDE * min(point.fps for point in points)
-    _number_logarithmic(axes.xaxis, () if wide else (2.0, 5.0), "{x:.7g}")
+    for line in lines:
+        inside = axes.get_facecolor() if line.second else line.colour
+        style = {"color": line.colour, "markerfacecolor": inside, "markersize": 9, "label": line.label}
+        axes.plot(line.x, line.y, "D" if line.second else "o", **style)
+    rates = [line.x[0] for line in lines]
+    _number_logarithmic(axes.xaxis, () if max(rates) > _WIDE * min(rates) else (2.0, 5.0), "{x:.7g}")
     axes.margins(0.2, 0.2)
     figure.legend(loc="outside lower left", fontsize=8)
     return figure
@@ -259,23 +231,23 @@ def smoothed(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
 
 def _draw_panel(axes: Any, panel: Panel) -> None:
     drawn = {}
-    for label, colour, steps, values, second, marked in panel.lines:
-        if panel.smooth and not second and len(values) >= _SMOOTH_FROM:
-            axes.plot(steps, values, color=colour, alpha=0.2, linewidth=0.8)
+    for line in panel.lines:
+        values = np.asarray(line.y)
+        if panel.smooth and not line.second and len(values) >= _SMOOTH_FROM:
+            axes.plot(line.x, values, color=line.colour, alpha=0.2, linewidth=0.8)
             values = smoothed(values)
-        marker = "o" if marked or len(values) == 1 else None
-        style = (0, (4, 2)) if second else "-"
-        drawn[label] = axes.plot(steps, values, color=colour, linestyle=style, marker=marker, markersize=4)[0]
+        style = {"linestyle": (0, (4, 2)) if line.second else "-", "marker": "o" if len(values) <= _DOTTED else None}
+        drawn[line.label] = axes.plot(line.x, values, color=line.colour, markersize=4, **style)[0]
     if panel.scale == "percent":
         axes.yaxis.set_major_formatter(matplotlib().ticker.PercentFormatter(1.0))
-    elif panel.scale == "log" and all((line.values > 0).all() for line in panel.lines):
+    elif panel.scale == "log" and all((np.asarray(line.y) > 0).all() for line in panel.lines):
         axes.set_yscale("log")
         _number_logarithmic(axes.yaxis, (1.5, 2.0, 3.0, 5.0, 7.0), "{x:g}")
     else:
         axes.ticklabel_format(axis="y", scilimits=(-2, 5))
     if len(drawn) > 1:
         legend = axes.legend(drawn.values(), drawn)
-        for handle in legend.legend_handles if panel.several else ():
+        for handle in legend.legend_handles if len(panel.lines) > len(drawn) else ():
             handle.set_color(matplotlib().rcParams["text.color"])
     axes.set(title=panel.title, xlabel=panel.x_label)
 

@@ -108,10 +108,10 @@ def test_the_papers_row_stands_beside_ours(folder):
     assert large["AUC"] == "71.1 ± 1.0"
     columns = table.html().split("</tr>")[0].split("<th")
     assert ["class=number" in column for column in columns[1:5]] == [False, False, True, True]
-    score, points = report_page.speed_points(read_reports([folder("again")]))
+    score, points = report_page.speed_marks(read_reports([folder("again")]))
     assert score == "AUC"
-    assert points[0] == (CONFIG, 33.0, pytest.approx(68.5), COLOURS[0], True)
-    assert [(point.here, point.colour) for point in points[1:]] == [(False, colour) for colour in COLOURS[1:5]]
+    assert points[0] == (CONFIG, COLOURS[0], [33.0], [pytest.approx(68.5)], False)
+    assert [(point.second, point.colour) for point in points[1:]] == [(True, colour) for colour in COLOURS[1:5]]
     assert points[1].label == f"{CONFIG} (paper)"
 
 
@@ -125,8 +125,8 @@ def test_a_part_of_a_benchmark_is_not_held_against_the_figure(folder):
 def test_plots_say_of_a_part_that_it_is_one_and_keep_a_trackers_colour(folder):
     whole, untimed, part = {"whole": 2, "tracker": "a"}, {"speed": {}, "tracker": "b"}, {"whole": 280, "tracker": "c"}
     group = read_reports([folder("1", **whole), folder("2", **untimed), folder("3", **part)])
-    _, points = report_page.speed_points(group)
-    assert [(p.label, p.colour) for p in points if p.here] == [("a", COLOURS[0]), ("c (2 of 280)", COLOURS[2])]
+    _, points = report_page.speed_marks(group)
+    assert [(p.label, p.colour) for p in points if not p.second] == [("a", COLOURS[0]), ("c (2 of 280)", COLOURS[2])]
     curve = _legend(plots.curve(report_page.curve_lines(group, "success"), "Success", "threshold"))
     speed = _legend(plots.speed(points, "AUC"))
     labels = ("a  68.5", "b  68.5", "c (2 of 280)  68.5")

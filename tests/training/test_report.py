@@ -16,7 +16,7 @@ from ostrack_jax.training.report import common_axis, panels_of, read_runs
 from ostrack_jax.visualization import plots
 from tests.pages import Page, check_loads_nothing, decode
 
-DRAWN = [chart for chart in report.CHARTS if chart.title.split()[0] in ("Loss", "Learning", "Time")]  # of each scale
+DRAWN = [panel for panel in report.PANELS if panel.title.split()[0] in ("Loss", "Learning", "Time")]  # of each scale
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,7 +31,7 @@ def reported(tmp_path_factory):
     """A workdir with its report: made once, drawing takes seconds."""
     workdir = _maker(tmp_path_factory.mktemp("reported"))("run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "CHARTS", DRAWN)
+        patch.setattr(report, "PANELS", DRAWN)
         assert main(["report", "train", str(workdir)]) == 0
     return workdir
 
@@ -81,8 +81,8 @@ def test_one_run_to_png_and_html(reported):
     page = Page(text)
     assert page.open == []
     shown = {image["alt"]: image["src"] for image in page.all("img")}
-    assert list(shown) == [*(chart.title for chart in DRAWN), "after epoch 10", "after epoch 2"]
-    light = [decode(shown[chart.title]) for chart in DRAWN]
+    assert list(shown) == [*(panel.title for panel in DRAWN), "after epoch 10", "after epoch 2"]
+    light = [decode(shown[panel.title]) for panel in DRAWN]
     dark = [decode(source["srcset"]) for source in page.all("source")]
     assert {image.shape for image in (*light, *dark)} == {(125, 200, 3)}
     assert all(image.mean() > 200 for image in light)
@@ -98,7 +98,7 @@ def test_the_page_loads_and_runs_nothing(reported):
 
 
 def test_several_runs_in_one_plot(workdir, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(report, "CHARTS", [chart for chart in report.CHARTS if chart.title == "Pairs a second"])
+    monkeypatch.setattr(report, "PANELS", [panel for panel in report.PANELS if panel.title == "Pairs a second"])
     workdirs = [workdir("first", 1), workdir("second", 2, batch=4)]
     output = tmp_path / "compared"
     assert main(["report", "train", *map(str, workdirs), "--output", str(output)]) == 0
@@ -137,8 +137,8 @@ def test_a_curve_that_no_run_has_is_not_drawn(workdir):
     folder = workdir()
     log = folder / "log.jsonl"
     log.write_text(log.read_text().replace('"mfu"', '"other"'))
-    titles = [chart.title for chart in panels_of(read_runs([folder]))]
-    assert titles == [chart.title for chart in report.CHARTS if "MFU" not in chart.title]
+    titles = [panel.title for panel in panels_of(read_runs([folder]))]
+    assert titles == [panel.title for panel in report.PANELS if "MFU" not in panel.title]
 
 
 def test_what_a_person_can_get_wrong(workdir, tmp_path, capsys, monkeypatch):

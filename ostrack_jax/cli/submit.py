@@ -1,8 +1,8 @@
 """Pack results for an evaluation server: got10k or trackingnet, whose test sets have no public truth.
 
-RESULTS is a directory that `ostrack eval` wrote for the benchmark's test part; it is read only. The archive is opened
-again and compared with the data set: every sequence, its number of frames, its first box, boxes that are boxes. Only
-then it gets its name, and a file that is there is never replaced. For got10k it reports whether the weights are
+RESULTS is a directory that `ostrack eval` wrote for the benchmark's test part; it is read only. What goes into
+the archive is compared with the data set: every sequence, its number of frames, its first box, boxes that are boxes.
+Only then it gets its name, and a file that is there is never replaced. For got10k it reports whether the weights are
 one-shot.
 
 Example:
@@ -38,18 +38,17 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     """Pack the results, check the archive and print its contents."""
     from ostrack_jax.evaluation import locks, submit
 
-    server = arguments[0]
+    server, directory = arguments[0], Path(arguments[1])
     benchmark = submit.find(server)
-    runs = submit.RUNS[server] if flags.runs is None else flags.runs
-    form = submit.ArchiveForm(benchmark, runs, flags.whole_pixels)
-    records = locks.read_records(Path(arguments[1]))
+    records = locks.read_records(directory)
     sequences = benchmark.open(flags.data_dir)
-    frames = submit.pack(form, Path(arguments[1]), sequences, flags.output)
+    frames = submit.pack(benchmark, directory, sequences, flags.output, flags.runs, flags.whole_pixels)
+    runs = submit.RUNS[server] if flags.runs is None else flags.runs
     each = f", {runs} runs each" if runs > 1 else ""
-    print(f"{flags.output}: {len(sequences)} sequences{each}, {frames} frames; opened again, as {server} wants it")
+    print(f"{flags.output}: {len(sequences)} sequences{each}, {frames} frames; checked, as {server} wants it")
     if server == "got10k":
         print(training_of(records))
-    print(f"for `ostrack report eval {arguments[1]}`: write what the server answers into {arguments[1]}/server.json")
+    print(f"for `ostrack report eval {directory}`: write what the server answers into {directory}/server.json")
 
 
 def training_of(records: Iterable[Mapping[str, Any]]) -> str:

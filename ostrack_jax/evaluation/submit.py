@@ -6,21 +6,18 @@ between numbers. The directory of results is only read, and no file is replaced.
 
 from __future__ import annotations
 
-import io
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 from rich.console import Console
 from rich.progress import track
 
 from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError, listed, unknown
 from ostrack_jax.evaluation import results
 from ostrack_jax.evaluation.benchmarks import BENCHMARKS, Benchmark
-from ostrack_jax.evaluation.results import SequenceResult
 from ostrack_jax.io import replacing
 
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # of every entry, so that the same results make the same archive
@@ -35,56 +32,33 @@ def find(server: str) -> Benchmark:
     return served[server]
 
 
-@dataclass(frozen=True)
-class ArchiveForm:
-    """The contents of an archive.
-
-    Attributes:
-      benchmark: whose server it is for, see `find`.
-      runs: how often each result is in it. The tracker is deterministic: its three runs of GOT-10k's form are the same
-        three times, which is what the toolkit's own three repetitions would give.
-      whole_pixels: boxes truncated to integers, as the PyTorch release writes them; else 4 decimals.
-    """
-
-    benchmark: Benchmark
-    runs: int = 1
-    whole_pixels: bool = False
-
-    def __post_init__(self) -> None:
-        most = RUNS[self.benchmark.server]
-        if not 1 <= self.runs <= most:
-            raise UserError(f"{self.runs} runs: {self.benchmark.server}'s form holds 1 to {most}")
-
-    def entries(self, name: str) -> dict[str, str]:
-        """Return the files of one sequence: boxes | times by file name."""
-        if self.benchmark.form == "otb":
-            return {f"{name}.txt": "boxes"}
-        runs = {f"{name}/{name}_{run:03d}.txt": "boxes" for run in range(1, self.runs + 1)}
-        return {**runs, f"{name}/{name}_time.txt": "times"}
-
-    def text(self, content: str, result: SequenceResult) -> bytes:
-        """Return the text of a file of boxes or of times."""
-        if content == "times":  # a column for each run, as the GOT-10k toolkit records them
-            return results.as_text(np.repeat(result.times_s[:, None], self.runs, axis=1), "%.8f")
-        if self.whole_pixels:
-            return results.as_text(np.trunc(result.boxes_xywh) + 0.0, "%.0f")  # no -0
-        return results.as_text(result.boxes_xywh, "%.4f")
-
-
-def pack(form: ArchiveForm, directory: Path, sequences: LazySequences, output: Path) -> int:
-    """Write ``output`` (a .zip), check it, and only then give it its name; return the number of frames in it.
+def pack(
+    benchmark: Benchmark,
+    directory: Path,
+    sequences: LazySequences,
+    output: Path,
+    runs: int | None = None,
+    whole_pixels: bool = False,
+) -> int:
+    """Write ``output`` (a .zip), every file of it checked, and only then give it its name; return its frames.
 
     Args:
-      form: whose archive, and how.
+      benchmark: whose server it is for, see `find`.
       directory: of results as `ostrack eval` writes them.
       sequences: all that the server expects; their number of frames and first boxes are what is checked against.
       output: a name that is free.
+      runs: how often each result is in it; None: as often as the form holds. The tracker is deterministic: its three
+        runs of GOT-10k's form are the same three times, which is what the toolkit's own three repetitions would give.
+      whole_pixels: truncate boxes to integers, as the PyTorch release writes them; else they have 4 decimals.
 
     Raises:
       UserError: the data set is not complete; a result is missing, has another number of frames or another first box
-        than the sequence, or an invalid box; ``output`` exists.
+        than the sequence, or an invalid box or time; ``output`` exists.
     """
-    benchmark, names = form.benchmark, sequences.names
+    names, most = sequences.names, RUNS[benchmark.server]
+    runs = most if runs is None else runs
+    if not 1 <= runs <= most:
+        raise UserError(f"{runs} runs: {benchmark.server}'s form holds 1 to {most}")
     if output.suffix.lower() != ".zip":
         raise UserError(f"--output {output}: expected a name that ends in .zip")
     if output.exists():
@@ -98,61 +72,38 @@ def pack(form: ArchiveForm, directory: Path, sequences: LazySequences, output: P
     missing = [name for name in names if not results.files(directory, name, benchmark.form).boxes.is_file()]
     if missing:
         raise UserError(f"{directory} lacks results of {len(missing)} of {len(names)} sequences: {listed(missing)}")
-    console = Console(stderr=True)
-    with replacing(output) as temporary:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
-            for name in track(names, "packing", console=console, transient=True, disable=not console.is_terminal):
-                result = results.read(directory, name, benchmark.form)
-                for entry, content in form.entries(name).items():
-                    info = zipfile.ZipInfo(entry, _LONG_AGO)
-                    info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-                    file.writestr(info, form.text(content, result))
-        return check(temporary, form, sequences)
-
-
-def check(archive: Path, form: ArchiveForm, sequences: LazySequences) -> int:
-    """Open an archive and check it against its server's form; return the number of frames in it.
-
-    Raises:
-      UserError: another list of files, another number of lines, a first box that is not the sequence's, a box that is
-        not finite or has a negative side, negative or unknown seconds.
-    """
-    frames = 0
-    with zipfile.ZipFile(archive) as file:
-        expected = [entry for name in sequences.names for entry in form.entries(name)]
-        if sorted(file.namelist()) != sorted(expected):
-            odd = sorted({*expected} ^ {*file.namelist()})
-            raise UserError(f"{archive}: the files differ from what {form.benchmark.server} expects: {listed(odd)}")
-        for sequence in sequences:
-            for entry, content in form.entries(sequence.name).items():
-                columns = form.runs if content == "times" else 4
-                table = _read_table(file.read(entry), entry)
-                if table.shape != (len(sequence), columns):
-                    raise UserError(
-                        f"{entry} has {table.shape[0]} lines of {table.shape[1]} numbers: expected {columns} a line, a "
-                        f"line for each of the sequence's {len(sequence)} frames"
-                    )
-                if content == "boxes":
-                    _check_boxes(table, sequence.boxes_xywh[0], 1.0 if form.whole_pixels else 1e-3, entry)
-                elif not (table >= 0).all():
-                    raise UserError(f"{entry}: expected seconds of at least 0, found {table[~(table >= 0)][0]:g}")
+    console, frames = Console(stderr=True), 0
+    quiet = not console.is_terminal
+    with replacing(output) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
+        for sequence in track(sequences, "packing", len(names), console=console, transient=True, disable=quiet):
             frames += len(sequence)
+            for entry, text in _entries(benchmark, directory, sequence, runs, whole_pixels).items():
+                info = zipfile.ZipInfo(entry, _LONG_AGO)
+                info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+                file.writestr(info, text)
     return frames
 
 
-def _read_table(data: bytes, where: str) -> Float[np.ndarray, "t columns"]:
-    try:
-        return np.loadtxt(io.BytesIO(data), delimiter=",", ndmin=2)
-    except ValueError as e:
-        raise UserError(f"{where}: expected numbers with commas between: {e}") from e
-
-
-def _check_boxes(
-    boxes: Float[np.ndarray, "t 4"], first_xywh: Float[np.ndarray, " 4"], tolerance: float, entry: str
-) -> None:
+def _entries(
+    benchmark: Benchmark, directory: Path, sequence: Sequence, runs: int, whole_pixels: bool
+) -> dict[str, bytes]:
+    """Return the text of each of a sequence's files by name, checked."""
+    name, result = sequence.name, results.read(directory, sequence.name, benchmark.form)
+    boxes, times = result.boxes_xywh, np.repeat(result.times_s[:, None], runs, axis=1)  # as the toolkit records runs
+    prefix = name if benchmark.form == "otb" else f"{name}/{name}_001"
+    if len(boxes) != len(sequence):
+        raise UserError(f"{prefix}.txt has {len(boxes)} lines: expected one for each of the {len(sequence)} frames")
     wrong = ~np.isfinite(boxes).all(axis=1) | (boxes[:, 2:] < 0).any(axis=1)
     if wrong.any():
         t = int(wrong.argmax())
-        raise UserError(f"{entry} line {t + 1}: expected a box x,y,w,h, found {boxes[t].tolist()}")
-    if not np.abs(boxes[0] - first_xywh).max() < tolerance:
-        raise UserError(f"{entry} begins with {boxes[0].tolist()}: the sequence's first box is {first_xywh.tolist()}")
+        raise UserError(f"{prefix}.txt line {t + 1}: expected a box x,y,w,h, found {boxes[t].tolist()}")
+    if not np.abs(boxes[0] - sequence.boxes_xywh[0]).max() < 1e-3:
+        first = sequence.boxes_xywh[0].tolist()
+        raise UserError(f"{prefix}.txt begins with {boxes[0].tolist()}: the sequence's first box is {first}")
+    text = results.as_text(np.trunc(boxes) + 0.0, "%.0f") if whole_pixels else results.as_text(boxes, "%.4f")  # no -0
+    if benchmark.form == "otb":
+        return {f"{name}.txt": text}
+    if not (times >= 0).all():
+        raise UserError(f"{name}_time.txt: expected seconds of at least 0, found {times[~(times >= 0)][0]:g}")
+    seconds = results.as_text(times, "%.8f")
+    return {**{f"{name}/{name}_{run:03d}.txt": text for run in range(1, runs + 1)}, f"{name}/{name}_time.txt": seconds}

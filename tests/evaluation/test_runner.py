@@ -265,9 +265,9 @@ def test_many_sequences_at_once(tmp_path, evaluate, oracle, oracles, sequence, l
 
 
 def test_an_interrupt_ends_it_though_threads_wait_for_pictures(tmp_path, evaluate, oracles, sequence, listed):
-    three = (slow(sequence(name, 4), 1.0) for name in "abc")
+    three = (slow(sequence(name, 4), 0.4) for name in "abc")
     main = threading.main_thread().ident
-    timer = threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT))
+    timer = threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background inherits deafness
     try:
         timer.start()

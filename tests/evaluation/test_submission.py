@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 
 from ostrack_jax.cli.main import main
-from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import results, submit
 from ostrack_jax.evaluation.benchmarks import Benchmark
 from ostrack_jax.evaluation.results import SequenceResult
-from ostrack_jax.evaluation.submit import ArchiveForm
 from ostrack_jax.io import write_text
 from tests import layouts
 
@@ -196,21 +194,3 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     (tmp_path / "x.zip").write_text("mine")
     refused(tmp_path, capsys, "got10k", say=("nothing is replaced",))
     assert (tmp_path / "x.zip").read_text() == "mine"
-
-
-def test_an_archive_is_compared_with_the_data_set(tmp_path):
-    names = make(tmp_path, "trackingnet")
-    server = submit.find("trackingnet")
-    sequences = server.open(tmp_path / "data")
-    assert submit.pack(ArchiveForm(server), tmp_path / "results", sequences, tmp_path / "x.zip") == 6
-    text = contents(tmp_path / "x.zip")[f"{names[0]}.txt"]
-    for files, say in (
-        ({f"{names[0]}.txt": text}, f"{names[1]}.txt"),
-        ({f"{name}.txt": text.replace(",", "\t") for name in names}, "commas"),
-        ({f"root/{name}.txt": text for name in names}, "root/"),
-    ):
-        with zipfile.ZipFile(tmp_path / "y.zip", "w") as file:
-            for name, content in files.items():
-                file.writestr(name, content)
-        with pytest.raises(UserError, match=say):
-            submit.check(tmp_path / "y.zip", ArchiveForm(server), sequences)

@@ -49,7 +49,8 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     """Print each flaw as it is found, then the counts; 1 where there is a flaw."""
     decode = _decode(flags.decode)
 
-    from ostrack_jax.doctor.check import Checked, check_sequences, open_checked
+    from ostrack_jax.doctor.check import Checked, check_sequences
+    from ostrack_jax.doctor.data import open_checked
     from ostrack_jax.doctor.finding import conclude
     from ostrack_jax.doctor.samples import write_samples
 

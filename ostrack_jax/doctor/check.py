@@ -6,24 +6,21 @@ Nothing here stops at a flaw: each becomes a finding with its fix.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from ostrack_jax.config import DataConfig, PairConfig
+from ostrack_jax.config import PairConfig
 from ostrack_jax.data.annotations import valid
 from ostrack_jax.data.box_forms import find_oddity
 from ostrack_jax.data.frames import ImageFrames
 from ostrack_jax.data.index import each
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.lists.published import official
-from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.doctor.finding import Finding, Verdict
-from ostrack_jax.doctor.layouts import explain, find_archives
-from ostrack_jax.errors import UnknownNameError, UserError, listed
+from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.sampling import is_eligible
 
 # The fix of an error or a flaw that does not carry one, by where it was found.
@@ -41,7 +38,7 @@ class Checked:
       findings: what is wrong with it.
       counts: `sequences` checked, `frames` they have, `visible` of these to learn from, `decoded` images, and
         `sampled`: sequences that training would draw from, by its published rules.
-      size: of the image decoded last, `32 x 24`.
+      size: of its images, `32 x 24`.
       missing: sequences without a label file, by its name.
       notes: how frames are read that are not read as they are, a line each.
     """
@@ -58,30 +55,6 @@ class Checked:
         self.counts.update(other.counts)
         self.missing.update(other.missing)
         self.notes += other.notes
-
-
-def open_checked(data: DataConfig, directory: Path) -> tuple[LazySequences | None, list[Finding]]:
-    """The set's sequences, None if the reader refuses the directory; and the findings on the directory itself.
-
-    Raises:
-      UnknownNameError: an unknown reader, part or split.
-    """
-    try:
-        sequences = open_dataset(data)
-    except UnknownNameError:
-        raise
-    except UserError as e:
-        return None, [explain(data.reader, directory, e)]
-    findings = [Finding("note", note) for note in sequences.notes]
-    whole, count = official(data.reader, data.part), len(sequences)
-    if whole is not None and data.split in ("all", "otb100") and count < whole:
-        text = f"{count:,} of the {whole:,} sequences of the official set are there"
-        archives = find_archives(directory)
-        chunks = data.reader == "trackingnet" and data.part == "train"
-        fix = f"unpack the archives there ({listed(archives, 3)})" if archives else ""
-        fix = fix or ("where chunks are missing, say which there are: split=0-3" if chunks else "")
-        findings.append(Finding("wrong" if archives else "note", text, fix))
-    return sequences, findings
 
 
 def check_sequences(sequences: LazySequences, unstarted: Verdict, decode: int | None) -> Iterator[Checked]:
@@ -129,25 +102,20 @@ def _check_images(sequence: Sequence, decode: int | None, checked: Checked) -> l
         if isinstance(frames, ImageFrames) and not Path(path := frames.name(0)).is_file():
             raise UserError(f"cannot read the image {path}: no such file")
         return _check_boxes(sequence, sequence.size_wh)
-    size = None
+    sizes: list[tuple[int, int]] = []
     for index in np.unique(np.linspace(0, len(sequence) - 1, min(decode or 2, len(sequence))).round().astype(int)):
-        if index == 0:
-            image, notes = frames.noted()
-            checked.notes += [f"{sequence.name}: {note}" for note in notes]
-        else:
-            image = frames[int(index)]
-        height, width = image.shape[:2]
+        image, notes = frames.noted() if index == 0 else (frames[int(index)], [])
+        sizes.append((image.shape[1], image.shape[0]))
+        checked.notes += [f"{sequence.name}: {note}" for note in notes]
         checked.counts["decoded"] += 1
-        checked.size = f"{width} x {height}"
-        if size is not None and size != (width, height):
-            text = f"frame {index} is {width} x {height}, those before {size[0]} x {size[1]}"
+        if sizes[-1] != sizes[0]:
+            text = f"frame {index} is {_by(sizes[-1])}, those before {_by(sizes[0])}"
             return [Finding("wrong", text, "images of another video may be among them: unpack its archive again")]
-        size = (width, height)
-    if size is not None and sequence.size_wh not in (None, size):
-        stated = " x ".join(map(str, sequence.size_wh or ()))
-        text = f"the images are {size[0]} x {size[1]}, the annotation says {stated}"
+    checked.size = _by(sizes[0])
+    if sequence.size_wh not in (None, sizes[0]):
+        text = f"the images are {checked.size}, the annotation says {_by(sequence.size_wh)}"
         return [Finding("wrong", text, "images that were resized need boxes that were, too")]
-    return _check_boxes(sequence, size) if size else []
+    return _check_boxes(sequence, sizes[0])
 
 
 def _check_boxes(sequence: Sequence, size: tuple[int, int] | None) -> list[Finding]:
@@ -156,8 +124,12 @@ def _check_boxes(sequence: Sequence, size: tuple[int, int] | None) -> list[Findi
     if oddity is None:
         return []
     example = _numbers(sequence.boxes_xywh[valid(sequence.boxes_xywh)][0])
-    of = "" if size is None else f" of {size[0]} x {size[1]}"
+    of = "" if size is None else f" of {_by(size)}"
     return [Finding("wrong", f"the boxes {oddity.text} ({example} in frames{of})", oddity.fix)]
+
+
+def _by(size_wh: Iterable[int]) -> str:
+    return " x ".join(map(str, size_wh))
 
 
 def _numbers(box: np.ndarray) -> str:

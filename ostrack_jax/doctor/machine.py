@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -57,20 +56,11 @@ def unused_accelerators(root: Path = Path("/")) -> list[Finding]:
 
 
 def nvidia_gpus(root: Path = Path("/")) -> list[str]:
-    """The models of the NVIDIA GPUs that the driver knows."""
-    names = []
-    for path in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
-        lines = path.read_text(errors="replace").splitlines()
-        names += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")] or ["unknown model"]
-    smi = shutil.which("nvidia-smi") if root == Path("/") else None
-    if names or smi is None:
-        return names or ["unknown model" for _ in root.glob("dev/nvidia[0-9]*")]
-    # Where the driver shows no such files (Windows' Linux), its tool still knows.
-    try:
-        output = subprocess.run([smi, "-L"], capture_output=True, text=True, timeout=20, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [line.partition(":")[2].partition("(")[0].strip() for line in output.splitlines() if line.startswith("GPU ")]
+    """The NVIDIA GPUs: their models where the driver names them, else their device files; in WSL, that of Windows."""
+    lines = [line for path in root.glob("proc/driver/nvidia/gpus/*/information") for line in _read(path).splitlines()]
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+    places = ("dev/nvidia[0-9]*", "usr/lib/wsl/lib/libcuda.so.1")
+    return models or [path.name for place in places for path in sorted(root.glob(place))]
 
 
 def tpus(root: Path = Path("/")) -> list[str]:

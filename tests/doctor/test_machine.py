@@ -62,7 +62,7 @@ def test_other_reasons_for_an_idle_gpu(root, monkeypatch):
 def test_a_gpu_whose_driver_tells_no_model_still_counts(root):
     write(root, "dev/nvidia0")
     write(root, "dev/nvidiactl")
-    assert machine.nvidia_gpus(root) == ["unknown model"]
+    assert machine.nvidia_gpus(root) == ["nvidia0"]
 
 
 def test_tpus_by_device_file_or_on_the_bus(root):

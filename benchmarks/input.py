@@ -144,9 +144,10 @@ def sources_of(config: Config, directory: str) -> tuple[Source, ...]:
 
 def pack(directory: str, output: Path) -> Path:
     """The set packed, as `ostrack data prepare` does it."""
-    sequences = open_dataset(DataConfig(dir=directory))
-    plan = writer.make_plan(sequences, iter(track(range(len(sequences)), "packing", transient=True)))
-    writer.pack(plan, writer.Label("got10k", "train", "all", None, 32768), output, {}, lambda count: None)
+    data = DataConfig(dir=directory)
+    sequences = open_dataset(data)
+    order = track(range(len(sequences)), "packing", transient=True)
+    writer.Packing(data, sequences, order).write(output, lambda count: None)
     return output
 
 

@@ -42,33 +42,31 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from ostrack_jax.config import DataConfig, load
-    from ostrack_jax.data.packed.writer import Label, Reach, load_libraries, make_plan, pack
-    from ostrack_jax.data.readers.registry import knows_parts, open_dataset, orientation_of, published_splits
+    from ostrack_jax.data.packed.writer import Packing, load_libraries, reach_of
+    from ostrack_jax.data.readers.registry import open_dataset
 
     must_be_text(flags.output)
     reader, folder = arguments
     options = orientation.options(flags, reader)
     data = DataConfig(reader=reader, dir=folder, part=flags.part, split=flags.split, options=options)
-    reach = Reach.of(load(str(flags.crop))) if flags.crop else None
+    reach = reach_of(load(str(flags.crop))) if flags.crop else None
     sequences = open_dataset(data)
     load_libraries()
     console = Console(soft_wrap=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        plan = make_plan(sequences, iter(progress.track(range(len(sequences)), description="annotations")))
-        splits = published_splits(data, plan.names)
-        part = flags.part if knows_parts(reader) else ""
-        label = Label(reader, part, flags.split, reach, flags.per_file, orientation_of(data))
-        bar = progress.add_task("images", total=len(plan.shown))
-        written = pack(plan, label, flags.output, splits, lambda count: progress.advance(bar, count))
+        order = progress.track(range(len(sequences)), description="annotations")
+        packing = Packing(data, sequences, order, reach, flags.per_file)
+        bar = progress.add_task("images", total=packing.records)
+        written = packing.write(flags.output, lambda count: progress.advance(bar, count))
     for note in sequences.notes:
         console.print(f"note: {note}", markup=False)
-    for name, why in plan.left_out.items():
+    for name, why in packing.left_out.items():
         console.print(f"left out: {name}: {why}", markup=False)
     for name in written["named"]:
         console.print(f"unreadable, kept empty: {name}", markup=False)
     size, before = written["after"] / 2**20, written["before"] / 2**20
     saved = f", {1 - size / max(before, 1e-9):.1%} less than the {before:.1f} MiB they were" if reach else ""
-    counts = f"{len(plan.names)} sequences, {written['records']} images ({written['unreadable']} unreadable)"
+    counts = f"{len(packing.names)} sequences, {written['records']} images ({written['unreadable']} unreadable)"
     console.print(f"{counts}, {size:.1f} MiB{saved}, all read again: {flags.output}", markup=False)
     console.print(f"train on it: --config.data.{reader}.dir={shlex.quote(str(flags.output))}", markup=False)

@@ -6,7 +6,6 @@ OSTRACK_<READER>_DIR, the table `[data]` of one TOML file (named by OSTRACK_PATH
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import os
 import tomllib
@@ -63,14 +62,6 @@ SHAPES = {
     "uavdt": "UAV-benchmark-S/S0101/img000001.jpg .. and UAV-benchmark-SOT_v1.0/anno/S0101_gt.txt",
     "vid": "Data/VID and Annotations/VID",
     "vot": "list.txt and for each name in it NAME/color and NAME/groundtruth.txt",
-}
-
-# Published lists by reader: a packed set remembers which of them it holds.
-_LISTS = {
-    "coco": ("train2017", "val2017"),
-    "got10k": ("train_full", "vot_train", "vot_val"),
-    "lasot": ("train", "test"),
-    "otb": ("otb100",),
 }
 
 
@@ -183,20 +174,6 @@ def orientation_of(data: DataConfig) -> Orientation:
 def knows_parts(reader: str) -> bool:
     """Whether a reader's sets have parts."""
     return "part" in _parameters(reader)
-
-
-def published_splits(data: DataConfig, names: list[str]) -> dict[str, list[int]]:
-    """The published lists all of whose sequences are among ``names``, as positions there."""
-    place = {name: i for i, name in enumerate(names)}
-    found = {}
-    for split in _LISTS.get(data.reader, ()):
-        try:
-            wanted = open_dataset(dataclasses.replace(data, split=split)).names
-        except UserError:  # of another part, or of more than the directory holds
-            continue
-        if all(name in place for name in wanted):
-            found[split] = [place[name] for name in wanted]
-    return found
 
 
 def _packed(directory: Path, data: DataConfig) -> LazySequences | None:

@@ -8,7 +8,6 @@ own initialisation.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from ostrack_jax.models import weights as model_weights
 from ostrack_jax.models.embed import IMAGENET_MEAN, IMAGENET_STD
 from ostrack_jax.models.interpolate import resize_grid, resize_positions
 
-from . import recognise, releases, states
-from .files import read_tensors
+from . import recognise, releases
+from .files import named, read_tensors
 
 KERNEL, BIAS, POSITIONS = "backbone.patch_embed.kernel", "backbone.patch_embed.bias", "backbone.pos_embed"
 LEFT_OUT = {  # by release, how the names of what the tracker has no use for begin
@@ -35,7 +34,7 @@ Tensors = dict[str, np.ndarray]
 
 
 def convert(release: str, source: Path, config: Config, seed: int, key: str = "") -> tuple[Tensors, list[str]]:
-    """Read a file of a release and convert it, see `from_release`; ``key``: where in the file, see `states.find`."""
+    """Read a file of a release and convert it, see `from_release`; ``key``: where in the file, see `files.find`."""
     tensors = read_tensors(source, key)
     try:
         return from_release(release, tensors, config, seed)
@@ -61,15 +60,17 @@ def from_release(
     model, notices = config.model, []
     if release == "dinov2" and any(".mlp.w12." in name for name in tensors):
         raise UserError("its MLP is gated (SwiGLU, as in DINOv2's ViT-g); expected ViT-S, ViT-B or ViT-L")
-    if release != "augreg":
-        tensors = states.named(tensors, "patch_embed.proj.weight")
+    tensors = named(tensors, "patch_embed.proj.weight")
     recognise.check_command(tensors, release)
-    settings = recognise.augreg_settings if release == "augreg" else recognise.vit_settings
-    recognise.check_settings(settings(tensors), model)
+    settings = {}
+    if release == "augreg":
+        query = tensors.get("Transformer/encoderblock_0/MultiHeadDotProductAttention_1/query/kernel")
+        settings = {"heads": query.shape[1]} if query is not None and query.ndim == 3 else {}
+        tensors = releases.augreg_as_vit(tensors)
+    recognise.check_settings(recognise.vit_settings(tensors) | settings, model)
     _check_layer_scale(model, release == "dinov2")
 
-    table = releases.augreg(model.depth, model.heads) if release == "augreg" else None
-    table = table or releases.vit(model.depth, layer_scale=release == "dinov2")
+    table = releases.vit(model.depth, layer_scale=release == "dinov2")
     encoder = {name: value for name, value in tensors.items() if not name.startswith(LEFT_OUT[release])}
     if release == "mae" and "fc_norm.weight" in tensors and "norm.weight" not in tensors:
         del table["norm.weight"], table["norm.bias"]
@@ -86,7 +87,6 @@ def from_release(
     if release == "dinov2":
         notices += _scale_kernel(fitted, encoder, model)
     if release == "augreg":
-        _join_heads(fitted, model.depth)
         _see_imagenet(fitted)
         notices.append(
             "made for pixels within -1 .. 1: patch kernel and bias are rewritten for ImageNet's mean and deviation"
@@ -114,35 +114,22 @@ def _fit(tensors: Tensors, table: releases.Table, model: ModelConfig) -> Tensors
       UserError: tensors missing, unexpected, misshapen or of the wrong kind; all of them at once.
     """
     shapes = model_weights.weight_shapes(model)
-    for i in range(model.depth):
-        for part in "qkv":  # AugReg's, joined later
-            at = f"backbone.blocks.{i}.attn.{part}"
-            shapes |= {f"{at}.kernel": (model.width, model.width), f"{at}.bias": (model.width,)}
-    for name, (place, layout) in table.items():  # of these two any size will do
-        if place == KERNEL and name in tensors and tensors[name].ndim == 4:
-            height, width = layout.to_ours(tensors[name]).shape[:2]
-            if height == width > 0:
-                shapes[place] = (height, width, 3, model.width)
-        if place == POSITIONS and name in tensors and (side := _grid_side(tensors[name].shape)):
-            shapes[place] = (1, 1 + side * side, model.width)
+    # of these two any size will do
+    kernel, positions = tensors.get("patch_embed.proj.weight"), tensors.get("pos_embed")
+    if kernel is not None and kernel.ndim == 4 and kernel.shape[2] == kernel.shape[3] > 0:
+        shapes[KERNEL] = (*kernel.shape[2:], 3, model.width)
+    if positions is not None and recognise.grid_side(positions.shape, 1):
+        shapes[POSITIONS] = (*positions.shape[:2], model.width)
     out = releases.to_ours(tensors, table, shapes)
     if out[KERNEL].shape[0] != model.patch:
         out[KERNEL] = resize_grid(out[KERNEL], model.patch)
-    positions, side = out[POSITIONS], _grid_side(out[POSITIONS].shape)
+    positions, side = out[POSITIONS], recognise.grid_side(out[POSITIONS].shape, 1)
     square, grid = positions[0, 1:].reshape(side, side, -1), model.pretraining_size // model.patch
     if side != grid:
         out[POSITIONS] = np.concatenate([positions[:, :1], resize_positions(square, grid)[None]], axis=1)
     for name, size in (("template", model.template_size), ("search", model.search_size)):
         out[f"{POSITIONS}_{name}"] = resize_positions(square, size // model.patch)
     return out
-
-
-def _grid_side(shape: tuple[int, ...]) -> int:
-    """The grid's side in (1, 1 + side * side, channels); 0 for another shape."""
-    if len(shape) != 3 or shape[0] != 1 or shape[1] < 2:
-        return 0
-    side = math.isqrt(shape[1] - 1)
-    return side if side * side == shape[1] - 1 else 0
 
 
 def _scale_kernel(fitted: Tensors, encoder: Tensors, model: ModelConfig) -> list[str]:
@@ -158,14 +145,6 @@ def _scale_kernel(fitted: Tensors, encoder: Tensors, model: ModelConfig) -> list
             "tracker: the file's own come with its patch and model.pretraining_size (14 and 518)"
         )
     return notices
-
-
-def _join_heads(fitted: Tensors, depth: int) -> None:
-    """Join query, key and value of every block in place."""
-    for i in range(depth):
-        at = f"backbone.blocks.{i}.attn."
-        for kind in ("kernel", "bias"):
-            fitted[f"{at}qkv.{kind}"] = np.concatenate([fitted.pop(f"{at}{part}.{kind}") for part in "qkv"], axis=-1)
 
 
 def _see_imagenet(fitted: Tensors) -> None:

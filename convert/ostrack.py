@@ -20,8 +20,8 @@ from ostrack_jax.models import interpolate
 from ostrack_jax.models import weights as model_weights
 from ostrack_jax.models.attention import relative_index
 
-from . import recognise, releases, states
-from .files import read_tensors
+from . import recognise, releases
+from .files import named, read_tensors
 
 ANCHOR = "backbone.patch_embed.proj.weight"
 # What derivatives call a tensor that the release has too.
@@ -40,14 +40,14 @@ def convert(source: Path, config: Config, resize_positions: bool, key: str = "")
       source: a file of torch, or a .safetensors file.
       config: whose model the weights are for.
       resize_positions: whether position embeddings of other crop sizes are interpolated.
-      key: where in the file, see `states.find`.
+      key: where in the file, see `files.find`.
 
     Raises:
       UserError: as `from_release`; it names the file.
     """
     tensors = read_tensors(source, key)
     try:
-        tensors = states.named(tensors, ANCHOR)
+        tensors = named(tensors, ANCHOR)
         return _resized(tensors, config) if resize_positions else (from_release(tensors, config), [])
     except UserError as e:
         raise UserError(f"{source}: {e}") from e
@@ -60,7 +60,7 @@ def from_release(tensors: Mapping[str, np.ndarray], config: Config) -> Tensors:
       UserError: the network is another kind's or another config's, which the message names; or tensors are missing,
         unexpected, misshapen or of the wrong kind, all of them at once.
     """
-    tensors = states.named(tensors, ANCHOR)
+    tensors = named(tensors, ANCHOR)
     recognise.check_command(tensors, "ostrack")
     recognise.check_settings(recognise.ostrack_settings(tensors), config.model)
     for name, ours in _ALIASES.items():
@@ -75,7 +75,7 @@ def from_release(tensors: Mapping[str, np.ndarray], config: Config) -> Tensors:
 def _resized(tensors: Mapping[str, np.ndarray], config: Config) -> tuple[Tensors, list[str]]:
     """`from_release` of a ``net`` of other crop sizes, and a notice for each position embedding interpolated."""
     shown = recognise.ostrack_settings(tensors)
-    sizes = {name: shown[name][0] for name in recognise.SIZES if name in shown}
+    sizes = {name: shown[name] for name in recognise.SIZES if name in shown}
     weights = from_release(tensors, replace(config, model=replace(config.model, **sizes)))
     weights, notices = interpolate.fitted(config.model, weights)
     model_weights.check(config.model, weights)

@@ -22,9 +22,6 @@ import numpy as np
 
 from ostrack_jax.errors import UserError
 
-MOST_NUMBERS = 1 << 40  # of a tensor
-_MOST_AXES = 16
-
 # Python 2's names of the standard library too, and what could stand for it.
 _GUARDED = sys.stdlib_module_names | {name.partition(".")[0] for name in IMPORT_MAPPING}
 _GUARDED |= {"__builtin__", "__main__", "imp", "distutils", "setuptools", "pip", "pkg_resources"}
@@ -60,11 +57,6 @@ class Storage(NamedTuple):
     dtype: np.dtype
     count: int
 
-    @property
-    def size(self) -> int:
-        """Its length in bytes."""
-        return self.count * self.dtype.itemsize
-
 
 class StoredTensor(NamedTuple):
     """A view of a storage, as the file describes it: offset, shape and strides in elements."""
@@ -74,27 +66,14 @@ class StoredTensor(NamedTuple):
     shape: Any
     strides: Any
 
-    def checked(self) -> StoredTensor:
-        """Return the tensor itself; raise `UserError` where it is malformed or reaches beyond its storage."""
-        storage, offset, shape, strides = self
-        if not isinstance(storage, Storage):
-            raise malformed(f"a tensor over {brief(storage)}")
-        if not _sizes(shape) or not _sizes(strides) or len(shape) != len(strides) or not _sizes((offset,)):
-            raise malformed("a tensor whose offset, shape or strides are not sizes")
-        last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-        numbers = math.prod(n for n in shape if n)
-        if numbers > MOST_NUMBERS or (0 not in shape and max(last + 1, numbers) > storage.count):
-            raise malformed(f"a tensor of shape {shape} that reaches beyond its {storage.count} numbers")
-        return self
-
-    def view(self, data: bytes) -> np.ndarray:
-        """View ``data``, the storage's bytes, as a read-only array."""
-        storage, offset, shape, strides = self.checked()
-        if 0 in shape:
-            return np.empty(shape, storage.dtype)
-        run = np.frombuffer(data, storage.dtype, storage.count)[offset:]
-        in_bytes = tuple(stride * storage.dtype.itemsize for stride in strides)
-        return np.lib.stride_tricks.as_strided(run, shape, in_bytes, writeable=False)
+    def view(self, data: bytes | memoryview) -> np.ndarray:
+        """View ``data``, the storage's bytes, as a read-only array; an error where the tensor reaches beyond them."""
+        dtype, size = self.storage.dtype, self.storage.dtype.itemsize
+        if math.prod(self.shape) > self.storage.count or len(data) != self.storage.count * size:
+            raise ValueError(f"a tensor of shape {self.shape} over {len(data)} bytes")
+        if 0 in self.shape:
+            return np.empty(self.shape, dtype)
+        return np.ndarray(self.shape, dtype, data, self.offset * size, [stride * size for stride in self.strides])
 
 
 class _Dict(dict[Any, Any]):
@@ -123,24 +102,30 @@ class Inert:
     append = extend = add = __setitem__ = __setstate__ = _ignore
 
 
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> StoredTensor:
+    return StoredTensor(storage, offset, shape, strides)
+
+
+def _parameter(tensor: Any, *_: Any) -> Any:
+    return tensor
+
+
 _REBUILD: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _Dict,
-    "torch._utils._rebuild_tensor": StoredTensor,
-    "torch._utils._rebuild_tensor_v2": lambda storage, offset, shape, strides, *_: StoredTensor(
-        storage, offset, shape, strides
-    ),
-    "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
-    "torch._utils._rebuild_parameter_with_state": lambda tensor, *_: tensor,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_parameter_with_state": _parameter,
 }
 
 
 # Python's own in Python: the one in C allocates by any length or memo number in the file.
 class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
-    """Python's unpickler without access to any class or function but the stand-ins."""
+    """Python's unpickler without access to any class or function but the stand-ins; notes the storages by key."""
 
-    def __init__(self, file: io.BytesIO | io.BufferedReader, storage_found: Callable[[Storage], None]) -> None:
+    def __init__(self, file: io.BytesIO | io.BufferedReader) -> None:
         super().__init__(file, encoding="latin-1")
-        self._storage_found = storage_found
+        self.storages: dict[str, Storage] = {}
 
     def find_class(self, module: str, name: str) -> type[Inert]:
         full = f"{module}.{name}"
@@ -153,46 +138,33 @@ class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIss
 
         One of the kind "module" (old files: a class with its source) stands for the class.
         """
-        kind, named, *rest = pid if isinstance(pid, tuple) and len(pid) > 1 else ("", pid)
+        kind, named, *rest = pid
         if kind == "module":
             return named
-        dtype = _STORAGES.get(getattr(named, "full", ""))
-        if kind != "storage" or dtype is None:
-            raise malformed(f"{brief(kind)} of {brief(named)} in place of a storage")
-        if len(rest) not in (3, 4) or (len(rest) == 4 and rest[3] is not None):
-            raise malformed("a storage that is a view of another, as torch before 0.4 wrote")
-        key, _, count = rest[:3]
-        if not isinstance(key, str) or not _sizes((count,)):
-            raise malformed("a storage without key or length")
-        storage = Storage(key, dtype, count)
-        self._storage_found(storage)
+        key, _, count, *view = rest
+        if kind != "storage" or view not in ([], [None]):  # a view of another, as torch before 0.4 wrote
+            raise ValueError(f"{brief(kind)} in place of a storage")
+        self.storages[key] = storage = Storage(key, _STORAGES[named.full], count)
         return storage
 
 
-def load(file: io.BytesIO | io.BufferedReader, storage_found: Callable[[Storage], None]) -> Any:
-    """Read one pickle; ``file`` is then at its end.
-
-    Args:
-      file: at the pickle's first byte.
-      storage_found: called with each storage that is named; may raise `UserError`.
+def load(file: io.BytesIO | io.BufferedReader) -> tuple[Any, dict[str, Storage]]:
+    """Read one pickle and the storages that it names; ``file``, at its first byte, is then at its end.
 
     Returns:
-      dicts, lists, tuples, sets, scalars, `StoredTensor` and `Inert`. Containers may hold themselves.
+      dicts, lists, tuples, sets, scalars, `StoredTensor` and `Inert`, containers of which may hold themselves; and the
+      storages by key.
 
     Raises:
       UserError: the pickle is damaged, or asks to run something.
     """
+    unpickler = _Unpickler(file)
     try:
-        return _Unpickler(file, storage_found).load()
+        return unpickler.load(), unpickler.storages
     except UserError:
         raise
     except Exception as e:  # the bytes of the file are a program, which may fail in any way
-        raise malformed(ascii(str(e))[1:-1][:100] or type(e).__name__) from e
-
-
-def malformed(what: str) -> UserError:
-    """Make the error for a pickle whose parts do not fit together."""
-    return UserError(f"damaged pickle: {what}")
+        raise UserError(f"damaged pickle: {brief(str(e))}") from e
 
 
 def brief(value: object) -> str:
@@ -201,11 +173,3 @@ def brief(value: object) -> str:
         return ascii(value[:100])
     full = getattr(value, "full", None)
     return ascii(full)[1:-1][:100] if isinstance(full, str) else f"a {type(value).__name__}"
-
-
-def _sizes(values: object) -> bool:
-    return (
-        isinstance(values, tuple)
-        and len(values) <= _MOST_AXES
-        and all(type(n) is int and 0 <= n <= MOST_NUMBERS for n in values)
-    )

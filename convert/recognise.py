@@ -34,7 +34,7 @@ _OPTIONS = {
     "relative_positions": ("blocks.0.attn.relative_position_bias_table",),
 }
 
-Shown = dict[str, tuple[Any, str]]  # a setting's value and the tensor that shows it
+Settings = dict[str, Any]
 
 
 def check_command(tensors: Mapping[str, Any], command: str) -> None:
@@ -47,71 +47,53 @@ def check_command(tensors: Mapping[str, Any], command: str) -> None:
             return
 
 
-def check_settings(shown: Shown, model: ModelConfig) -> None:
+def check_settings(shown: Settings, model: ModelConfig) -> None:
     """Raise `UserError` where a file shows other settings than the config's; names those, and configs, that fit."""
-    others = {name: value for name, (value, _) in shown.items() if value != getattr(model, name)}
+    others = {name: value for name, value in shown.items() if value != getattr(model, name)}
     if not others:
         return
-    found = [f"{name} {value} (by {shown[name][1]}), not {getattr(model, name)}" for name, value in others.items()]
+    found = ", ".join(f"{name} {value}, not {getattr(model, name)}" for name, value in others.items())
     resize = "; or --resize_positions, to interpolate the position embeddings" if others.keys() <= {*SIZES} else ""
     if "width" in others and "heads" not in shown:  # no tensor's shape shows the heads
         heads = {size["width"]: size["heads"] for size in configs.VIT_SIZES.values()}
         others |= {"heads": heads[others["width"]]} if others["width"] in heads else {}
     flags = " ".join(f"--config.model.{name}={value}" for name, value in others.items())
-    settings = {name: value for name, (value, _) in shown.items()}
-    fit = [name for name in configs.names() if settings.items() <= vars(configs.load(name).model).items()]
-    named = f"--config {listed(fit, _NAMED)}; or " if fit else ""
-    text = f"they are of model.{', '.join(found)}; give {named}{flags}{resize}"
-    raise UserError(f"the tensors do not fit the config: {text}")
+    fit = [name for name in configs.names() if shown.items() <= vars(configs.load(name).model).items()]
+    fitting = f"--config {listed(fit, _NAMED)}; or " if fit else ""
+    raise UserError(f"the tensors do not fit the config: they are of model.{found}; give {fitting}{flags}{resize}")
 
 
-def ostrack_settings(tensors: Mapping[str, np.ndarray]) -> Shown:
+def ostrack_settings(tensors: Mapping[str, np.ndarray]) -> Settings:
     """The settings that the tensors of an OSTrack network imply; one of an odd shape implies none."""
     shown = vit_settings(tensors, "backbone.")
-    kernel = tensors.get(name := "backbone.patch_embed.proj.weight")
-    patch = kernel.shape[2] if kernel is not None and kernel.ndim == 4 else 0
-    if patch:
-        shown["patch"] = patch, name
+    kernel = tensors.get("backbone.patch_embed.proj.weight")
+    if kernel is not None and kernel.ndim == 4:
+        shown["patch"] = kernel.shape[2]
         for setting, name, first in (
             ("pretraining_size", "backbone.pos_embed", 1),
             ("template_size", "backbone.pos_embed_z", 0),
             ("search_size", "backbone.pos_embed_x", 0),
         ):
-            if name in tensors and (side := _side(tensors[name], first)):
-                shown[setting] = side * patch, name
-    first = tensors.get(name := "box_head.conv1_ctr.0.weight")
+            if name in tensors and (side := grid_side(tensors[name].shape, first)):
+                shown[setting] = side * kernel.shape[2]
+    first = tensors.get("box_head.conv1_ctr.0.weight")
     if first is not None and first.ndim == 4:
-        shown["head_channels"] = first.shape[0], name
+        shown["head_channels"] = len(first)
     for setting, names in _OPTIONS.items():
-        found = next((name for ending in names if (name := f"backbone.{ending}") in tensors), None)
-        shown[setting] = found is not None, found or f"the absence of backbone.{names[0]}"
+        shown[setting] = any(f"backbone.{name}" in tensors for name in names)
     return shown
 
 
-def vit_settings(tensors: Mapping[str, np.ndarray], before: str = "") -> Shown:
+def vit_settings(tensors: Mapping[str, np.ndarray], before: str = "") -> Settings:
     """The width and depth that the tensors of an encoder imply."""
-    bias = tensors.get(name := f"{before}patch_embed.proj.bias")
-    width: Shown = {"width": (len(bias), name)} if bias is not None and bias.ndim == 1 else {}
-    return width | _depth(tensors, rf"{before}blocks\.(\d{{1,3}})\.")
+    bias = tensors.get(f"{before}patch_embed.proj.bias")
+    shown = {"width": len(bias)} if bias is not None and bias.ndim == 1 else {}
+    blocks = [int(match[1]) for name in tensors if (match := re.match(rf"{before}blocks\.(\d{{1,3}})\.", name))]
+    return shown | ({"depth": max(blocks) + 1} if blocks else {})
 
 
-def augreg_settings(tensors: Mapping[str, np.ndarray]) -> Shown:
-    """The same of an AugReg file, and its heads."""
-    query = tensors.get(name := "Transformer/encoderblock_0/MultiHeadDotProductAttention_1/query/kernel")
-    shown = _depth(tensors, r"Transformer/encoderblock_(\d{1,3})/")
-    if query is None or query.ndim != 3:
-        return shown
-    return {"width": (query.shape[0], name), "heads": (query.shape[1], name), **shown}
-
-
-def _depth(tensors: Mapping[str, np.ndarray], block: str) -> Shown:
-    """The last block's number, by a pattern of its tensors' names."""
-    found = {int(match[1]): name for name in tensors if (match := re.match(block, name))}
-    return {"depth": (max(found) + 1, found[max(found)])} if found else {}
-
-
-def _side(positions: np.ndarray, first: int) -> int:
+def grid_side(shape: tuple[int, ...], first: int) -> int:
     """The side in patches of a square grid of positions (1, first + side * side, c); 0 where it is none."""
-    count = positions.shape[1] - first if positions.ndim == 3 else 0
+    count = shape[1] - first if len(shape) == 3 and shape[0] == 1 else 0
     side = math.isqrt(max(count, 0))
     return side if side * side == count else 0

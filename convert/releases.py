@@ -5,6 +5,7 @@ A table maps a release's name to our dotted name and the layout between them, in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -63,6 +64,13 @@ _IDENTITIES: Table = {  # the release's option SEP_SEG
     "template_segment_pos_embed": ("identity_template", VECTOR),
     "search_segment_pos_embed": ("identity_search", VECTOR),
 }
+_AUGREG = {  # parts of names in the AugReg release, and in the others
+    **{"Transformer/posembed_input/pos_embedding": "pos_embed", "Transformer/encoder_norm/": "norm."},
+    **{"LayerNorm_0/": "norm1.", "LayerNorm_2/": "norm2.", "MultiHeadDotProductAttention_1/": "attn."},
+    **{"MlpBlock_3/Dense_0/": "mlp.fc1.", "MlpBlock_3/Dense_1/": "mlp.fc2.", "embedding/": "patch_embed.proj."},
+    **{"attn.out/": "attn.proj.", "query/": "query.", "key/": "key.", "value/": "value."},
+    **{".kernel": ".weight", ".scale": ".weight"},
+}
 _BRANCHES = {"ctr": "score", "offset": "offset", "size": "size"}
 
 
@@ -96,35 +104,23 @@ def _encoder(depth: int, block: Table) -> Table:
     return table | _norm("norm.", "norm.")
 
 
-def augreg(depth: int, heads: int) -> Table:
-    """The encoder in a file of the AugReg release; query, key and value go to places ``q``, ``k`` and ``v``."""
-    flat_bias = Layout(lambda x: x.reshape(-1), lambda x: x.reshape(heads, -1))  # (m, d) - (m d)
-    into = Layout(lambda x: x.reshape(len(x), -1), lambda x: x.reshape(len(x), heads, -1))  # (c, m, d) - (c, m d)
-    out = Layout(lambda x: x.reshape(-1, x.shape[-1]), lambda x: x.reshape(heads, -1, x.shape[-1]))  # (m, d, c)
-    layers: list[tuple[str, str, str, Layout, Layout]] = [  # their name, ours, kernel's name, its layout, the bias's
-        ("LayerNorm_0", "norm1", "scale", SAME, SAME),
-        ("LayerNorm_2", "norm2", "scale", SAME, SAME),
-        *(
-            (f"MultiHeadDotProductAttention_1/{name}", f"attn.{name[0]}", "kernel", into, flat_bias)
-            for name in ("query", "key", "value")
-        ),
-        ("MultiHeadDotProductAttention_1/out", "attn.proj", "kernel", out, SAME),
-        ("MlpBlock_3/Dense_0", "mlp.fc1", "kernel", SAME, SAME),
-        ("MlpBlock_3/Dense_1", "mlp.fc2", "kernel", SAME, SAME),
-    ]
-    table: Table = {
-        "cls": ("cls_token", SAME),
-        "Transformer/posembed_input/pos_embedding": ("pos_embed", SAME),
-        "embedding/kernel": ("patch_embed.kernel", SAME),
-        "embedding/bias": ("patch_embed.bias", SAME),
-        "Transformer/encoder_norm/scale": ("norm.scale", SAME),
-        "Transformer/encoder_norm/bias": ("norm.bias", SAME),
-    }
-    for i in range(depth):
-        for theirs, ours, kernel, layout, bias_layout in layers:
-            at, place = f"Transformer/encoderblock_{i}/{theirs}/", f"blocks.{i}.{ours}."
-            table |= {f"{at}{kernel}": (f"{place}{kernel}", layout), f"{at}bias": (f"{place}bias", bias_layout)}
-    return _within("", "backbone.", table)
+def augreg_as_vit(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """Give an AugReg file's tensors the names and layouts of `vit`, query, key and value in one; others as they are."""
+    out = {}
+    for name, value in tensors.items():
+        new = "cls_token" if name == "cls" else re.sub(r"^Transformer/encoderblock_(\d+)/", r"blocks.\1.", name)
+        for theirs, ours in _AUGREG.items():
+            new = new.replace(theirs, ours)
+        if re.search(r"\.attn\.(query|key|value)\.", new):  # (c, m, d) and (m, d), m heads of d
+            value = value.reshape(len(value), -1) if value.ndim == 3 else value.reshape(-1)
+        elif new.endswith("attn.proj.weight"):  # (m, d, c)
+            value = value.reshape(-1, value.shape[-1])
+        out[new] = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T if value.ndim == 2 else value
+    for name in [name for name in out if ".attn.query." in name]:
+        parts = [name.replace("query", part) for part in ("query", "key", "value")]
+        if out.keys() >= {*parts}:
+            out[name.replace("query", "qkv")] = np.concatenate([out.pop(part) for part in parts])
+    return out
 
 
 def to_ours(tensors: Mapping[str, Array], table: Table, shapes: Shapes) -> dict[str, Array]:
@@ -179,12 +175,10 @@ def _check(tensors: Mapping[str, Array], expected: Shapes, counters: set[str]) -
 
 def _problem(tensor: Array, counter: bool) -> str:
     """Describe what is wrong with a tensor's values; empty if nothing is."""
-    if counter:
-        if not np.issubdtype(tensor.dtype, np.integer):
-            return f"is {tensor.dtype}, expected an integer"
-        return "" if (tensor >= 0).all() and (tensor < 2**31).all() else "does not fit 31 bits"
     # ml_dtypes' bfloat16 is not np.floating
-    if not np.issubdtype(tensor.dtype, np.floating) and tensor.dtype.name != "bfloat16":
-        return f"is {tensor.dtype}, expected floats"
+    kind = "f" if tensor.dtype.name == "bfloat16" else tensor.dtype.kind
+    if kind not in ("iu" if counter else "f"):
+        return f"is {tensor.dtype}, expected {'an integer' if counter else 'floats'}"
     with np.errstate(over="ignore", invalid="ignore"):
-        return "" if np.isfinite(tensor.astype(np.float32)).all() else "holds values beyond float32, or NaN"
+        fits = (tensor < 2**31).all() if counter else np.isfinite(tensor.astype(np.float32)).all()
+    return "" if fits else f"holds values beyond {'31 bits' if counter else 'float32, or NaN'}"

@@ -24,7 +24,7 @@ from tests.convert.torch_files import Raw, encode, tensor
 
 
 def read(data: bytes):
-    return load(io.BytesIO(data), lambda storage: None)
+    return load(io.BytesIO(data))[0]
 
 
 class Call:
@@ -291,8 +291,8 @@ def test_hostile_names_are_shown_on_one_short_line():
 
 def test_several_pickles_follow_each_other():
     stream = io.BytesIO(pickle.dumps(1) + pickle.dumps([2]))
-    assert load(stream, lambda storage: None) == 1
-    assert load(stream, lambda storage: None) == [2]
+    assert load(stream) == (1, {})
+    assert load(stream) == ([2], {})
 
 
 def test_no_builtin_is_called(monkeypatch):

@@ -28,7 +28,7 @@ def test_the_table_has_the_242_published_names_in_their_order():
     assert set(releases.vit(12)) == set(standin.mae_shapes())
 
 
-@pytest.mark.parametrize("name", ["vitb_256_mae_ce_32x4_ep300", "vitb_384_mae_32x4_ep300", "tiny"])
+@pytest.mark.parametrize("name", ["vitb_256_mae_ce_32x4_ep300", "tiny"])
 def test_the_places_are_those_of_the_network(name):
     model = configs.load(name).model
     places = [place for place, _ in releases.ostrack(model).values()]
@@ -120,7 +120,7 @@ def test_all_misfits_are_reported_at_once_with_what_was_expected(tensors):
         "1 unexpected: 'backbone.prompt' (1, 1, 24)",
         "1 misshapen: backbone.blocks.0.mlp.fc1.bias is (36,), expected (96,)",
         "backbone.cls_token holds values beyond float32, or NaN",
-        "conv1_ctr.1.num_batches_tracked does not fit 31 bits",
+        "conv1_ctr.1.num_batches_tracked holds values beyond 31 bits",
         "conv2_ctr.1.num_batches_tracked is float32, expected an integer",
         "backbone.norm.weight is int64, expected floats",
     ):

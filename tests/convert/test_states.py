@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from convert.files import find, named
 from convert.pickles import Inert
-from convert.states import find, named
 from ostrack_jax.errors import UserError
 
 NET, OTHER = {"a.weight": 1, "b.weight": 2}, {"a.weight": 3, "b.weight": 4}
@@ -64,9 +64,9 @@ def test_a_key_chooses(content, key):
         ({"model": NET, "epoch": 1.0}, "net", "holds no 'net' but 'model', 'epoch'"),
         ({"model": NET, "epoch": 1.0}, "model.net", "holds no 'model.net' but 'model', 'epoch'"),
         ({"net": Net(), "epoch": 1.0}, "", "holds no tensors by name but 'net', 'epoch' (of a net"),
-        ({"net": Net()}, "net", "'net' is lib.Net, not a dict of tensors (of a network, save its"),
-        ({"net": {**NET, "c": "text"}}, "", "'net' holds 1 values that are no tensors: 'c'"),
-        ({"net": {1: 1}}, "", "'net' holds 1 values that are no tensors"),
+        ({"net": Net()}, "net", "holds no 'net' but 'net' (of a network, save its"),
+        ({"net": {**NET, "c": "text"}}, "", "holds 1 values that are no tensors: 'c'"),
+        ({"net": {1: 1}}, "", "holds 1 values that are no tensors"),
         ({}, "", "holds no tensors by name but nothing"),
         ([NET], "", "holds no tensors by name but a list"),
         ({"a\n" * 1000: "x"}, "", r"'a\na\n"),

@@ -47,21 +47,6 @@ SIZES = ((400, 225), (1920, 1080))
 _CHECKED = 400  # pairs whose pixels are compared
 _VIDEOS, _LENGTH = 12, 24  # of the sets brought to a size
 
-STARTS = {
-    "set": "{set}",
-    "processes": "{workers}",
-    "first batch, s": "{first_batch_s:.1f}",
-    "memory of a process, MB": "{worker_mb:.0f}",
-}
-RATES = {"what": "{what}", "pairs/s": "{median:.0f}", "best": "{best:.0f}", "over bare": "{of_bare:.2f}"}
-PIXELS = {
-    "size": "{size}",
-    "crop": "{crop}",
-    "reduced": "{share:.0%}",
-    "mean difference": "{levels:.2f}",
-    "same place": "{levels_same_place:.2f}",
-    "moved by a pixel": "{levels_moved:.2f}",
-}
 Rows = dict[str, dict[str, float]]  # numbers of what has a name
 
 
@@ -111,11 +96,12 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
             rates[name] = measure(runs, few, flags.rounds)
             pixels[name] = compare(config, sources)
             write(flags.output, "input", settings, result)
-    show("start of a loader", STARTS, starts, 100)
+    show("start of a loader", "set workers first_batch_s worker_mb", starts)
     for title, rows in rates.items():
-        show(f"{title}; {os.cpu_count()} cores", RATES, [{"what": name, **row} for name, row in rows.items()], 100)
+        shown = [{"what": name, **row} for name, row in rows.items()]
+        show(f"{title}, pairs/s; {os.cpu_count()} cores", "what median best of_bare", shown)
     crops = [{"size": size, "crop": crop, **row} for size, rows in pixels.items() for crop, row in rows.items()]
-    show("reduced decoding, levels of 255", PIXELS, crops, 100)
+    show("reduced decoding, levels of 255", "size crop share levels levels_same_place levels_moved", crops)
 
 
 def time_start(config: Config, data: DataConfig, workers: int) -> dict[str, float]:

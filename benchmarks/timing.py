@@ -81,24 +81,17 @@ def write(path: Path | None, name: str, settings: Mapping[str, Any], result: Map
         write_json(path, {"benchmark": name, **made, "settings": settings, **result})
 
 
-def show(title: str, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]], width: int | None = None) -> None:
-    """Print a table.
-
-    Args:
-      title: above it.
-      columns: by heading the format of a row's cell, as ``{step_s:.3f} s``; the cell is empty where the row lacks it.
-      rows: values by name.
-      width: letters a line; None: the terminal's.
-    """
-    cells = [[_format(cell, row) for cell in columns.values()] for row in rows]
-    Table(title, list(columns), cells).print(Console(width=width))
+def show(title: str, names: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print a table: a line for each of ``rows``, with its values of these ``names``; empty where it lacks one."""
+    keys = names.split()
+    cells = [[_text(row.get(key, "")) for key in keys] for row in rows]
+    Table(title, [key.replace("_", " ") for key in keys], cells).print(Console(width=150))
 
 
-def _format(cell: str, row: Mapping[str, Any]) -> str:
-    try:
-        return cell.format_map(row)
-    except KeyError:
-        return ""
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "/".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _side() -> int:

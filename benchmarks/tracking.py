@@ -45,14 +45,11 @@ from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.evaluation import benchmarks, results, runner
 from ostrack_jax.models.attention import chosen
 from ostrack_jax.models.devices import keep_compiled
-from ostrack_jax.models.weights import initial_weights
-from ostrack_jax.profiling.latency import random_crops, write_jpegs
+from ostrack_jax.profiling.latency import make_weights, random_crops, write_jpegs
 from ostrack_jax.tracking.tracker import Tracker
 
 PROTOCOL = benchmarks.find("otb")
-MEASURED = ("network_ms", "update_ms", "whole_ms", "whole_over_network", "decode_ms", "compile_or_load_s")
-COLUMNS = {"batch": "{batch}", "processes": "{processes}"}
-COLUMNS |= {name.replace("_", " "): f"{{{name}:.2f}}" for name in MEASURED} | {"frames/s": "{fps:.1f}"}
+COLUMNS = "batch processes network_ms update_ms whole_ms whole_over_network decode_ms compile_or_load_s"
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -84,8 +81,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
                 rows[-1] |= {"batch": batch, "processes": processes, "sequences": batch * processes, "frames": length}
                 print(f"batch {batch}, {processes} process(es): {rows[-1]['whole_ms']:.1f} ms", file=sys.stderr)
                 write(flags.output, "tracking", settings, {"attention": kernel, "rows": rows})
-    shown = [row | {"fps": 1e3 / row["whole_ms"]} for row in rows]
-    show(f"a tracked frame on {jax.devices()[0].device_kind}; attention by {kernel}", COLUMNS, shown, 130)
+    show(f"a tracked frame on {jax.devices()[0].device_kind}; attention by {kernel}", COLUMNS, rows)
 
 
 def read(settings: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
@@ -93,7 +89,7 @@ def read(settings: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
     config = configs.load(settings["config"], [f"model.dtype={settings['dtype']}"])
     if settings["checkpoint"]:
         return config, dict(load_weights(Path(settings["checkpoint"]))[1])
-    weights = dict(initial_weights(config.model, 0))
+    weights = make_weights(config.model)
     share = 1 / config.model.search_factor
     weights["head.size.final.kernel"] = np.zeros_like(weights["head.size.final.kernel"])
     weights["head.size.final.bias"] = np.full_like(weights["head.size.final.bias"], np.log(share / (1 - share)))

@@ -1,8 +1,8 @@
 """What reading a video costs: all its frames in order and jumps, in this checkout and, to compare, in another.
 
-Each checkout reads in a process of its own. They take turns at short pieces (counting the frames, 50 frames in order,
-a jump to a frame drawn at random); of each piece the least time of all rounds counts, so that the ratios hold on a
-shared machine, those of the processors' time best. The frames are smooth noise that moves by three pixels.
+Each reading, counting the frames included, is a process of its own. The checkouts take turns, and the least time of all
+rounds counts, so that the ratios hold on a shared machine, those of the processors' time best. The frames are smooth
+noise that moves by three pixels.
 
 Example:
   git worktree add /tmp/before b7c493a
@@ -11,7 +11,7 @@ Example:
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import json
 import random
 import subprocess
@@ -37,31 +37,17 @@ KINDS = {
     "webm": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "60"}),
     "avi": ("mpeg4", {"g": "60"}),
 }
-COLUMNS = {
-    "container": "{kind}",
-    "read": "{read}",
-    "this, s": "{this_clock_s:.3f}",
-    "other, s": "{other_clock_s:.3f}",
-    "ratio": "{clock_ratio:.3f}",
-    "this, CPU s": "{this_processors_s:.3f}",
-    "other, CPU s": "{other_processors_s:.3f}",
-    "CPU ratio": "{processors_ratio:.3f}",
-}
+COLUMNS = "kind jumps this_clock_s other_clock_s clock_ratio this_processors_s other_processors_s processors_ratio"
 READER = """
 import json, sys, time
 from ostrack_jax.data.video import VideoFrames
-for line in sys.stdin:
-    path, wanted = json.loads(line)
-    clock, processors = time.perf_counter(), time.process_time()
-    if wanted:
-        for i in wanted:
-            frames[i]
-    else:
-        frames = VideoFrames(path)
-        len(frames)
-    print(time.perf_counter() - clock, time.process_time() - processors, flush=True)
+path, wanted = sys.argv[1], json.loads(sys.argv[2])
+clock, processors = time.perf_counter(), time.process_time()
+frames = VideoFrames(path)
+for i in wanted or range(len(frames)):
+    frames[i]
+print(time.perf_counter() - clock, time.process_time() - processors)
 """
-Turn = dict[str, list[tuple[float, float]]]  # of each checkout the seconds of each piece: by the clock, of processors
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -77,18 +63,18 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     checkouts = {"this": HERE} | ({"other": flags.other} if flags.other else {})
     settings = {"frames": flags.frames, "jumps": flags.jumps, "rounds": flags.rounds, "size_wh": SIZE}
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
-        readers = {name: stack.enter_context(reader(checkout)) for name, checkout in checkouts.items()}
-        for kind in flags.kinds:
+    with tempfile.TemporaryDirectory() as scratch:
+        for kind, jumps in itertools.product(flags.kinds, (0, flags.jumps)):
             path = make_video(Path(scratch), kind, flags.frames)
-            for jumps in (0, flags.jumps):
-                turns: list[Turn] = []
-                for i in range(flags.rounds):
-                    turns.append(take_turns(readers, path, pieces(flags.frames, jumps), i))
-                    found = {"kind": kind, "jumps": jumps, "rounds": len(turns), **summary(turns)}
-                    write(flags.output, "video", settings, {"rows": [*rows, found]})
-                rows.append(found)
-    show("", COLUMNS, [{"read": f"{row['jumps']} jumps" if row["jumps"] else "in order", **row} for row in rows])
+            wanted = random.Random(0).choices(range(flags.frames), k=jumps)
+            rows.append({})
+            seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in checkouts}
+            for i in range(flags.rounds):
+                for name in list(checkouts)[:: 1 if i % 2 == 0 else -1]:
+                    seconds[name].append(read(checkouts[name], path, wanted))
+                rows[-1] = {"kind": kind, "jumps": jumps, "rounds": i + 1, **summary(seconds)}
+                write(flags.output, "video", settings, {"rows": rows})
+    show("reading videos; jumps 0: all frames in order", COLUMNS, rows)
 
 
 def make_video(folder: Path, kind: str, frames: int) -> Path:
@@ -108,49 +94,21 @@ def make_video(folder: Path, kind: str, frames: int) -> Path:
     return path
 
 
-def reader(checkout: Path) -> subprocess.Popen[str]:
-    """A process that reads frames on request (`ask`) with the package of ``checkout``."""
-    return subprocess.Popen(
-        [sys.executable, "-c", READER],
-        cwd=checkout,  # first on Python's path
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def pieces(frames: int, jumps: int) -> list[list[int]]:
-    """The frames read in one measurement: nothing (counting), then all frames in order, or so many ``jumps``."""
-    if jumps:
-        return [[], *([i] for i in random.Random(0).choices(range(frames), k=jumps))]
-    return [[], *(list(range(frames))[i : i + 50] for i in range(0, frames, 50))]
-
-
-def take_turns(readers: dict[str, subprocess.Popen[str]], path: Path, wanted: list[list[int]], first: int) -> Turn:
-    """Have every reader read each piece, beginning with another one each time."""
-    seconds: Turn = {name: [] for name in readers}
-    for i, piece in enumerate(wanted, first):
-        for name in list(readers)[:: 1 if i % 2 == 0 else -1]:
-            seconds[name].append(ask(readers[name], path, piece))
-    return seconds
-
-
-def ask(process: subprocess.Popen[str], path: Path, frames: list[int]) -> tuple[float, float]:
-    """Seconds of reading these ``frames``, or of counting where there are none."""
-    assert process.stdin
-    assert process.stdout
-    process.stdin.write(json.dumps([str(path), frames]) + "\n")
-    process.stdin.flush()
-    clock, processors = map(float, process.stdout.readline().split())
+def read(checkout: Path, path: Path, wanted: list[int]) -> tuple[float, float]:
+    """Read frames, all where none is ``wanted``, with the package of ``checkout``; seconds, and those of processors."""
+    command = [sys.executable, "-c", READER, str(path), json.dumps(wanted)]
+    # The working directory is first on Python's path.
+    out = subprocess.run(command, cwd=checkout, stdout=subprocess.PIPE, text=True, check=True).stdout
+    clock, processors = map(float, out.split())
     return clock, processors
 
 
-def summary(turns: list[Turn]) -> dict[str, float]:
-    """Seconds of each checkout, the least of every piece, and this one's over the other's."""
+def summary(seconds: dict[str, list[tuple[float, float]]]) -> dict[str, float]:
+    """Seconds of each checkout, the least of all rounds, and this one's over the other's."""
     found: dict[str, float] = {}
     for i, what in enumerate(("clock", "processors")):
-        least = {name: np.array([turn[name] for turn in turns])[..., i].min(0).sum().item() for name in turns[0]}
-        found |= {f"{name}_{what}_s": seconds for name, seconds in least.items()}
+        least = {name: min(both[i] for both in of) for name, of in seconds.items()}
+        found |= {f"{name}_{what}_s": value for name, value in least.items()}
         if "other" in least:
             found[f"{what}_ratio"] = least["this"] / least["other"]
     return found

@@ -31,31 +31,6 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.profiling.latency import write_jpegs
 
 FORMS = ("rectangle", "polygon", "mask")
-_MULTISTART = """    type: multistart{realtime}
-    analyses:
-      - {{type: multistart_eao_score, name: eaoscore, low: {low}, high: {high}}}
-      - {{type: multistart_eao_curve, name: eaocurve, high: {high}}}
-      - {{type: multistart_average_ar, name: ar}}
-"""
-STACK = (
-    "title: Synthetic sequences\nexperiments:\n  baseline:\n"
-    + _MULTISTART.replace("{realtime}", "")
-    + "  realtime:\n"
-    + _MULTISTART.replace("{realtime}", "\n    realtime: {{grace: 3}}")
-    + """  supervised:
-    type: supervised
-    repetitions: 1
-    skip_initialize: 5
-    analyses:
-      - {{type: supervised_average_ar, sensitivity: 30, name: ar}}
-      - {{type: supervised_eao_score, low: {low}, high: {high}, name: eaoscore}}
-  unsupervised:
-    type: unsupervised
-    repetitions: 1
-    analyses:
-      - {{type: average_accuracy, name: accuracy, burnin: 1}}
-"""
-)
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -87,7 +62,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
         for experiment, of in analysis["results"].items()
         for asked, found in zip(of["parameters"]["analyses"], of["results"], strict=True)
     ]
-    show(f"vot-toolkit {analysis['toolkit']}", {name: f"{{{name}}}" for name in rows[0]}, rows, 110)
+    show(f"vot-toolkit {analysis['toolkit']}", "experiment analysis figures", rows)
     return 0
 
 
@@ -95,7 +70,9 @@ def make_workspace(workspace: Path, sequences: int, frames: int) -> None:
     """The toolkit's configuration, the stack of experiments, and the sequences."""
     workspace.mkdir(parents=True)
     (workspace / "config.yaml").write_text("stack: ./stack.yaml\nregistry: [./trackers.ini]\n")
-    (workspace / "stack.yaml").write_text(STACK.format(low=frames // 3, high=frames - 4))
+    stack = Path(__file__).with_name("vot_stack.yaml").read_text()
+    stack = stack.replace("LOW", str(frames // 3)).replace("HIGH", str(frames - 4))
+    (workspace / "stack.yaml").write_text(stack)
     made = open_dataset(
         DataConfig(reader="synthetic", part="test", options={"sequences": sequences, "frames": frames, "width": 240})
     )
@@ -125,12 +102,12 @@ def region(box_xywh: np.ndarray, form: str) -> str:
 
 def mask(box_xywh: np.ndarray) -> str:
     """The ellipse in a box of integer pixels: m, the box, then run lengths of zeros and ones in turn, row by row."""
-    x, y, w, h = (int(v) for v in box_xywh)
+    x, y, w, h = box_xywh.tolist()
     rows, columns = np.mgrid[0:h, 0:w] + 0.5
     inside = ((columns / w - 0.5) ** 2 + (rows / h - 0.5) ** 2 <= 0.25).ravel()
-    starts = np.flatnonzero(np.diff(np.concatenate([[False], inside])))
-    lengths = np.diff(np.concatenate([[0], starts, [inside.size]]))
-    return "m" + ",".join(str(v) for v in (x, y, w, h, *lengths))
+    changes = np.flatnonzero(np.diff(inside, prepend=False))
+    lengths = np.diff(changes, prepend=0, append=inside.size)
+    return "m" + ",".join(map(str, (x, y, w, h, *lengths)))
 
 
 def toolkit(python: Path, workspace: Path, action: str, *words: str) -> None:

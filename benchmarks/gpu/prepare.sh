@@ -8,9 +8,9 @@ rm -rf .dev; mkdir -p .dev/a/wheels .dev/b .dev/c
 PLATFORMS=$(for tag in manylinux_2_28 manylinux_2_27 manylinux_2_24 manylinux2014 manylinux1; do echo "--platform ${tag}_x86_64"; done)
 # what the machine lacks; jax, flax, numpy, opencv and the like are there
 # shellcheck disable=SC2086
-$PY -m pip download -q --no-deps --python-version 3.12 --only-binary=:all: $PLATFORMS -d .dev/a/wheels grain array-record ml-collections optax rich tensorboardX \
+$PY -m pip download -q --no-deps --python-version 3.12 --only-binary=:all: $PLATFORMS -d .dev/a/wheels av grain array-record ml-collections optax rich tensorboardX \
   tensorflow-datasets dm-tree immutabledict simple-parsing docstring-parser tensorflow-metadata toml googleapis-common-protos termcolor wrapt beartype portpicker
-$PY $HERE/weights.py pack "${INIT:-small}" .dev/a/init.safetensors
+$PY $HERE/weights.py pack "${INIT:-small}" .dev/b/init.safetensors
 T=$(mktemp -d); trap 'rm -rf "$T"' EXIT
 $PY $HERE/shrink.py "$DATA" "$T"
 tar czf .dev/b/videos.tgz -C "$T" got10k got10k_more

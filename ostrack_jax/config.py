@@ -230,27 +230,21 @@ def freeze(values: Mapping[str, Any]) -> Config:
 def read(name_or_path: str) -> Any:
     """Return the `ConfigDict` of a config file, unchecked and mutable: also for another config file to start from."""
     path = Path(name_or_path)
-    if path.suffix != ".py" and not path.is_file():  # a directory may have a config's name
+    if path.suffix != ".py":
         path = directory() / f"{name_or_path}.py"
     if not path.is_file():
-        if path.parent.is_dir() and path.parent.resolve() != directory().resolve():
-            raise UserError(f"no config file {path}; named configs: {', '.join(names())}")
-        raise unknown("config", path.stem, names())
-    if path.suffix != ".py":
-        raise UserError(f"config {path}: expected a Python file (.py)")
+        raise unknown("config", name_or_path, names())
     try:
-        module = runpy.run_path(str(path))
-        if "get_config" not in module:
-            raise UserError(f"config {path}: expected a function get_config()")
-        config = module["get_config"]()
+        config = runpy.run_path(str(path))["get_config"]()
+        if not isinstance(config, ConfigDict):
+            raise TypeError(f"found {type(config).__name__}")
     except UserError:
         raise
     except Exception as e:  # the user's own code: anything can happen in it
         lines = [frame.lineno for frame in traceback.extract_tb(e.__traceback__) if frame.filename == str(path)]
-        where = f", line {lines[-1]}," if lines else ""
-        raise UserError(f"config {path}{where} does not run: {type(e).__name__}: {e}") from e
-    if not isinstance(config, ConfigDict):
-        raise UserError(f"config {path}: get_config() gave {type(config).__name__}, not a ConfigDict")
+        where = f", line {lines[-1]}" if lines else ""
+        expected = "expected a function get_config() that returns a ConfigDict"
+        raise UserError(f"config {path}{where}: {expected}: {type(e).__name__}: {e}") from e
     return config
 
 
@@ -268,18 +262,17 @@ def _override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals:
         raise UserError(f"--config.{override}: expected --config.{key}=VALUE")
-    *groups, leaf = parts = key.split(".")
+    *groups, leaf = key.split(".")
     at: Any = values
-    for i, part in enumerate(parts):
-        if not isinstance(at, dict):
-            raise UserError(f"--config.{override}: config.{'.'.join(parts[:i])} is one value, not a group of settings")
-        if parts[:i] == ["data"] and part not in at:
+    for group in groups:
+        if at is values["data"] and group not in at:
             if not _NEW_DATA.match(override):
-                new = f"for a new one, give its layout: --config.data.{part}.reader=READER"
-                raise UnknownNameError(f"{unknown('data set in config.data', part, at)}; {new}")
-            at[part] = to_dict(DataConfig())
-        if i < len(groups):
-            at = at.setdefault(part, {})
+                new = f"for a new one, give its layout: --config.data.{group}.reader=READER"
+                raise UnknownNameError(f"{unknown('data set in config.data', group, at)}; {new}")
+            at[group] = to_dict(DataConfig())
+        at = at.setdefault(group, {})
+        if not isinstance(at, dict):
+            raise UserError(f"--config.{override}: config.{'.'.join(groups)} is one value, not a group of settings")
     at[leaf] = text if isinstance(at.get(leaf), str) else _literal(text)
 
 

@@ -28,7 +28,6 @@ MODEL_FILES: dict[str, dict[str, tuple[str, ...]]] = {
     "vit": {"net": ("vit", "track")},
 }
 SPECS = ("still", *(f"opencv:{kind}" for kind in MODEL_FILES))
-_MODEL_BYTES = 256 * 2**20
 # Of the box's part inside the frame, in pixels: area and side. MIL draws its features until one covers 9 pixels; with
 # hardly any target it never ends (seen at 4x4 and 25x1).
 _LEAST = {"mil": (25, 2)}
@@ -78,10 +77,9 @@ class OpenCVTracker:
             self._new()
         except (cv2.error, AttributeError) as e:
             names = ", ".join(str(path) for path in self._files.values())
-            raise UserError(
-                f"OpenCV {cv2.__version__} cannot make its tracker {kind}{f' from {names}' if names else ''}: "
-                f"{_first_line(e)}"
-            ) from e
+            reason = " ".join(str(e).split())[:200]
+            what = f"its tracker {kind}{f' from {names}' if names else ''}"
+            raise UserError(f"OpenCV {cv2.__version__} cannot make {what}: {reason}") from e
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -105,7 +103,9 @@ class OpenCVTracker:
                 f"opencv:{self.kind} cannot start on the box {x},{y},{w},{h} in a frame of {width}x{height}: "
                 f"expected at least {area} pixels of it inside, and {side} a side"
             )
-        self._seed_generators()
+        cv2.setRNGSeed(self._seed)  # MIL draws its samples by OpenCV's generator
+        if os.name == "posix":
+            ctypes.CDLL(None).srand(self._seed)  # and its features by C's `rand`
         tracker = self._new()
         tracker.init(_bgr(frame), box)
         self._tracker = tracker
@@ -127,12 +127,6 @@ class OpenCVTracker:
             for name, path in self._files.items():
                 setattr(parameters, name, os.fspath(path))
             return getattr(cv2, maker).create(parameters)
-
-    def _seed_generators(self) -> None:
-        """MIL draws its features by C's `rand` and its samples by OpenCV's generator."""
-        cv2.setRNGSeed(self._seed)
-        if os.name == "posix":
-            ctypes.CDLL(None).srand(self._seed)
 
 
 Baseline = StillTracker | OpenCVTracker
@@ -156,7 +150,7 @@ def find_files(kind: str, directory: Path | None) -> dict[str, Path]:
     """Return the model files of a kind of tracker, by the parameter they are for, in ``directory`` or one level below.
 
     Raises:
-      UserError: no directory, no file or several files that fit, or one of no sane size.
+      UserError: no directory, no file or several files that fit.
     """
     wanted = MODEL_FILES[kind]
     if not wanted:
@@ -172,18 +166,12 @@ def find_files(kind: str, directory: Path | None) -> dict[str, Path]:
             names = "*".join(["", *words, ".onnx"])
             found = ", ".join(str(path) for path in fitting[:4]) or "none"
             raise UserError(f"opencv:{kind} needs one file {names} in {directory}: found {found}")
-        if not 0 < fitting[0].stat().st_size <= _MODEL_BYTES:
-            raise UserError(f"{fitting[0]} is empty or over {_MODEL_BYTES >> 20} MiB: expected an ONNX model")
         out[parameter] = fitting[0]
     return out
 
 
 def _bgr(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
     return cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 @contextlib.contextmanager

@@ -174,14 +174,12 @@ def test_model_files_are_found_by_name_a_folder_down_or_not(tmp_path):
 
 def test_broken_model_files_are_one_line(tmp_path):
     path = tmp_path / "vitTracker.onnx"
-    path.write_bytes(b"")
-    with pytest.raises(UserError, match="is empty or over 256 MiB"):
-        baselines.make("opencv:vit", tmp_path)
-    path.write_bytes(b"no model at all" * 50)
     level = cv2.utils.logging.getLogLevel()
-    with pytest.raises(UserError, match="cannot make its tracker vit") as error:
-        baselines.make("opencv:vit", tmp_path)
-    assert "\n" not in str(error.value)
+    for content in (b"", b"no model at all" * 50):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="cannot make its tracker vit") as error:
+            baselines.make("opencv:vit", tmp_path)
+        assert "\n" not in str(error.value)
     assert cv2.utils.logging.getLogLevel() == level
 
 

@@ -22,16 +22,9 @@ class ReachedError(Exception):
     """Ends `visualize` where the network would be compiled; holds the config."""
 
 
-@pytest.fixture(autouse=True)
-def not_kept():
-    precision.computes_in_bfloat16.cache_clear()
-    yield
-    precision.computes_in_bfloat16.cache_clear()
-
-
 @pytest.fixture
 def on_a_plain_cpu(monkeypatch):
-    monkeypatch.setattr(precision, "_has_amx", lambda: False)
+    monkeypatch.setattr(precision, "computes_in_bfloat16", lambda: False)
 
 
 @pytest.fixture
@@ -73,16 +66,10 @@ def test_bfloat16_holds_on_accelerators(in_bfloat16, caplog, monkeypatch):
     assert not caplog.records
 
 
-@pytest.mark.parametrize(("left", "computes"), [("bf16[128,256]", True), ("f32[128,256]", False)])
-def test_bfloat16_holds_with_amx_where_xla_uses_it(left, computes, monkeypatch):
-    monkeypatch.setattr(precision, "_has_amx", lambda: True)
-    monkeypatch.setattr(precision, "_compiled_product", lambda: f"%a = {left} parameter(0)\nROOT f32[128,512] dot(%a)")
-    assert precision.computes_in_bfloat16() == computes
-
-
-def test_a_compiled_product_can_be_read():
-    """Whether it is widened differs: on a CPU without AMX jax 0.10 widens it, 0.11 does not."""
-    assert "bf16[128,256]" in precision._compiled_product()
+@pytest.mark.parametrize("flags", ["fpu vme avx512f amx_bf16 amx_tile", "fpu vme avx512f"])
+def test_bfloat16_holds_with_amx(flags, monkeypatch):
+    monkeypatch.setattr(precision.Path, "read_text", lambda *_, **__: f"flags : {flags}")
+    assert precision.computes_in_bfloat16() == ("amx_bf16" in flags)
 
 
 @pytest.mark.usefixtures("on_a_plain_cpu")

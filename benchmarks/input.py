@@ -45,6 +45,7 @@ from ostrack_jax.profiling.latency import write_jpegs
 
 SIZES = ((400, 225), (1920, 1080))
 _CHECKED = 400  # pairs whose pixels are compared
+_AHEAD_S = 2  # in which a loader makes all that it makes ahead
 _VIDEOS, _LENGTH = 12, 24  # of the sets brought to a size
 
 Rows = dict[str, dict[str, float]]  # numbers of what has a name
@@ -167,7 +168,6 @@ def draw(sources: tuple[Source, ...], config: Config, rng: np.random.Generator) 
 def loader(stack: contextlib.ExitStack, config: Config, sources: tuple[Source, ...], workers: int, pairs: int) -> Run:
     """Take ``pairs`` pairs from a loader that stays open between the rounds; the seconds without what lay ready."""
     stream = stack.enter_context(batches(config, sources=sources, workers=workers))
-    stream.settle()
     steps = pairs // config.train.batch
 
     def take() -> float:
@@ -177,7 +177,7 @@ def loader(stack: contextlib.ExitStack, config: Config, sources: tuple[Source, .
         for _ in range(steps):
             next(stream)
         spent = time.perf_counter() - began
-        stream.settle()  # or it would take time from what is measured next
+        time.sleep(_AHEAD_S)  # or it would take time from what is measured next
         return spent * pairs / (steps * config.train.batch)
 
     return take

@@ -11,7 +11,8 @@ from __future__ import annotations
 import functools
 import logging
 from collections import Counter
-from typing import Literal, TypedDict
+from collections.abc import Iterable
+from typing import Any, Literal, TypedDict, cast
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -20,14 +21,18 @@ from ostrack_jax.config import Config, steps_per_epoch
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.errors import UserError
 from ostrack_jax.pipeline.augment import make_example
-from ostrack_jax.pipeline.failures import Draw, Tally
 from ostrack_jax.pipeline.sampling import Source, UnusablePairError, draw_pair
-from ostrack_jax.pipeline.workers import Fields, Prefetcher, Spec
+from ostrack_jax.pipeline.workers import Fields, Prefetcher
 
 Use = Literal["train", "validation"]
+Draw = tuple[str, str | None]  # of a pair: its data set, and what could not be read, if anything
 
+MOST_SHARE = 0.01  # of a set's draws that may fail
+_FEWEST = 20  # failures before a share means anything: at half of MOST_SHARE so many come in too few draws once in 300
+_TEXT = 240  # letters of a failure that are kept
+_LISTED = 20  # failures in the error
+_LOGGED = 100  # failures of a set that are logged
 _MAX_DRAWS = 200  # for one record; on sound data hardly any needs a second
-_MOST_REPORTED = 100  # failures that a process logs
 
 _log = logging.getLogger(__name__)
 
@@ -41,20 +46,50 @@ class Batch(TypedDict):
     search_box: Float32[np.ndarray, "b 4"]
 
 
+class Tally:
+    """Draws and failures by data set since the stream was opened; a failure is logged when it comes first.
+
+    Attributes:
+      drawn: by name of the data set.
+      unreadable: those of them that failed because a frame or annotation could not be read.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.drawn = dict.fromkeys(names, 0)
+        self.unreadable = dict.fromkeys(self.drawn, 0)
+        self._failures: dict[str, list[str]] = {name: [] for name in self.drawn}
+
+    def add(self, draws: Iterable[Draw]) -> None:
+        """Count a batch's draws.
+
+        Raises:
+          UserError: of some set more than `MOST_SHARE` failed; lists what could not be read.
+        """
+        for name, failure in draws:
+            self.drawn[name] += 1
+            if failure is not None:
+                self.unreadable[name] += 1
+                failures, text = self._failures[name], failure[:_TEXT]
+                if len(failures) < _LOGGED and text not in failures:
+                    failures.append(text)
+                    _log.warning("not readable, another pair is drawn: %s", text)
+        for name, failed in self.unreadable.items():
+            if failed >= _FEWEST and failed > MOST_SHARE * self.drawn[name]:
+                raise UserError(
+                    f"config.data.{name}: {failed} of {self.drawn[name]} draws could not be read, more than "
+                    f"{MOST_SHARE:.0%}: mend or remove what is corrupt (`ostrack data check` lists all of it): "
+                    f"{'; '.join(self._failures[name][:_LISTED])}"
+                )
+
+
 class Records:
     """Augmented pairs by index."""
 
-    def __init__(
-        self, config: Config, use: Use, sources: tuple[Source, ...], most_reported: int = _MOST_REPORTED
-    ) -> None:
-        if config.train.seed < 0:
-            raise UserError(f"config.train.seed: expected 0 or more, found {config.train.seed}")
+    def __init__(self, config: Config, use: Use, sources: tuple[Source, ...]) -> None:
         self.config, self.use, self.sources = config, use, sources
         # Training and validation draw from different streams.
         self._seed = int(np.random.SeedSequence([config.train.seed, int(use == "validation")]).generate_state(1)[0])
         self._round = steps_per_epoch(config, "validation") * config.train.batch if use == "validation" else None
-        self._most_reported = most_reported
-        self._reported: set[str] = set()
 
     def make(self, index: int) -> tuple[Fields, list[Draw]]:
         """Make record ``index``, and list its draws; a validation's come again after as many as it has."""
@@ -76,10 +111,8 @@ class Records:
                 example = make_example(pair, self.config.pairs, self.config.model, self.use == "train", rng)
             except UnusablePairError as e:
                 failed[e.kind] += 1
-                last, unreadable = str(e), e.kind == "unreadable"
-                draws.append((e.source, e.detail if unreadable else None))
-                if unreadable:
-                    self._report(e.detail)
+                last = str(e)
+                draws.append((e.source, e.detail if e.kind == "unreadable" else None))
             else:
                 return {**example}, [*draws, (pair.source, None)]  # pyright: ignore[reportReturnType] (arrays)
         counts = ", ".join(f"{n} {kind}" for kind, n in failed.most_common())
@@ -88,31 +121,22 @@ class Records:
             f"record {index}: {_MAX_DRAWS} pairs drawn from {names} and none usable ({counts}); last: {last}"
         )
 
-    def _report(self, detail: str) -> None:
-        if detail not in self._reported and len(self._reported) < self._most_reported:
-            self._reported.add(detail)
-            _log.warning("not readable, another pair is drawn: %s", detail)
-
-    def spec(self, count: int) -> Spec:
-        """Shape and dtype of the fields of ``count`` records."""
+    def fields(self, count: int) -> np.dtype[Any]:
+        """The fields of ``count`` records, see `Batch`."""
         z, x = self.config.model.template_size, self.config.model.search_size
-        image, number = np.dtype(np.uint8), np.dtype(np.float32)
-        return {
-            "template": ((count, z, z, 3), image),
-            "search": ((count, x, x, 3), image),
-            "template_box": ((count, 4), number),
-            "search_box": ((count, 4), number),
-        }
+        shapes = {"template": (count, z, z, 3), "search": (count, x, x, 3)}
+        images = [(name, np.uint8, shape) for name, shape in shapes.items()]
+        return np.dtype([*images, ("template_box", np.float32, (count, 4)), ("search_box", np.float32, (count, 4))])
 
 
-def _fill(records: Records, first: int, step: int, fields: Fields) -> list[Draw]:
-    """Write one host's share of a step into ``fields`` and list its draws; ``first`` is its first record of step 0."""
+def _fill(records: Records, first: int, step: int, batch: np.ndarray) -> list[Draw]:
+    """Write one host's share of a step into ``batch`` and list its draws; ``first`` is its first record of step 0."""
     start, draws = first + step * records.config.train.batch, []
-    for row in range(len(fields["search"])):
+    for row in range(len(batch["search"])):
         example, drawn = records.make(start + row)
         draws += drawn
         for name, value in example.items():
-            np.copyto(fields[name][row], value, casting="no")
+            np.copyto(batch[name][row], value, casting="no")
     return draws
 
 
@@ -120,22 +144,18 @@ class Batches(Prefetcher):
     """An endless iterator over batches, made ahead. Use it with ``with``, or `close` it: it may hold processes.
 
     Attributes:
-      tally: draws and those that could not be read, by data set, within the batches given out so far; each
-        failure is also logged once by each process.
+      tally: draws and those that could not be read, by data set, within the batches given out so far.
     """
 
     def __init__(self, records: Records, first: int, own: int, workers: int) -> None:
         """Begin to make batches: record ``first`` is the first of the first, ``own`` the records of each."""
-        super().__init__(functools.partial(_fill, records, first), records.spec(own), workers)
-        self.tally = Tally([source.name for source in records.sources])
+        super().__init__(functools.partial(_fill, records, first), records.fields(own), workers)
+        self.tally = Tally(source.name for source in records.sources)
 
     @property
     def unreadable(self) -> int:
         """Draws of all sets that could not be read."""
         return sum(self.tally.unreadable.values())
-
-    def __enter__(self) -> Batches:
-        return self
 
     def __iter__(self) -> Batches:
         return self
@@ -146,14 +166,9 @@ class Batches(Prefetcher):
         Raises:
           UserError: it could not be made, or too large a share of a set cannot be read.
         """
-        fields = self.take()
+        batch = self.take()
         self.tally.add(self.report)
-        return Batch(
-            template=fields["template"],
-            search=fields["search"],
-            template_box=fields["template_box"],
-            search_box=fields["search_box"],
-        )
+        return cast(Batch, batch)
 
 
 def open_sources(config: Config, use: Use = "train") -> tuple[Source, ...]:
@@ -181,7 +196,7 @@ def make_one(config: Config, use: Use, source: Source) -> None:
       UserError: none of many draws gave one.
     """
     try:
-        Records(config, use, (source,), most_reported=0).draw(0, np.random.default_rng(config.train.seed))
+        Records(config, use, (source,)).draw(0, np.random.default_rng(config.train.seed))
     except UserError as e:
         raise UserError(f"config.data.{source.name} gives no pair: {e}") from e
 

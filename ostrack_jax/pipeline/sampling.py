@@ -7,7 +7,9 @@ the same. Every random number comes from the generator passed in, so a pair is a
 
 from __future__ import annotations
 
+import errno
 import math
+import resource
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -17,7 +19,6 @@ from jaxtyping import Bool, Float, Real, UInt8
 from ostrack_jax.config import PairConfig
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.pipeline.failures import too_many_files
 
 _MAX_SEQUENCES = 10_000  # drawn in a row without one eligible; a set with 1 in 500 still passes (2e-9)
 _GAP_STEP = 5  # frames by which the release widens the window where no search frame was found
@@ -169,6 +170,20 @@ def pick_sequence(source: Source, config: PairConfig, rng: np.random.Generator) 
 def _unreadable(error: UserError | OSError, source: str) -> Exception:
     """Make the error for a frame or an annotation that could not be read."""
     return too_many_files(error) or UnusablePairError("unreadable", str(error), source)
+
+
+def too_many_files(error: BaseException) -> UserError | None:
+    """The `UserError` of a process that can open no more files, where that is the cause of ``error``."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            return UserError(
+                f"too many open files (a process may have {most}): raise that limit (`ulimit -n`), or read with fewer "
+                "loader processes (config.train.workers)"
+            )
+        cause = cause.__cause__
+    return None
 
 
 def is_eligible(sequence: Sequence, config: PairConfig) -> bool:

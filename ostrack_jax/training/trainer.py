@@ -17,8 +17,8 @@ from rich.console import Console
 from ostrack_jax.checkpoint.files import save_config
 from ostrack_jax.config import Config, steps_per_epoch
 from ostrack_jax.errors import Stopped, UserError
-from ostrack_jax.pipeline.failures import too_many_files
 from ostrack_jax.pipeline.loader import Batches, Use, batches
+from ostrack_jax.pipeline.sampling import too_many_files
 from ostrack_jax.training.checkpoint import RunCheckpoints
 from ostrack_jax.training.checks import check_settings, describe, open_checked
 from ostrack_jax.training.distributed import check_same_config

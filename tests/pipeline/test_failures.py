@@ -9,8 +9,8 @@ import pytest
 
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.pipeline.failures import Draw, Tally, too_many_files
-from ostrack_jax.pipeline.sampling import Pair, UnusablePairError
+from ostrack_jax.pipeline.loader import Draw, Tally
+from ostrack_jax.pipeline.sampling import Pair, UnusablePairError, too_many_files
 
 NAMES = ("got10k", "coco")
 

@@ -197,11 +197,6 @@ def test_data_sets_are_opened_by_use_and_weight():
         open_sources(CONFIG)
 
 
-def test_a_negative_seed_is_an_error():
-    with pytest.raises(UserError, match=r"config\.train\.seed: expected 0 or more, found -1"):
-        take(1, dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, seed=-1)))
-
-
 @pytest.mark.slow
 def test_record_i_is_the_same_with_no_one_or_four_workers():
     config = dataclasses.replace(CONFIG, pairs=PairConfig(centre_jitter=1.0))

@@ -21,6 +21,7 @@ from ostrack_jax.training.trainer import train
 # Takes the lock, starts a loader process that makes an item for an hour, and says which it is.
 HOLDER = """
 import multiprocessing, sys, time
+import numpy as np
 from pathlib import Path
 from rich.console import Console
 from ostrack_jax.pipeline.workers import Prefetcher
@@ -31,7 +32,7 @@ class Slow:
         time.sleep(3600)
 
 if __name__ == "__main__":
-    with locked(Path(sys.argv[1])), Prefetcher(Slow(), {}, 1):
+    with locked(Path(sys.argv[1])), Prefetcher(Slow(), np.dtype([("x", "u1")]), 1):
         print(multiprocessing.active_children()[0].pid, flush=True)
         time.sleep(3600)
 """

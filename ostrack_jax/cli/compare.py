@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
@@ -24,11 +23,6 @@ from ostrack_jax.cli import orientation
 from ostrack_jax.cli.paths import Place, define_path
 from ostrack_jax.errors import UserError
 from ostrack_jax.io import write_json
-
-if TYPE_CHECKING:
-    from ostrack_jax.data.lazy import LazySequences
-    from ostrack_jax.evaluation.benchmarks import Benchmark
-    from ostrack_jax.evaluation.raw_results import RawResults
 
 ARGUMENTS = (Place("FOLDER"), Place("[FOLDER...]"))
 
@@ -55,60 +49,35 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     from rich.console import Console
 
     from ostrack_jax.evaluation import benchmarks, compare
-    from ostrack_jax.evaluation.report_tables import print_comparison
-
-    trackers = _named(arguments)
-    protocol = benchmarks.find(_benchmark(flags.benchmark, trackers))
-    rules = len(protocol.conventions)
-    if flags.truth is not None:
-        protocol = protocol.without_sizes()
-    sequences, notes = _sequences(flags, protocol)
-    if len(protocol.conventions) < rules:
-        notes.append("AO, SR0.5 and SR0.75 are left out: GOT-10k's rules need the frame's size, of --data_dir's images")
-    comparison = compare.compare(protocol, sequences, trackers, flags.convention, shlex.join(sys.argv), notes)
-    print_comparison(comparison, Console())
-    path = flags.output / compare.COMPARISON_FILE
-    write_json(path, comparison.to_json(), indent=1)
-    print(f"comparison: {path}")
-    return 0
-
-
-def _named(words: list[str]) -> list[RawResults]:
-    """The result directories, under names that differ."""
+    from ostrack_jax.evaluation.evaluate import narrow
     from ostrack_jax.evaluation.raw_results import open_results
-
-    trackers = [open_results(word) for word in words]
-    names = [tracker.name for tracker in trackers]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UserError(f"two trackers would be named {twice}: expected NAME=FOLDER for one of them")
-    return trackers
-
-
-def _benchmark(wanted: str | None, trackers: list[RawResults]) -> str:
-    said = sorted({tracker.benchmark for tracker in trackers if tracker.benchmark})
-    if wanted is not None:
-        return wanted
-    if len(said) != 1:
-        found = f"are of {' and '.join(said)}" if said else "do not say what they are of"
-        raise UserError(f"the results {found}: expected --benchmark")
-    return said[0]
-
-
-def _sequences(flags: absl_flags.FlagValues, protocol: Benchmark) -> tuple[LazySequences, list[str]]:
-    """The sequences to score, and notes on their directory."""
-    from ostrack_jax.data.lists.published import with_attributes_of_files
+    from ostrack_jax.evaluation.report_tables import print_comparison
     from ostrack_jax.evaluation.truth import open_truth
 
     if flags.truth is not None and flags.data_dir is not None:
         raise UserError("--truth and --data_dir: expected one of them")
+    trackers = [open_results(word) for word in arguments]
+    names = [tracker.name for tracker in trackers]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"two trackers would be named {twice[0]}: expected NAME=FOLDER for one of them")
+    said = sorted({tracker.benchmark for tracker in trackers if tracker.benchmark})
+    if flags.benchmark is None and len(said) != 1:
+        found = f"are of {' and '.join(said)}" if said else "do not say what they are of"
+        raise UserError(f"the results {found}: expected --benchmark")
+    complete = benchmark = benchmarks.find(flags.benchmark or said[0])
+    notes = []
     if flags.truth is None:
-        sequences, note = protocol.open(flags.data_dir, orientation.options(flags, protocol.reader)), ""
+        sequences = benchmark.open(flags.data_dir, orientation.options(flags, benchmark.reader))
     else:
-        sequences, note = open_truth(protocol, flags.truth)
-    if flags.attributes is not None:
-        sequences = with_attributes_of_files(sequences, flags.attributes, protocol.reader)
-    sequences = sequences if flags.sequences is None else sequences.select(dict.fromkeys(flags.sequences))
-    if not len(sequences):
-        raise UserError(f"--sequences: expected names of {protocol.name}, as a,b")
-    return sequences, [note] if note else []
+        benchmark = complete.without_sizes()
+        sequences, note = open_truth(benchmark, flags.truth)
+        notes += [note] if note else []
+    if benchmark.conventions != complete.conventions:
+        notes.append("AO, SR0.5 and SR0.75 are left out: GOT-10k's rules need the frame's size, of --data_dir's images")
+    sequences = narrow(sequences, benchmark, flags.sequences, flags.attributes)
+    comparison = compare.compare(benchmark, sequences, trackers, flags.convention, shlex.join(sys.argv), notes)
+    path = flags.output / compare.COMPARISON_FILE
+    write_json(path, comparison.to_json(), indent=1)
+    print_comparison(comparison, Console())
+    print(f"comparison: {path}")
+    return 0

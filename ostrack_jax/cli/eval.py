@@ -18,15 +18,11 @@ Example:
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
 from ostrack_jax.cli import orientation, trackers
 from ostrack_jax.cli.paths import define_path
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -57,29 +53,24 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     from rich.console import Console
 
     from ostrack_jax.evaluation import benchmarks, report
-    from ostrack_jax.evaluation.evaluate import open_sequences, score
+    from ostrack_jax.evaluation.evaluate import narrow, score
     from ostrack_jax.evaluation.metrics import conventions
     from ostrack_jax.evaluation.report_tables import print_report
 
     conventions.choose(flags.convention)  # a wrong name is reported before the work
     benchmark = benchmarks.find(flags.benchmark)
     options = orientation.options(flags, benchmark.reader)
-    sequences = open_sequences(benchmark, flags.data_dir, options, flags.sequences, flags.attributes)
+    sequences = narrow(benchmark.open(flags.data_dir, options), benchmark, flags.sequences, flags.attributes)
     tracker = trackers.choose(flags, flags.batch)
     stored = options if "stored" in options.values() else {}  # results in other pixels are not mixed with these
-    print_idle_devices(Console(stderr=True))
+    jax = sys.modules.get("jax")  # a baseline runs without it
+    if jax is not None and jax.local_device_count() > 1:
+        text = (
+            f"this process uses one of {jax.local_device_count()} devices: start the same command once for each "
+            "(CUDA_VISIBLE_DEVICES=0, =1, ..), and they share the sequences (docs/evaluation.md)"
+        )
+        print(text, file=sys.stderr)
     made = score(tracker, benchmark, sequences, flags.output, flags.convention, stored)
     print_report(made, Console())
     print(f"report: {flags.output / report.REPORT_FILE}")
     return 1 if made.failed else 0
-
-
-def print_idle_devices(console: Console) -> None:
-    """Print a hint where there are more devices than the one that a process uses."""
-    jax = sys.modules.get("jax")  # a baseline runs without it
-    if jax is not None and jax.local_device_count() > 1:
-        console.print(
-            f"this process uses one of {jax.local_device_count()} devices: start the same command once for each "
-            "(CUDA_VISIBLE_DEVICES=0, =1, ..), and they share the sequences (docs/evaluation.md)",
-            soft_wrap=True,
-        )

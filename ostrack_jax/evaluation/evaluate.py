@@ -50,24 +50,15 @@ def evaluate(
     """
     rules.choose(list(conventions))
     found = benchmarks.find(benchmark)
-    opened = open_sequences(
-        found,
-        None if data_dir is None else Path(data_dir),
-        names=sequences,
-        attribute_dir=None if attribute_dir is None else Path(attribute_dir),
-    )
+    opened = found.open(None if data_dir is None else Path(data_dir))
+    opened = narrow(opened, found, sequences, None if attribute_dir is None else Path(attribute_dir))
     return score(tracker, found, opened, Path(output), conventions)
 
 
-def open_sequences(
-    benchmark: Benchmark,
-    data_dir: Path | None,
-    options: Mapping[str, Any] | None = None,
-    names: Sequence[str] | None = None,
-    attribute_dir: Path | None = None,
+def narrow(
+    sequences: LazySequences, benchmark: Benchmark, names: Sequence[str] | None, attribute_dir: Path | None
 ) -> LazySequences:
-    """Open a benchmark's sequences, or some of them by their ``names``, with the reader's ``options``."""
-    sequences = benchmark.open(data_dir, options)
+    """Keep the sequences ``names`` of a benchmark's, and give them the attributes in ``attribute_dir``."""
     if attribute_dir is not None:
         sequences = with_attributes_of_files(sequences, attribute_dir, benchmark.reader)
     if names is not None:

@@ -24,7 +24,7 @@ from ostrack_jax.evaluation.report import REPORT_FILE, Report, read_report
 from ostrack_jax.evaluation.report_sequences import DrawnSequence
 from ostrack_jax.io import read_json, write_atomically, write_json
 from ostrack_jax.visualization import plots
-from ostrack_jax.visualization.html import Page, distinct_names
+from ostrack_jax.visualization.html import Page, name_directories
 from ostrack_jax.visualization.plots import COLOURS, Line, printable
 from ostrack_jax.visualization.table import Table, flatten
 
@@ -48,28 +48,21 @@ def read_reports(directories: Sequence[Path]) -> list[Report]:
     Raises:
       UserError: a directory is missing, holds no report of `ostrack eval` or `ostrack compare`, or is given twice.
     """
-    for directory in directories:
-        if not directory.is_dir():
-            raise UserError(f"no directory {directory}: expected the --output of `ostrack eval`")
-    resolved = [directory.resolve() for directory in directories]
-    if len(set(resolved)) < len(resolved):
-        raise UserError("a directory is given twice: expected different ones")
+    named = name_directories(directories, "the --output of `ostrack eval`")
     reports: list[Report] = []
-    for path in resolved:
+    for path in named:
         compared = compare.read(path / compare.COMPARISON_FILE) if compare.is_in(path) else []
         for report in compared:
             own = Path(report.more.get("folder", "")).resolve()
-            if own in resolved and not compare.is_in(own):
+            if own in named and not compare.is_in(own):
                 report.directory = own
         reports += compared or [read_report(path / REPORT_FILE)]
     shown = {report.directory for report in reports if "folder" in report.more}
     reports = [report for report in reports if "folder" in report.more or report.directory not in shown]
-    trackers = [str(report.tracker) for report in reports]
-    if len(set(trackers)) < len(trackers):
+    if len({report.tracker for report in reports}) < len(reports):
         places = [report.directory for report in reports]
-        short = dict(zip(dict.fromkeys(places), distinct_names(list(dict.fromkeys(places))), strict=True))
         for report, place in zip(reports, places, strict=True):
-            report.name = short[place] if places.count(place) == 1 else f"{short[place]}: {report.tracker}"
+            report.name = named[place] if places.count(place) == 1 else f"{named[place]}: {report.tracker}"
     for report in reports:
         if report.not_scored and (report.directory / SERVER_FILE).is_file():
             report.scores, report.by_server = _server_scores(report.directory / SERVER_FILE), True

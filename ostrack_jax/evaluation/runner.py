@@ -108,7 +108,7 @@ def evaluate(
             if time.monotonic() >= next_poll:
                 next_poll = time.monotonic() + _BUSY_POLL
                 for i in list(left):
-                    if slots.full:
+                    if len(slots.passes) == slot_tracker.targets:
                         break
                     if not locks.take(names[i]):
                         continue
@@ -247,11 +247,6 @@ class Slots:
         for one in self.passes.values():
             one.frames.close()
 
-    @property
-    def full(self) -> bool:
-        """Whether every slot is taken."""
-        return len(self.passes) == self._tracker.targets
-
     def begin(self, key: int, sequence: Sequence) -> None:
         """Give a sequence with a first box a free slot."""
         length = len(sequence)
@@ -265,11 +260,11 @@ class Slots:
         A frame's time is that of its own crop and its share of the network's: the step's over the targets in it.
         Waiting for an image is not timed.
         """
-        new = {slot: one for slot, one in self.passes.items() if one.t == 0}
         going = {slot: one for slot, one in self.passes.items() if one.t > 0}
-        for item in new.items():
-            self._take_frame(item)
-        list((self._pool.map if len(going) > 1 else map)(self._take_frame, going.items()))
+        for slot, one in self.passes.items():
+            if one.t == 0:
+                self._take_frame(slot, one)
+        list((self._pool.map if len(going) > 1 else map)(self._take_frame, going, going.values()))
         cropped = {slot: one for slot, one in going.items() if not one.reason}
         began, tracks = time.perf_counter(), {}
         try:
@@ -287,17 +282,16 @@ class Slots:
             self.frames, self.seconds = self.frames + 1, self.seconds + float(one.result.times_s[one.t])
             if not np.isfinite(track.box_xywh).all():
                 one.reason = f"ValueError: frame {one.t}: the tracker predicted the box {track.box_xywh.tolist()}"
-        for one in self.passes.values():
+        ended = []
+        for slot, one in list(self.passes.items()):
             one.t += 1
-        ended = {slot: one for slot, one in self.passes.items() if one.reason or one.t == len(one.result.times_s)}
-        for slot, one in ended.items():
-            del self.passes[slot]
-            one.frames.close()
-        return list(ended.values())
+            if one.reason or one.t == len(one.result.times_s):
+                ended.append(self.passes.pop(slot))
+                one.frames.close()
+        return ended
 
-    def _take_frame(self, item: tuple[int, Pass]) -> None:
+    def _take_frame(self, slot: int, one: Pass) -> None:
         """Start on the first frame of a pass, or crop the search region of a later one."""
-        slot, one = item
         try:
             frame = next(one.frames)
             began = time.perf_counter()
@@ -321,11 +315,8 @@ class _Meter:
 
     def update(self, done: int, at_work: list[str], frames: int, seconds: float) -> None:
         """Show how many sequences are done, which are tracked, and the tracker's own speed."""
-        what = (
-            f"{len(at_work)} at once"
-            if len(at_work) > 1
-            else "".join(at_work) or ("waiting for others" if done < self._sequences else "sequences")
-        )
+        what = at_work[0] if at_work else "waiting for others" if done < self._sequences else "sequences"
+        what = f"{len(at_work)} at once" if len(at_work) > 1 else what
         rate = f"{frames / seconds:.1f} frames/s" if seconds > 0 else ""
         self.bar.update(self._task, completed=done, description=escape(what), rate=rate)
         if not self.bar.console.is_terminal and time.monotonic() >= self._next_line:

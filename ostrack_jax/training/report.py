@@ -18,7 +18,7 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.io import read_json, write_atomically
 from ostrack_jax.training.logging import IMAGES, read_events
 from ostrack_jax.visualization import plots
-from ostrack_jax.visualization.html import Page, distinct_names
+from ostrack_jax.visualization.html import Page, name_directories
 from ostrack_jax.visualization.plots import COLOURS, Line, Panel
 from ostrack_jax.visualization.table import Table, flatten
 
@@ -84,13 +84,8 @@ def read_runs(workdirs: Sequence[Path]) -> list[Run]:
     Raises:
       UserError: one is not a directory, has no log or an invalid one, or nothing was logged yet; one is given twice.
     """
-    for workdir in workdirs:
-        if not workdir.is_dir():
-            raise UserError(f"no directory {workdir}: expected the workdir of a training run")
-    resolved = [workdir.resolve() for workdir in workdirs]
-    if len(set(resolved)) < len(resolved):
-        raise UserError("a workdir is given twice: expected different ones")
-    return [_read(workdir, name) for workdir, name in zip(resolved, distinct_names(resolved), strict=True)]
+    named = name_directories(workdirs, "the workdir of a training run")
+    return [_read(workdir, name) for workdir, name in named.items()]
 
 
 def _read(workdir: Path, name: str) -> Run:

@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 
+from ostrack_jax.errors import UserError
 from ostrack_jax.visualization import plots
 from ostrack_jax.visualization.draw import Image
 from ostrack_jax.visualization.table import Table, escape_markdown
@@ -105,13 +106,23 @@ class Page:
         self._lines += [f"![{escape_markdown(alt)}]({safe}.png)", ""]
 
 
-def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """Each path's last parts, as many as it takes to distinguish all."""
-    for count in range(1, max(len(path.parts) for path in paths) + 1):
-        short = ["/".join(path.parts[-count:]) for path in paths]
-        if len(set(short)) == len(short):
+def name_directories(paths: Sequence[Path], what: str) -> dict[Path, str]:
+    """Each directory, resolved, with its last parts, as many as it takes to distinguish all.
+
+    Raises:
+      UserError: one is not there, or given twice; ``what`` describes what was expected.
+    """
+    for path in paths:
+        if not path.is_dir():
+            raise UserError(f"no directory {path}: expected {what}")
+    resolved, names = [path.resolve() for path in paths], {}
+    if len(set(resolved)) < len(resolved):
+        raise UserError("a directory is given twice: expected different ones")
+    for count in range(1, max(len(path.parts) for path in resolved) + 1):
+        names = {path: "/".join(path.parts[-count:]) for path in resolved}
+        if len(set(names.values())) == len(names):
             break
-    return short
+    return names
 
 
 def _address(image: bytes, kind: str = "png") -> str:

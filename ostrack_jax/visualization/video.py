@@ -61,7 +61,10 @@ def _encode(path: Path, images: Iterable[Image], rate: float) -> int:
         for image in images:
             if stream is None:
                 stream = _add_stream(container, image.shape[1], image.shape[0], rate)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(_fit(image, stream), format="rgb24")))
+            size = stream.width, stream.height
+            fitting = image if image.shape[1::-1] == size else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(fitting), format="rgb24")
+            container.mux(stream.encode(frame))
             count += 1
         if stream is not None:
             container.mux(stream.encode(None))
@@ -84,14 +87,3 @@ def _encoder() -> tuple[str, dict[str, str]]:
             continue
         return name, options
     raise UserError(f"this build of FFmpeg has no encoder of {', '.join(name for name, _ in _ENCODERS)}")
-
-
-def _fit(image: Image, stream: Any) -> Image:
-    """The image at the video's size: a row or column repeated for an odd one, resized where another differs."""
-    height, width = image.shape[:2]
-    down, right = stream.height - height, stream.width - width
-    if (down, right) == (0, 0):
-        return np.ascontiguousarray(image)
-    if 0 <= down <= 1 and 0 <= right <= 1:
-        return cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
-    return cv2.resize(image, (stream.width, stream.height), interpolation=cv2.INTER_AREA)

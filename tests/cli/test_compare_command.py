@@ -109,7 +109,7 @@ def test_the_benchmark_may_be_that_of_our_results(compare, folders):
         ((), "expected FOLDER"),
         (("a", "--truth", "truth"), "the results do not say what they are of: expected --benchmark"),
         (("a", "x=b", "x=a"), "two trackers would be named x: expected NAME=FOLDER"),
-        (("a", "--benchmark", "otb100", "--truth", "truth", "--sequences="), "--sequences: expected names of otb100"),
+        (("a", "--benchmark", "otb100", "--truth", "truth", "--sequences="), "no sequences: expected names of otb100"),
         (("gone",), "no directory of results 'gone'"),
         (("a", "--benchmark", "otb10"), "did you mean 'otb100'"),
         (("a", "--benchmark", "otb100", "--truth", "truth", "--data_dir", "truth"), "expected one of them"),

@@ -25,7 +25,7 @@ from ostrack_jax.evaluation.report_sequences import DrawnSequence
 from ostrack_jax.io import read_json, write_atomically, write_json
 from ostrack_jax.visualization import plots
 from ostrack_jax.visualization.html import Page, name_directories
-from ostrack_jax.visualization.plots import COLOURS, Line, printable
+from ostrack_jax.visualization.plots import COLOURS, Line, Panel, printable
 from ostrack_jax.visualization.table import Table, flatten
 
 SERVER_FILE = "server.json"
@@ -138,7 +138,8 @@ def _add_plots(page: Page, benchmark: str, group: list[Report]) -> None:
     with page.group("curves"):
         for key, title in _CURVES.items():
             if lines := curve_lines(group, key):
-                page.plot(f"{benchmark}_{key}", title, plots.curve, lines, title, CURVES[key].label)
+                panel = Panel(title, scale="share", smooth=False, x_label=CURVES[key].label, lines=lines)
+                page.plot(f"{benchmark}_{key}", title, plots.panel, panel)
         score, marks = speed_marks(group)
         if len(marks) > 1:
             page.plot(f"{benchmark}_speed", f"{score} over frames a second", plots.speed, marks, score)

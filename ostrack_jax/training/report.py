@@ -164,7 +164,7 @@ def write(output: Path, runs: Sequence[Run]) -> tuple[Path, Path]:
     page.paragraph(f"By {common_axis(runs)[0]}{styles}.")
     with page.group("curves"):
         for panel in track(panels, "drawing curves", transient=True):
-            page.plot(panel.title, panel.title, plots.training_panel, panel)
+            page.plot(panel.title, panel.title, plots.panel, panel)
     if any(run.images for run in runs):
         page.heading("Images")
         page.paragraph(
@@ -184,7 +184,7 @@ def write(output: Path, runs: Sequence[Run]) -> tuple[Path, Path]:
             rows = [[key, value] for key, value in facts.items() if key != "kind"]
             page.table(Table(f"{run.name}, {start}", ["", ""], rows), folded=True)
     page.paragraph(f"Written by ostrack-jax {__version__}: ostrack report train.")
-    write_atomically(output / IMAGE, plots.png(plots.LIGHT, plots.training_panels, panels, colours))
+    write_atomically(output / IMAGE, plots.png(plots.LIGHT, plots.panels, panels, colours))
     write_atomically(output / PAGE, page.html().encode("utf-8", "backslashreplace"))
     return output / PAGE, output / IMAGE
 

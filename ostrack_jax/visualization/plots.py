@@ -9,7 +9,7 @@ import io
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ DPI = 160
 MOST_BARS = 200
 _MOST_ANGLES, _MOST_INSIDE = 24, 3  # of a radar plot; lines whose legend fits inside the axes
 _WIDE = 300  # slowest to fastest, above which only whole powers of ten are written along the axis
-_SIZE = (5.0, 3.4)  # inches
+_SIZE = (5.0, 3.125)  # inches
 _SMOOTH_FROM = 120  # points of a training curve; with fewer, each is seen
 _DOTTED = 30  # points of a training curve that are marked each
 _COLUMNS = 3  # panels of training curves next to each other
@@ -59,18 +59,18 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Panel:
-    """One plot of training curves.
+    """One plot of curves.
 
     Attributes:
       title: above it; ``x_label`` below.
-      names: of its numbers in a log, with their labels.
-      scale: of the values: log, percent or empty.
+      scale: of the values: log, percent, share (percent from 0 to 100) or empty.
       smooth: whether a long first line is averaged over its neighbours, the values as logged faint behind.
-      lines: of all runs; several of one label, where colours mean runs.
+      lines: several of one label, where colours mean runs.
+      names: of its numbers in a log, with their labels.
     """
 
     title: str
-    names: Mapping[str, str]
+    names: Mapping[str, str] = field(default_factory=dict)
     scale: str = ""
     smooth: bool = True
     x_label: str = ""
@@ -120,21 +120,6 @@ def colours_of(names: Sequence[str], what: str) -> dict[str, str]:
     if len(names) > len(COLOURS):
         raise UserError(f"{len(names)} {what} in one plot: expected at most {len(COLOURS)}")
     return dict(zip(names, COLOURS, strict=False))
-
-
-def curve(lines: Sequence[Line], title: str, x_label: str) -> Any:
-    """Curves of shares over thresholds."""
-    crowded = len(lines) > _MOST_INSIDE
-    figure = _figure(_SIZE[0], _SIZE[1] + (0.1 + 0.2 * len(lines)) * crowded)
-    axes = figure.add_subplot(title=title, xlabel=x_label, xlim=(lines[0].x[0], lines[0].x[-1]), ylim=(0, 1))
-    for line in lines:
-        axes.plot(line.x, line.y, color=line.colour, label=line.label)
-    axes.yaxis.set_major_formatter(matplotlib().ticker.PercentFormatter(1.0))
-    if crowded:
-        figure.legend(loc="outside lower left", fontsize=8)
-    else:
-        axes.legend()
-    return figure
 
 
 def bars(names: Sequence[str], lines: Sequence[Line], title: str) -> Any:
@@ -204,19 +189,23 @@ def over_time(overlaps: Float[np.ndarray, " t"], scores: Float[np.ndarray, " t"]
     return figure
 
 
-def training_panel(panel: Panel) -> Any:
-    """One panel of training curves, 800 x 500 pixels."""
-    figure = _figure(5.0, 3.125)
-    _draw_panel(figure.add_subplot(), panel)
+def panel(one: Panel) -> Any:
+    """A panel alone, 800 x 500 pixels; the legend of many lines is below it."""
+    labels = {line.label for line in one.lines}
+    crowded = len(labels) > _MOST_INSIDE
+    figure = _figure(_SIZE[0], _SIZE[1] + (0.1 + 0.2 * len(labels)) * crowded)
+    _draw_panel(figure.add_subplot(), one, legend=not crowded)
+    if crowded:
+        figure.legend(loc="outside lower left", fontsize=8)
     return figure
 
 
-def training_panels(panels: Sequence[Panel], colours: Mapping[str, str]) -> Any:
+def panels(several: Sequence[Panel], colours: Mapping[str, str]) -> Any:
     """All panels in one image, with the names of the runs."""
-    rows = -(-len(panels) // _COLUMNS)
-    figure = _figure(5.0 * _COLUMNS, 3.125 * rows + 0.5)
-    for i, panel in enumerate(panels):
-        _draw_panel(figure.add_subplot(rows, _COLUMNS, i + 1), panel)
+    rows = -(-len(several) // _COLUMNS)
+    figure = _figure(_SIZE[0] * _COLUMNS, _SIZE[1] * rows + 0.5)
+    for i, one in enumerate(several):
+        _draw_panel(figure.add_subplot(rows, _COLUMNS, i + 1), one)
     marks = [matplotlib().lines.Line2D([], [], color=colour, linewidth=3) for colour in colours.values()]
     figure.legend(marks, list(colours), loc="outside upper left", ncols=4, fontsize=10)
     return figure
@@ -229,25 +218,28 @@ def smoothed(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
 
 
-def _draw_panel(axes: Any, panel: Panel) -> None:
+def _draw_panel(axes: Any, panel: Panel, legend: bool = True) -> None:
     drawn = {}
     for line in panel.lines:
         values = np.asarray(line.y)
         if panel.smooth and not line.second and len(values) >= _SMOOTH_FROM:
             axes.plot(line.x, values, color=line.colour, alpha=0.2, linewidth=0.8)
             values = smoothed(values)
-        style = {"linestyle": (0, (4, 2)) if line.second else "-", "marker": "o" if len(values) <= _DOTTED else None}
-        drawn[line.label] = axes.plot(line.x, values, color=line.colour, markersize=4, **style)[0]
-    if panel.scale == "percent":
+        style = {"linestyle": (0, (4, 2)) if line.second else "-", "color": line.colour, "label": line.label}
+        marker = "o" if len(values) == 1 or (line.second and len(values) <= _DOTTED) else None
+        drawn[line.label] = axes.plot(line.x, values, marker=marker, markersize=4, **style)[0]
+    if panel.scale == "share":
+        axes.set(xlim=(panel.lines[0].x[0], panel.lines[0].x[-1]), ylim=(0, 1))
+    if panel.scale in ("percent", "share"):
         axes.yaxis.set_major_formatter(matplotlib().ticker.PercentFormatter(1.0))
     elif panel.scale == "log" and all((np.asarray(line.y) > 0).all() for line in panel.lines):
         axes.set_yscale("log")
         _number_logarithmic(axes.yaxis, (1.5, 2.0, 3.0, 5.0, 7.0), "{x:g}")
     else:
         axes.ticklabel_format(axis="y", scilimits=(-2, 5))
-    if len(drawn) > 1:
-        legend = axes.legend(drawn.values(), drawn)
-        for handle in legend.legend_handles if len(panel.lines) > len(drawn) else ():
+    if legend and (len(drawn) > 1 or panel.scale == "share"):
+        handles = axes.legend(drawn.values(), drawn).legend_handles
+        for handle in handles if len(panel.lines) > len(drawn) else ():
             handle.set_color(matplotlib().rcParams["text.color"])
     axes.set(title=panel.title, xlabel=panel.x_label)
 

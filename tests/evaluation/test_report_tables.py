@@ -14,7 +14,7 @@ from ostrack_jax.evaluation.report_sequences import ranked
 from ostrack_jax.io import write_json
 from ostrack_jax.visualization import plots
 from ostrack_jax.visualization.html import Page
-from ostrack_jax.visualization.plots import COLOURS
+from ostrack_jax.visualization.plots import COLOURS, Panel
 
 CONFIG = "vitb_256_mae_ce_32x4_ep300"
 
@@ -127,7 +127,7 @@ def test_plots_say_of_a_part_that_it_is_one_and_keep_a_trackers_colour(folder):
     group = read_reports([folder("1", **whole), folder("2", **untimed), folder("3", **part)])
     _, points = report_page.speed_marks(group)
     assert [(p.label, p.colour) for p in points if not p.second] == [("a", COLOURS[0]), ("c (2 of 280)", COLOURS[2])]
-    curve = _legend(plots.curve(report_page.curve_lines(group, "success"), "Success", "threshold"))
+    curve = _legend(plots.panel(Panel("Success", lines=report_page.curve_lines(group, "success"), scale="share")))
     speed = _legend(plots.speed(points, "AUC"))
     labels = ("a  68.5", "b  68.5", "c (2 of 280)  68.5")
     assert curve == dict(zip(labels, COLOURS, strict=False))

@@ -68,12 +68,18 @@ def run(command: Any, argv: Sequence[str], program: str) -> int:
 
 def dispatch(group: Any, argv: Sequence[str], program: str) -> int:
     """Run the command of a module of ``COMMANDS`` that the first word names; return the exit status."""
-    try:
-        name = choose(group.COMMANDS, group.__doc__, argv, program)
-    except UserError as e:
-        return fail(program, e)
-    if name is None:
+    commands: Mapping[str, str] = group.COMMANDS
+    name = argv[0] if argv else ""
+    if name in _HELP:
+        width = max(map(len, commands)) + 2
+        listing = "\n".join(f"  {each:<{width}}{line}" for each, line in commands.items())
+        with streams.guarded():
+            print(f"usage: {program} COMMAND [flags]\n\n{inspect.cleandoc(group.__doc__)}\n\ncommands:\n{listing}\n")
+            print(f"`{program} COMMAND --help` shows a command's flags and an example.")
         return 0
+    if name not in commands:
+        missing = UserError(f"expected a command: one of {', '.join(commands)} (see {program} --help)")
+        return fail(program, unknown("command", name, commands) if name else missing)
     command = load(group, name)
     return (dispatch if hasattr(command, "COMMANDS") else run)(command, argv[1:], f"{program} {name}")
 
@@ -82,26 +88,6 @@ def load(group: Any, name: str) -> Any:
     """Return the command ``name`` of a module of ``COMMANDS``."""
     members = getattr(group, "MEMBERS", None)
     return importlib.import_module(group.PREFIX + name) if members is None else members[name]
-
-
-def choose(commands: Mapping[str, str], doc: str, argv: Sequence[str], program: str) -> str | None:
-    """Return the first word of ``argv``, one of ``commands`` (name -> summary); None if help was printed.
-
-    Raises:
-      UserError: no command, or an unknown one (the message names the nearest).
-    """
-    if argv and argv[0] in _HELP:
-        width = max(map(len, commands)) + 2
-        listing = "\n".join(f"  {name:<{width}}{line}" for name, line in commands.items())
-        with streams.guarded():
-            print(f"usage: {program} COMMAND [flags]\n\n{inspect.cleandoc(doc)}\n\ncommands:\n{listing}\n")
-            print(f"`{program} COMMAND --help` shows a command's flags and an example.")
-        return None
-    if not argv:
-        raise UserError(f"expected a command: one of {', '.join(commands)} (see {program} --help)")
-    if argv[0] not in commands:
-        raise unknown("command", argv[0], commands)
-    return argv[0]
 
 
 def fail(program: str, error: Exception) -> int:
@@ -159,11 +145,7 @@ def _run(command: Any, argv: Sequence[str], program: str) -> int:
             print(_help(command, flags, program))
             return 0
         arguments = _parse(command, flags, argv, program)
-        if not paths.writes_files(flags):
-            streams.end_with_the_reader()
         return command.main(flags, arguments) or 0
-    except streams.ReaderLeft:
-        return 0
     except (UserError, absl_flags.Error, OSError) as e:
         return fail(program, e)
     except Stopped as e:

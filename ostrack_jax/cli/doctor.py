@@ -14,7 +14,7 @@ from pathlib import Path
 
 from absl import flags as absl_flags
 
-from ostrack_jax.cli.paths import Place, define_paths
+from ostrack_jax.cli.paths import PathParser, Place
 from ostrack_jax.doctor.finding import Finding, conclude
 from ostrack_jax.errors import UserError
 
@@ -24,7 +24,7 @@ ARGUMENTS = (Place("[DATA_DIR...]"),)
 def define(flags: absl_flags.FlagValues) -> None:
     """Declare the command's flags."""
     text = "a directory to look for data sets in, as an argument is; may be repeated"
-    define_paths("data_dir", text, flags)
+    absl_flags.DEFINE_multi(PathParser(), absl_flags.ArgumentSerializer(), "data_dir", [], text, flag_values=flags)
 
 
 def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:

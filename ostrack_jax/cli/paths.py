@@ -48,11 +48,6 @@ def define_path(
     absl_flags.DEFINE(PathParser(writes), name, default, text, flag_values=flags, required=required)
 
 
-def define_paths(name: str, text: str, flags: Flags) -> None:
-    """Declare a flag that may be repeated, a list of `Path`; see `define_path`."""
-    absl_flags.DEFINE_multi(PathParser(), absl_flags.ArgumentSerializer(), name, [], text, flag_values=flags)
-
-
 def check(flags: Flags, names: Sequence[str], arguments: Sequence[str]) -> list[str]:
     """Return the ``arguments``, those whose name is a `Place` as checked paths; check that outputs can be made.
 
@@ -78,11 +73,6 @@ def refuse_same(name: str, output: Path, source: Path) -> None:
     """Raise `UserError` where the ``output`` of flag ``name`` is the existing file or directory ``source``."""
     if output.exists() and source.exists() and output.samefile(source):
         raise UserError(f"--{name} {output} would overwrite the input {source}: give another name")
-
-
-def writes_files(flags: Flags) -> bool:
-    """Return whether a place to write to was given."""
-    return any(writes for _, _, writes in _given(flags))
 
 
 def _given(flags: Flags) -> Iterator[tuple[str, Path, Writes]]:

@@ -10,22 +10,14 @@ from collections.abc import Iterator
 from typing import Any
 
 
-class ReaderLeft(BaseException):
-    """Nobody reads what the command prints (``ostrack ... | head``), and it does nothing but print."""
-
-
-class _Guarded(io.FileIO):
-    """A byte stream whose pipe may be closed: later writes are dropped, or end the command."""
-
-    outlives = True
+class _Outliving(io.FileIO):
+    """A byte stream that drops what is written once nobody reads it (``ostrack ... | head``)."""
 
     def write(self, data: Any) -> int:
         try:
             return super().write(data) or 0
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
-            if not self.outlives:
-                raise ReaderLeft from None
             return len(data)
 
 
@@ -37,18 +29,9 @@ def guarded() -> Iterator[None]:
     try:
         yield
     finally:
-        ours = sys.stdout, sys.stderr
+        sys.stdout.flush()
+        sys.stderr.flush()
         sys.stdout, sys.stderr = before
-        for stream in ours:
-            with contextlib.suppress(ReaderLeft):
-                stream.flush()
-
-
-def end_with_the_reader() -> None:
-    """Within `guarded`, raise `ReaderLeft` from now on where nobody reads standard output any more."""
-    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    if isinstance(raw, _Guarded):
-        raw.outlives = False
 
 
 def _guarded(stream: Any) -> Any:
@@ -57,6 +40,6 @@ def _guarded(stream: Any) -> Any:
         if isinstance(getattr(stream.buffer, "raw", stream.buffer), io.FileIO) and not stream.isatty():
             stream.flush()
             lines = stream.line_buffering or stream.write_through  # the latter by PYTHONUNBUFFERED
-            raw = io.BufferedWriter(_Guarded(stream.fileno(), "w", closefd=False))
+            raw = io.BufferedWriter(_Outliving(stream.fileno(), "w", closefd=False))
             return io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=lines)
     return stream

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ostrack_jax.data.frames import Frames, Orientation
-    from ostrack_jax.tracking.track import TrackerLike
+    from ostrack_jax.tracking.track import Track, TrackerLike
 
 ARGUMENTS = (Place("VIDEO_OR_DIRECTORY"),)
 
@@ -69,13 +69,14 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     rate = frame_rate(place) if flags.rate is None else flags.rate
     video.check(output, rate)
     tracker = trackers.choose(flags, otherwise=DEFAULT)
-    lines: list[str] = []
+    tracks: list[Track] = []
     began = time.perf_counter()
     count = 0
     try:
-        with contextlib.closing(_annotated(tracker, frames, box, lines)) as images:
+        with contextlib.closing(annotated(tracker, frames, box, tracks)) as images:
             count = video.write_video(output, images, rate)
     finally:  # a frame that cannot be read, or Ctrl-C: what was tracked until then stays
+        lines = [",".join(f"{value:.4f}" for value in (*track.box_xywh, track.score)) + "\n" for track in tracks]
         if lines:
             write_text(text if count else partial, "".join(lines))
         if lines and not count:
@@ -122,10 +123,10 @@ def read_box(text: str, shape: tuple[int, ...]) -> np.ndarray:
     return box
 
 
-def _annotated(
-    tracker: TrackerLike, frames: Frames, box: np.ndarray, lines: list[str]
+def annotated(
+    tracker: TrackerLike, frames: Frames, box: np.ndarray, tracks: list[Track], truth_xywh: np.ndarray | None = None
 ) -> Generator[np.ndarray, None, None]:
-    """Each frame with its box drawn; a line of text for each goes to ``lines``."""
+    """Each frame with its box drawn, and the true one where given; where the target is, is added to ``tracks``."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -136,9 +137,9 @@ def _annotated(
     with Progress(console=Console(stderr=True)) as progress:
         steps = progress.track(range(len(frames)), description="frames")
         for t, (frame, track) in enumerate(follow(tracker, (frames[i] for i in steps), box)):
-            lines.append(",".join(f"{value:.4f}" for value in (*track.box_xywh, track.score)) + "\n")
+            tracks.append(track)
             shapes.setdefault(frame.shape[:2], t)
-            yield annotate(frame, track.box_xywh, track.score)
+            yield annotate(frame, track.box_xywh, track.score, None if truth_xywh is None else truth_xywh[t])
     if len(shapes) > 1:
         sizes = ", ".join(f"{width} x {height} from frame {t}" for (height, width), t in shapes.items())
         orientation.say([f"the frames differ in size or orientation ({sizes}): they are brought to the first one's"])

@@ -39,13 +39,13 @@ def choose(flags: absl_flags.FlagValues, targets: int = 1, otherwise: Path | Non
     Raises:
       UserError: both or none are asked for, an unknown name, missing or invalid files, weights that do not fit.
     """
-    if flags.tracker is not None and flags.checkpoint is not None:
-        raise UserError("expected --checkpoint DIR (with --config NAME) or --tracker NAME: found both")
+    expected = "expected --checkpoint DIR (with --config NAME) or --tracker NAME"
     if flags.tracker is not None:
-        if flags.config is not None or command.overrides(flags):
-            raise UserError("--config goes with --checkpoint, not with --tracker")
-        if targets > 1:
-            raise UserError("--batch goes with --checkpoint: the trackers of --tracker know one target at a time")
+        if flags.checkpoint is not None:
+            raise UserError(f"{expected}: found both")
+        if flags.config is not None or command.overrides(flags) or targets > 1:
+            name = "batch" if targets > 1 else "config"
+            raise UserError(f"--{name} goes with --checkpoint, not with --tracker")
         from ostrack_jax.tracking import baselines
 
         return baselines.make(flags.tracker, flags.tracker_files)
@@ -53,7 +53,7 @@ def choose(flags: absl_flags.FlagValues, targets: int = 1, otherwise: Path | Non
         raise UserError("--tracker_files goes with --tracker, not with --checkpoint")
     checkpoint = flags.checkpoint or otherwise
     if checkpoint is None:
-        raise UserError("expected --checkpoint DIR (with --config NAME) or --tracker NAME: found neither")
+        raise UserError(f"{expected}: found neither")
     from ostrack_jax.models.devices import keep_compiled
     from ostrack_jax.tracking.tracker import Tracker
 

@@ -97,13 +97,6 @@ def test_a_reader_that_leaves_loses_no_file(tmp_path):
     assert (tmp_path / "a").read_text() == "written"
 
 
-def test_a_reader_that_leaves_ends_what_writes_nothing():
-    printed = []
-    with nobody_reads():
-        assert command.run(writer(lambda: (printed.append(1), loudly())), [], "writer") == 0
-    assert len(printed) == 1
-
-
 @pytest.mark.parametrize("words", [["--help"], ["data", "--help"], ["track", "--help"]])
 def test_help_that_nobody_reads(words):
     with nobody_reads():

@@ -7,7 +7,6 @@ Example:
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from absl import flags as absl_flags
 
+import ostrack_jax
 from ostrack_jax.cli import command
 from ostrack_jax.cli.paths import Place, define_path
 from ostrack_jax.config import Config
@@ -171,10 +171,8 @@ def _check_output(output: Path) -> None:
     """Raise `UserError` where weights cannot be written to ``output``, before any work is done."""
     if output.suffix in _TORCH_SUFFIXES:
         raise UserError(f"--output {output}: expected a directory or X.safetensors (a PyTorch file needs --export DIR)")
-    if output.suffix == ".safetensors" and output.is_dir():
-        raise UserError(f"--output {output}: expected a file, found a directory")
-    if output.suffix != ".safetensors" and output.exists() and not output.is_dir():
-        raise UserError(f"--output {output}: expected a directory or X.safetensors, found a file")
+    if output.is_file() != (output.suffix == ".safetensors") and output.exists():
+        raise UserError(f"--output {output}: expected a directory or a file X.safetensors")
 
 
 def _save(
@@ -212,17 +210,7 @@ def _export(source: Path, config: Config, output: Path) -> None:
 def _module(name: str) -> Any:
     """Import a module of the package `convert`: inside `ostrack_jax` in a wheel, next to it in a checkout.
 
-    There by its path, not as top-level `convert`: another project's package of that name could come first.
+    There too as a part of `ostrack_jax`: another project's top-level package of that name could come first.
     """
-    package = "ostrack_jax.convert"
-    if package not in sys.modules and importlib.util.find_spec(package) is None:
-        directory = Path(__file__).parents[2] / "convert"
-        spec = importlib.util.spec_from_file_location(
-            package, directory / "__init__.py", submodule_search_locations=[str(directory)]
-        )
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[package] = module
-        spec.loader.exec_module(module)
-    return importlib.import_module(f"{package}.{name}")
+    ostrack_jax.__path__.append(str(Path(__file__).parents[2]))
+    return importlib.import_module(f"ostrack_jax.convert.{name}")

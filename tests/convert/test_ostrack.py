@@ -80,7 +80,7 @@ def test_mistakes_end_in_one_line(tmp_path, capsys):
         ([source, "--output", "w", "--config", "vitb_256"], "unknown config"),
         ([source, "--output", tmp_path / "w", "--config", "tiny"], f"{source}: the tensors do not fit the config"),
         ([source, "--output", tmp_path / "w.pth.tar", *CONFIG], "expected a directory or X.safetensors"),
-        ([source, "--output", tmp_path / "file", *CONFIG], "found a file"),
+        ([source, "--output", tmp_path / "file", *CONFIG], "expected a directory"),
         ([tmp_path / "none.pth", "--output", tmp_path / "w", *CONFIG], "no checkpoint"),
         ([evil, "--output", tmp_path / "w", *CONFIG], "refused: the file asks to run posix.system"),
         (["--export", tmp_path / "w", "--output", tmp_path / "x.pth", *CONFIG], "no checkpoint at"),

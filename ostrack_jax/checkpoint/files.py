@@ -127,10 +127,8 @@ def _load_safetensors(path: Path) -> tuple[Config, dict[str, np.ndarray]]:
 
 
 def _unconverted(path: Path) -> UserError:
-    """The error for a file of another project; the release keeps a file in a directory named as its config."""
-    config = path.resolve().parent.name
-    name = config if config in configs.names() else "NAME"
-    command = f"ostrack convert ostrack {shlex.quote(str(path))} --config {name} --output DIR"
+    """The error for a file of another project."""
+    command = f"ostrack convert ostrack {shlex.quote(str(path))} --config NAME --output DIR"
     return UserError(
         f"{path} is not of this project: convert it first, `{command}` (a backbone alone: mae, deit, augreg or dinov2 "
         "in place of the second ostrack), and give DIR"

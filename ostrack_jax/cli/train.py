@@ -26,7 +26,6 @@ from absl import flags as absl_flags
 from ostrack_jax.cli.command import define_config, read_config
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.errors import UserError
-from ostrack_jax.io import must_be_text
 from ostrack_jax.weights import locate, names
 
 
@@ -53,7 +52,6 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     config = read_config(flags)
     if flags.workdir is None:
         raise UserError("--workdir is required")
-    must_be_text(flags.workdir)
     if flags.init is not None and not locate(flags.init).exists():
         raise UserError(f"--init: nothing at {flags.init}; networks in the package: {', '.join(names())}")
     from ostrack_jax.models.devices import keep_compiled

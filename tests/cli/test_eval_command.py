@@ -201,6 +201,7 @@ def test_another_trackers_results_are_not_mixed_in(evaluate):
     one_line(evaluate("--tracker", "opencv:mil"), "holds results of another run", "tracker still there")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_scored_and_its_weights_are_named(evaluate, small_weights, tmp_path):
     folder, sha = small_weights
     status, out, err = evaluate("--checkpoint", str(folder))

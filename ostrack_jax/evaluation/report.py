@@ -41,6 +41,7 @@ from ostrack_jax.evaluation.runner import Outcome
 
 REPORT_FILE = "report.json"
 MAIN = ("ao", "success_auc")  # the number that trackers and sequences are ordered by, the first that there is
+OURS, SERVED = "measured here", "the server's, of results made here"  # whose scores are
 MOST_BYTES = 256 << 20  # of a report or a comparison
 # The files that list the frames the scores leave out or count as absent, by reader.
 _LISTS = {"got10k": ("cover.label",), "lasot": LABELS, "lasot_ext": LABELS}
@@ -55,7 +56,8 @@ class Report:
     Attributes:
       name: as it is shown: the tracker's, or its directory's where one tracker is shown twice.
       directory: of its result files; of one read from a comparison, the comparison's.
-      by_server: whether the scores are an evaluation server's.
+      whose: the scores are.
+      tolerance: of a published figure, see `expected`; 0 for all others.
       more: what else the file has.
       runs: that the numbers are the mean of; ``spread``: their standard deviation over runs; ``lengths``: of results
         of another length than the truth, by name [found, expected]; ``pairs``: how it compares with others, see
@@ -88,7 +90,8 @@ class Report:
     processes: list[dict[str, Any]] = field(default_factory=list)
     name: str = ""
     directory: Path = Path()
-    by_server: bool = False
+    whose: str = OURS
+    tolerance: float = 0.0
     more: dict[str, Any] = field(default_factory=dict)
     runs: int = 1
     spread: dict[str, float] = field(default_factory=dict)
@@ -113,7 +116,7 @@ class Report:
     @property
     def note(self) -> str:
         """What a reader must know of the row: not one-shot, not public, part of the benchmark, failed sequences."""
-        notes = [self.not_scored.split(":")[0]] if self.not_scored and not self.by_server else []
+        notes = [self.not_scored.split(":")[0]] if self.not_scored and self.whose != SERVED else []
         if self.benchmark == "got10k_test":
             notes.append(not_one_shot(self.config))
         if self.part:
@@ -127,7 +130,7 @@ class Report:
         return {key: getattr(self, key) for key in KEYS}
 
 
-KEYS = tuple(item.name for item in fields(Report))[:-8]
+KEYS = tuple(item.name for item in fields(Report))[:-9]
 
 
 def build(

@@ -20,7 +20,7 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import compare, expected
 from ostrack_jax.evaluation import report_tables as tables
 from ostrack_jax.evaluation.metrics.scores import CURVES, HEADINGS, MEANING
-from ostrack_jax.evaluation.report import REPORT_FILE, Report, read_report
+from ostrack_jax.evaluation.report import REPORT_FILE, SERVED, Report, read_report
 from ostrack_jax.evaluation.report_sequences import DrawnSequence
 from ostrack_jax.io import read_json, write_atomically, write_json
 from ostrack_jax.visualization import plots
@@ -65,7 +65,7 @@ def read_reports(directories: Sequence[Path]) -> list[Report]:
             report.name = named[place] if places.count(place) == 1 else f"{named[place]}: {report.tracker}"
     for report in reports:
         if report.not_scored and (report.directory / SERVER_FILE).is_file():
-            report.scores, report.by_server = _server_scores(report.directory / SERVER_FILE), True
+            report.scores, report.whose = _server_scores(report.directory / SERVER_FILE), SERVED
     return reports
 
 
@@ -187,19 +187,15 @@ def curve_lines(group: Sequence[Report], key: str) -> list[Line]:
 
 def speed_marks(group: Sequence[Report]) -> tuple[str, list[Line]]:
     """The score that the speed plot shows and its marks: ours in the colours of all plots, the paper's in the next."""
-    benchmark, theirs = group[0].benchmark, expected.of_benchmark(group[0].benchmark)
-    stated = [key for key in HEADINGS if any(key in entry.scores[benchmark] for entry in theirs)]
+    theirs = expected.of_benchmark(group[0].benchmark)
+    stated = [key for key in HEADINGS if any(key in one.scores for one in theirs)]
     key = next((one.main for one in group if one.main), next(iter(stated), ""))
-    marks = [
-        Line(_label(one), colour, [one.fps], [100 * one.scores[key]])
-        for one, colour in zip(group, COLOURS, strict=False)
-        if one.fps and one.scores.get(key) is not None
-    ]
-    more = itertools.islice(itertools.cycle(COLOURS), len(group), None)
-    for entry in theirs:
-        if entry.fps and key in entry.scores[benchmark]:
-            label = f"{printable(entry.config)} (paper)"
-            marks.append(Line(label, next(more), [entry.fps], [entry.scores[benchmark][key]], second=True))
+    marks, more = [], itertools.islice(itertools.cycle(COLOURS), len(group), None)
+    for one, colour in [*zip(group, COLOURS, strict=False), *zip(theirs, more, strict=False)]:
+        if one.fps and one.scores.get(key) is not None:
+            second = one.tolerance > 0
+            label = f"{printable(one.name)} (paper)" if second else _label(one)
+            marks.append(Line(label, colour, [one.fps], [100 * one.scores[key]], second))
     return HEADINGS.get(key, ""), marks
 
 

@@ -13,7 +13,7 @@ from ostrack_jax.errors import listed
 from ostrack_jax.evaluation import expected
 from ostrack_jax.evaluation.compare import Comparison
 from ostrack_jax.evaluation.metrics.scores import HEADINGS, MEANING, percent
-from ostrack_jax.evaluation.report import Report
+from ostrack_jax.evaluation.report import OURS, Report
 from ostrack_jax.visualization.table import Table, flatten
 
 _HARDEST = 24  # classes that the terminal lists: all are in the JSON
@@ -21,7 +21,6 @@ _SHORT = 12  # letters of a commit in a table
 _FACTS = ("benchmark", "tracker", "made_by", "weights_sha256", "commit", "versions", "hardware", "command", "finished")
 _SHOWN = ("name", "benchmark", "tracker", "scores", "intervals", "curves", "attributes", "categories", "sequences")
 _SHOWN += ("fps", "failed", "note", "config")
-OURS, SERVED, THEIRS = "measured here", "the server's, of results made here", "the paper's"
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -81,27 +80,19 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 def headline(group: Sequence[Report]) -> Table:
     """A row a tracker and, below, the paper's rows for the benchmark; each is marked with its origin."""
-    benchmark, theirs = group[0].benchmark, expected.of_benchmark(group[0].benchmark)
-    keys = [
-        key
-        for key in HEADINGS
-        if any(one.scores.get(key) is not None for one in group) or any(key in e.scores[benchmark] for e in theirs)
-    ]
-    rows = []
-    for one in group:
-        ends = _interval(one, one.main, " to ") if one.main else ""
-        whose = SERVED if one.by_server else OURS
-        last = [ends, _fps(one.fps), str(len(one.sequences)), _verdict(one), one.note]
-        rows.append([one.name, whose, *_scores(one.scores, keys, ".1f"), *last])
-    for entry in theirs:
-        figures = entry.scores[benchmark]
-        scores = [f"{figures[key]:.1f} ± {entry.tolerance:.1f}" if key in figures else "-" for key in keys]
-        whose = THEIRS if entry.by == expected.PAPER else "expected of the config"
-        speed = f"{entry.fps:.1f} *" if entry.fps is not None else "-"
-        rows.append([entry.config, whose, *scores, "", speed, "-", "", ""])
+    everyone = [*group, *expected.of_benchmark(group[0].benchmark)]
+    keys = [key for key in HEADINGS if any(one.scores.get(key) is not None for one in everyone)]
+    rows, styles = [], []
+    for one in everyone:
+        scores, speed = _scores(one.scores, keys, ".1f"), _fps(one.fps)
+        last = [str(len(one.sequences)), expected.verdict(one), one.note]
+        if one.tolerance:
+            scores = [cell if cell == "-" else f"{cell} ± {100 * one.tolerance:.1f}" for cell in scores]
+            speed, last = speed if one.fps is None else f"{speed} *", ["-", "", ""]
+        styles.append("theirs" if one.tolerance else "ours")
+        rows.append([one.name, one.whose, *scores, _interval(one, one.main, " to "), speed, *last])
     main = HEADINGS[next((one.main for one in group if one.main), "ao")]
     columns = ["tracker", "whose", *(HEADINGS[key] for key in keys), f"{main}, 95 % interval", "frames/s", "sequences"]
-    styles = ["ours"] * len(group) + ["theirs"] * len(theirs)
     return Table("", [*columns, "expected", "note"], rows, styles=styles).without_empty_columns()
 
 
@@ -218,16 +209,15 @@ def as_json(reports: Sequence[Report]) -> dict[str, Any]:
     """All numbers of the page, for programs."""
     rows = [
         {key: getattr(one, key) for key in _SHOWN}
-        | {"whose": "server" if one.by_server else "ours", "remarks": one.notes}
+        | {"whose": "ours" if one.whose == OURS else "server", "remarks": one.notes}
         | {"makers": makers(one), "made_with": facts(one)}
         for one in reports
     ]
     theirs = [
-        {"config": entry.config, "benchmark": benchmark, "whose": "theirs" if entry.by == expected.PAPER else "ours"}
-        | {"scores": {key: round(value / 100, 6) for key, value in entry.scores[benchmark].items()}}
-        | {"tolerance": entry.tolerance / 100, "fps": entry.fps}
+        {"config": one.name, "benchmark": benchmark, "whose": "theirs" if one.whose == expected.PAPER else "ours"}
+        | {"scores": one.scores, "tolerance": one.tolerance, "fps": one.fps}
         for benchmark in dict.fromkeys(one.benchmark for one in reports)
-        for entry in expected.of_benchmark(benchmark)
+        for one in expected.of_benchmark(benchmark)
     ]
     return {"evaluations": rows, "expected": theirs, "meaning": MEANING}
 
@@ -249,17 +239,6 @@ def _interval(report: Report, key: str, between: str) -> str:
     """In percent with one decimal: the ends are drawn at random, which the second depends on. Empty without one."""
     low, high = report.intervals.get(key) or (None, None)
     return "" if low is None else f"{percent(low, '.1f')}{between}{percent(high, '.1f')}"
-
-
-def _verdict(report: Report) -> str:
-    """Each score next to what the config should reach; empty if none is stated, or for a part of a benchmark."""
-    scores = {key: report.scores.get(key) for key in HEADINGS if not report.part}
-    verdicts = {
-        key: expected.verdict(str(report.tracker), report.benchmark, key, 100 * score)
-        for key, score in scores.items()
-        if score is not None
-    }
-    return "; ".join(f"{HEADINGS[key]} {verdict}" for key, verdict in verdicts.items() if verdict)
 
 
 def _short(commit: str) -> str:

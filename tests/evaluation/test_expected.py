@@ -11,6 +11,7 @@ from ostrack_jax import config
 from ostrack_jax.evaluation import expected
 from ostrack_jax.evaluation.benchmarks import BENCHMARKS
 from ostrack_jax.evaluation.metrics.scores import MEANING
+from ostrack_jax.evaluation.report import Report
 
 SAID = {
     "lasot": r"LaSOT AUC ([\d.]+)(?:, P_norm ([\d.]+), P ([\d.]+))?",
@@ -36,8 +37,8 @@ def test_they_are_those_of_the_docstrings():
         scores = {place: [float(n) for n in match.groups() if n] for place, match in found.items() if match}
         if scores:
             stated[name] = scores
-    kept = {entry.config: entry for entry in expected.figures() if entry.by == expected.PAPER and entry.scores}
-    assert stated == {name: {b: list(s.values()) for b, s in entry.scores.items()} for name, entry in kept.items()}
+    kept = {e["config"]: e["scores"] for e in expected.figures() if e["by"] == "paper" and e["scores"]}
+    assert stated == {name: {b: list(s.values()) for b, s in scores.items()} for name, scores in kept.items()}
     assert len(stated) == 6
 
 
@@ -69,31 +70,32 @@ def test_they_are_those_of_the_papers_tables(shared_data):
         pytest.skip(f"no text of the paper at {path}")
     text = path.read_text()
     rows = {cells[0]: cells[1:] for line in text.splitlines() if (cells := line.strip().split("\t"))}
-    figures = {entry.config.removeprefix("vitb_"): entry for entry in expected.figures()}
+    figures = {entry["config"].removeprefix("vitb_"): entry for entry in expected.figures()}
     for row, begin, name, benchmarks in TABLES:
-        stated = [n for benchmark in benchmarks for n in figures[name].scores[benchmark].values()]
+        stated = [n for benchmark in benchmarks for n in figures[name]["scores"][benchmark].values()]
         cells = rows[row][len(rows[row]) + begin :][: len(stated)]
         assert stated == [float(re.sub("</?b>|\\*", "", cell)) for cell in cells], (row, name)
-    small = [figures["256_mae_32x4_ep300"].fps, figures["256_mae_ce_32x4_ep300"].fps]
+    small = [figures["256_mae_32x4_ep300"]["fps"], figures["256_mae_ce_32x4_ep300"]["fps"]]
     assert re.search(r"([\d.]+) ([\d.]+)\(\+13.2%\)", text).groups() == tuple(f"{fps:.1f}" for fps in small)
     table3 = [[float(n) for n in re.findall(r"(?<!\()(?<![-+.\d])\d+\.\d", cell)] for cell in rows["384x384"]]
     fps, _, lasot, trackingnet, _ = table3
     for i, name in enumerate(("384_mae_32x4_ep300", "384_mae_ce_32x4_ep300")):
-        scores = figures[name].scores
-        assert [figures[name].fps, scores["lasot"]["success_auc"], scores["trackingnet"]["success_auc"]] == [
+        scores = figures[name]["scores"]
+        assert [figures[name]["fps"], scores["lasot"]["success_auc"], scores["trackingnet"]["success_auc"]] == [
             *(fps[i], lasot[i], trackingnet[i])
         ]
 
 
 def test_their_names_exist():
     for entry in expected.figures():
-        assert entry.config in config.names()
-        assert entry.tolerance > 0
-        for benchmark, scores in entry.scores.items():
+        assert entry["config"] in config.names()
+        assert entry["tolerance"] > 0
+        for benchmark, scores in entry["scores"].items():
             assert benchmark in BENCHMARKS
             assert set(scores) <= {*MEANING, "norm_precision"}
-    (tiny,) = (entry for entry in expected.figures() if entry.config == "tiny")
-    assert f"AO {tiny.scores['synthetic']['ao'] / 100:.3f}" in docstring("tiny")
+    (tiny,) = expected.of_benchmark("synthetic")
+    assert tiny.name == "tiny"
+    assert f"AO {tiny.scores['ao']:.3f}" in docstring("tiny")
 
 
 @pytest.mark.parametrize(
@@ -101,10 +103,11 @@ def test_their_names_exist():
     [(69.0, "as expected (69.1 ± 1.0)"), (67.0, "2.1 below (69.1 ± 1.0)"), (71.0, "1.9 above (69.1 ± 1.0)")],
 )
 def test_a_score_beside_its_figure(percent, said):
-    assert expected.verdict("vitb_256_mae_ce_32x4_ep300", "lasot", "success_auc", percent) == said
+    made = Report("lasot", "vitb_256_mae_ce_32x4_ep300", {"success_auc": percent / 100})
+    assert expected.verdict(made) == f"AUC {said}"
 
 
 def test_without_a_figure_nothing_is_said():
-    assert expected.verdict("vitb_256_mae_ce_32x4_ep300", "otb", "success_auc", 50.0) == ""
-    assert expected.verdict("unheard", "lasot", "success_auc", 50.0) == ""
-    assert [entry.config for entry in expected.of_benchmark("synthetic")] == ["tiny"]
+    scores = {"success_auc": 0.5}
+    assert expected.verdict(Report("otb", "vitb_256_mae_ce_32x4_ep300", scores)) == ""
+    assert expected.verdict(Report("lasot", "unheard", scores)) == ""

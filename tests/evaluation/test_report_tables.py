@@ -9,6 +9,7 @@ import pytest
 from ostrack_jax.errors import UserError
 from ostrack_jax.evaluation import compare, expected, report_page
 from ostrack_jax.evaluation import report_tables as tables
+from ostrack_jax.evaluation.report import OURS, SERVED
 from ostrack_jax.evaluation.report_page import read_reports
 from ostrack_jax.evaluation.report_sequences import ranked
 from ostrack_jax.io import write_json
@@ -242,7 +243,7 @@ def test_results_that_are_not_one_shot_are_marked(folder):
     assert "training sets unknown" in none.note
     assert "ONE-SHOT" not in read_reports([folder("lasot")])[0].note
     table = tables.headline([many, one, none])
-    assert [row[0] for row in table.rows[3:]] == [e.config for e in expected.of_benchmark("got10k_test")]
+    assert [row[0] for row in table.rows[3:]] == [e.name for e in expected.of_benchmark("got10k_test")]
 
 
 def test_scores_of_a_server_are_its_own_and_beside_the_papers(folder):
@@ -255,18 +256,18 @@ def test_scores_of_a_server_are_its_own_and_beside_the_papers(folder):
     assert (one.scores, one.main) == ({"ao": 0.704, "sr50": 0.79}, "ao")
     assert "not scored" not in one.note
     first, *theirs = tables.headline([one]).rows
-    assert first[1:4] == [tables.SERVED, "70.4", "79.0"]
+    assert first[1:4] == [SERVED, "70.4", "79.0"]
     assert any("as expected (71.0 ± 1.0)" in cell for cell in first)
-    assert {row[1] for row in theirs} == {tables.THEIRS}
+    assert {row[1] for row in theirs} == {expected.PAPER}
     assert tables.as_json([one])["evaluations"][0]["whose"] == "server"
     pages = report_page.write(run / "page", [one], {})
-    assert tables.SERVED in pages[1].read_text()
+    assert SERVED in pages[1].read_text()
     for wrong in ('{"ao": 70.4}', '{"AO": 0.7}', "{}", '{"ao": "x"}', "[0.7]", "0.7"):
         (run / "server.json").write_text(wrong)
         with pytest.raises(UserError, match=r"server\.json"):
             read_reports([run])
     (folder("scored") / "server.json").write_text('{"ao": 0.7}')
-    assert not read_reports([run.parent / "scored"])[0].by_server, "scores that were measured stand"
+    assert read_reports([run.parent / "scored"])[0].whose == OURS, "scores that were measured stand"
 
 
 def test_what_keeps_numbers_from_being_the_benchmarks_own_is_said_once(folder):

@@ -51,7 +51,6 @@ REDUCTIONS = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 _TAG = b"Exif"  # what a JPEG with an orientation tag has in it
-_MOST_BYTES = 256 * 2**20  # of an image file
 _SAMPLED = 8  # frames that the range of 16-bit values is found from
 _BEYOND = 1e-4  # share of the pixels that is clipped at each end: single dead pixels set no range
 _VALUES = 2**16
@@ -266,16 +265,12 @@ def read_image(path: Path | str, orientation: Orientation = "shown") -> Image:
 
 
 def _read_bytes(path: Path | str) -> bytes:
-    """An image file as it is stored; a `UserError` where there is none, or none of a sane size."""
+    """An image file as it is stored; a `UserError` where it cannot be read."""
     try:
         with open_file(path, buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            data = file.read(size + 1) if size <= _MOST_BYTES else b""
+            return file.read()
     except OSError as e:
         raise UserError(f"cannot read the image {path}: {(e.strerror or str(e)).lower()}") from e
-    if size > _MOST_BYTES:
-        raise UserError(f"cannot read the image {path}: it is larger than {_MOST_BYTES >> 20} MiB")
-    return data
 
 
 def _is_jpeg(data: bytes) -> bool:

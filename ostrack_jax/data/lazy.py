@@ -35,15 +35,8 @@ class NumberedNames(_Names):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> NumberedNames: ...
-
-    def __getitem__(self, index: int | slice) -> str | NumberedNames:
-        """Name ``index``, or the names of a slice."""
-        if isinstance(index, slice):
-            return NumberedNames(self._form, self._numbers[index])
+    def __getitem__(self, index: int) -> str:  # pyright: ignore[reportIncompatibleMethodOverride] (no slices)
+        """Name ``index``."""
         return self._form.format(self._numbers[index])
 
 
@@ -98,7 +91,8 @@ class LazySequences(_Sequences):
     def __getitem__(self, index: int | slice) -> Sequence | LazySequences:
         """Sequence ``index``, read now or before; a slice stays unread."""
         if isinstance(index, slice):
-            return self._part(self.names[index], self._keys[index])
+            chosen = range(len(self))[index]
+            return self._part(tuple(self.names[i] for i in chosen), tuple(self._keys[i] for i in chosen))
         place = range(len(self))[index]
         sequence = self._kept.pop(place, None)
         if sequence is None:

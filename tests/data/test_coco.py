@@ -98,8 +98,6 @@ IMAGE, BOX = {"id": 7, "file_name": "a.jpg"}, {"id": 1, "image_id": 7, "bbox": [
         ([IMAGE], [{**BOX, "image_id": None}], "image_id is 'None': expected"),
         ([IMAGE], [{**BOX, "image_id": [7]}], r"image_id is '\[7\]': expected"),
         ([{**IMAGE, "id": True}], [BOX], "the id of an image is 'True': expected a whole number or a text"),
-        ([{**IMAGE, "file_name": "a" * 300}], [BOX], "file_name is 'aaa.*expected names of at most 255 bytes"),
-        ([{**IMAGE, "file_name": "a/" * 3000}], [BOX], "file_name is 'a/a.*expected names of at most 255 bytes"),
         ([{**IMAGE, "file_name": "\ud800.jpg"}], [BOX], "does not hold COCO's annotations"),
     ],
 )

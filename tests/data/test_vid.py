@@ -91,10 +91,8 @@ FILE = '<!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
         (GOOD.replace("<xmin>1</xmin>", ""), "xmin"),
         (GOOD.replace("<xmin>1", "<xmin>one"), "could not convert"),
         (GOOD.replace("<width>32</width>", ""), "width"),
-        (GOOD.replace("<trackid>0", "<trackid>" + "0" * 99), "trackid"),
         (BOMB + GOOD.replace(">0<", ">&b;<", 1), "a document type"),
         (FILE + GOOD.replace(">0<", ">&a;<", 1), "a document type"),
-        (GOOD + " " * 2**20, "larger than 1 MiB"),
     ],
 )
 def test_files_of_another_kind_are_told(tmp_path, text, message):

@@ -25,10 +25,8 @@ from ostrack_jax.data.readers.common import first_that
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError, listed
 
-_MOST_BYTES = 2 * 2**30
 _FORM = "2"  # of the index: another number makes it again
 _MOST_ID = 1 << 62  # from here on numbers stand for texts
-_LONGEST = 255  # bytes of a file's name
 
 
 def open_coco(directory: Path, part: str = "train", split: str = "all", orientation: str = "stored") -> LazySequences:
@@ -74,11 +72,9 @@ def each_object(path: Path, take: Callable[[dict[str, Any]], bool]) -> None:
       take: returns whether it has noted all it needs, and the object is dropped.
 
     Raises:
-      UserError: the file is not valid JSON, too large, or ``take`` raises a `ValueError` for a value.
+      UserError: the file is not valid JSON, or ``take`` raises a `ValueError` for a value.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UserError(f"{path} is larger than {_MOST_BYTES >> 30} GiB: expected COCO's annotations")
         top = json.loads(path.read_bytes(), object_hook=lambda entry: None if take(entry) else entry)
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as e:
         raise UserError(f"{path} does not hold COCO's annotations: {e}") from e
@@ -199,8 +195,6 @@ def image_path(value: object) -> str:
     path = PureWindowsPath(name)  # knows both separators, drives and shares
     if path.anchor or "://" in name or "\0" in name or not path.parts or ".." in path.parts:
         raise ValueError(f"file_name is {str(value)[:60]!r}: expected a path below the folder of the images")
-    if any(len(part.encode(errors="replace")) > _LONGEST for part in path.parts) or len(name) > 16 * _LONGEST:
-        raise ValueError(f"file_name is {str(value)[:60]!r}..: expected names of at most {_LONGEST} bytes")
     return path.as_posix()
 
 

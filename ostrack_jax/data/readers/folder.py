@@ -47,7 +47,6 @@ FRAMES_IN = ("img", "imgs", "images", "frames", "color", "rgb")
 
 _PREVIEW = re.compile(r"(thumb|cover|poster|preview|folder\b)", re.IGNORECASE)  # how their names begin
 _DEEPEST = 4  # directories within each other
-_LOGGED = 20  # lines on what is skipped
 _OPEN_VIDEOS = 512  # sequences kept where there are videos among them
 
 # Where the frames lie (a directory of images or a video) and the files that may hold their boxes.
@@ -69,10 +68,8 @@ def open_folder(directory: Path, orientation: str = "shown") -> LazySequences:
     read = functools.partial(_read, orientation_named(orientation))
     skipped: list[str] = []
     keys = by_name(directory, _walk(directory, (), skipped))
-    for line in skipped[:_LOGGED]:
+    for line in skipped:
         _log.warning("%s", line)
-    if len(skipped) > _LOGGED:
-        _log.warning("%d more lines on what is skipped in %s", len(skipped) - _LOGGED, directory)
     # Each video holds its file open.
     videos = any(place.suffix.lower() in VIDEOS and not place.is_dir() for place, _ in keys.values())
     return LazySequences(keys, read, _OPEN_VIDEOS if videos else KEPT)

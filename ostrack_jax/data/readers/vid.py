@@ -12,7 +12,6 @@ import itertools
 import logging
 import os
 from pathlib import Path
-from typing import NoReturn
 from xml.etree import ElementTree
 
 import numpy as np
@@ -26,8 +25,7 @@ from ostrack_jax.data.readers.common import by_name, first_that, number, subdire
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
 
-_MOST_CORRUPT = 1000  # unreadable files that an index names
-_MOST_BYTES = 2**20  # of an XML file
+_FORM = "2"  # of the index: another number makes it again
 
 _log = logging.getLogger(__name__)
 
@@ -51,13 +49,12 @@ def open_vid(directory: Path, part: str = "train") -> LazySequences:
     top = root / "Annotations/VID" / part
     # Snippets lie at most two levels below; the times of change of all these directories show what is new.
     directories = [path for outer in subdirectories(top) for path in (outer, *subdirectories(outer))]
-    index = cached("vid", top, sign(directories), lambda: read_tracklets(top, directories))
-    if corrupt := len(index["broken"]):
-        more = " or more" if corrupt == _MOST_CORRUPT else ""
-        _log.warning("%d%s annotations cannot be read (%s, ...)", corrupt, more, top / os.fsdecode(index["broken"][0]))
-    snippets = map(os.path.basename, map(os.fsdecode, index["snippet"].tolist()))
-    tracks = map(os.fsdecode, index["track"].tolist())
-    keys = by_name(top, ((f"{snippet}-{next(tracks)}", row) for row, snippet in enumerate(snippets)))
+    index = cached("vid", top, f"{_FORM} {sign(directories)}", lambda: read_tracklets(top, directories))
+    if corrupt := index["corrupt"].tolist():
+        _log.warning("%d annotations cannot be read (%s, ...)", len(corrupt), top / corrupt[0])
+    tracklets = zip(index["snippet"].tolist(), index["track"].tolist(), strict=True)
+    names = [f"{os.path.basename(snippet)}-{track}" for snippet, track in tracklets]
+    keys = by_name(top, ((name, row) for row, name in enumerate(names)))
     return LazySequences(keys, functools.partial(_build, root / "Data/VID" / part, index))
 
 
@@ -67,26 +64,26 @@ def read_tracklets(top: Path, directories: list[Path]) -> Arrays:
     Returns:
       snippet: its directory below ``top``; track: its id within; first: number of its first frame; start: its first row
       in box and occluded, and after the last tracklet the rows there are; box: left, top, width, height in pixels;
-      size: width and height of the frames; broken: files below ``top`` that could not be read (their frame is a gap).
+      size: width and height of the frames; corrupt: files below ``top`` that could not be read (their frame is a gap).
     """
     snippets, tracks, corrupt, tables = [], [], [], [np.zeros((0, 8))]
     found_in = each(directories, _read_snippet, "indexing ImageNet VID")
     for directory, (found, failed) in zip(directories, found_in, strict=True):
-        place = os.fsencode(directory.relative_to(top))
-        corrupt += [os.path.join(place, os.fsencode(name)) for name in failed]
+        place = str(directory.relative_to(top))
+        corrupt += [f"{place}/{name}" for name in failed]
         snippets += [place] * len(found)
-        tracks += map(os.fsencode, found)
+        tracks += found
         tables += found.values()
     table, start = np.concatenate(tables), np.cumsum([len(rows) for rows in tables])
     return {
-        "snippet": np.array(snippets, bytes),
-        "track": np.array(tracks, bytes),
+        "snippet": np.array(snippets, np.str_),
+        "track": np.array(tracks, np.str_),
         "first": table[start[:-1], 0].astype(np.int64),
         "start": start,
         "size": table[start[:-1], 1:3].astype(np.int64),
         "box": table[:, 3:7].astype(np.float32),
         "occluded": table[:, 7] > 0,
-        "broken": np.array(corrupt[:_MOST_CORRUPT], bytes),
+        "corrupt": np.array(corrupt, np.str_),
     }
 
 
@@ -129,13 +126,10 @@ def read_targets(path: Path) -> tuple[tuple[int, int], list[Target]]:
       UserError: no such file, or one that is not VID's.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise ValueError("larger than 1 MiB")
-        parser = ElementTree.XMLParser(target=_Builder())
-        parser.feed(data)
-        root = parser.close()
+        data = path.read_bytes()
+        if b"<!DOCTYPE" in data:
+            raise ValueError("a document type, which no file of the set has")
+        root = ElementTree.fromstring(data)
         if root.tag != "annotation":
             raise ValueError(f"its root is {root.tag[:40]!r}")
         size_wh = (int(_text(root, "size/width")), int(_text(root, "size/height")))
@@ -146,18 +140,10 @@ def read_targets(path: Path) -> tuple[tuple[int, int], list[Target]]:
         raise UserError(f"{path} does not hold a frame of ImageNet VID: {e}") from e
 
 
-class _Builder(ElementTree.TreeBuilder):
-    def doctype(self, name: str, *_: object) -> NoReturn:
-        """Refuse a document type: it may define entities."""
-        raise ValueError("a document type, which no file of the set has")
-
-
 def _target(found: ElementTree.Element) -> Target:
     left, top, right, bottom = (float(_text(found, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax"))
-    track = _text(found, "trackid")
-    if len(track) > 32:
-        raise ValueError(f"trackid {track[:40]!r}")
-    return track, (left, top, right - left, bottom - top), (found.findtext("occluded") or "0").strip() != "0"
+    box_xywh = (left, top, right - left, bottom - top)
+    return _text(found, "trackid"), box_xywh, (found.findtext("occluded") or "0").strip() != "0"
 
 
 def _text(element: ElementTree.Element, path: str) -> str:
@@ -169,7 +155,7 @@ def _text(element: ElementTree.Element, path: str) -> str:
 
 def _build(data: Path, index: Arrays, name: str, row: int) -> Sequence:
     """One tracklet, up to the first frame whose image is not there."""
-    place = os.fsdecode(index["snippet"][row])
+    place = str(index["snippet"][row])
     rows = slice(*index["start"][row : row + 2].tolist())
     first, count = int(index["first"][row]), rows.stop - rows.start
     numbered = {number(path): path for path in list_images(data / place)}
@@ -180,8 +166,8 @@ def _build(data: Path, index: Arrays, name: str, row: int) -> Sequence:
     flaws = []
     if len(images) < count:
         flaws.append(f"no image {first + len(images)} in {data / place}: the first {len(images)} frames are used")
-    inside = [path for path in index["broken"].tolist() if os.path.dirname(path) == os.fsencode(place)]
-    flaws += [f"the annotation {os.fsdecode(path)} cannot be read: tracklets end there" for path in inside]
+    inside = [path for path in index["corrupt"].tolist() if os.path.dirname(path) == place]
+    flaws += [f"the annotation {path} cannot be read: tracklets end there" for path in inside]
     boxes = index["box"][rows][: len(images)].astype(np.float64)
     visible = valid(boxes) & ~index["occluded"][rows][: len(images)]
     width, height = index["size"][row].tolist()

@@ -12,7 +12,7 @@ import pytest
 
 from ostrack_jax import config as configs
 from ostrack_jax.config import DataConfig, PairConfig
-from ostrack_jax.data.generated.cutouts import read_cutouts
+from ostrack_jax.data.generated.pasted import read_cutouts
 from ostrack_jax.data.readers import coco
 from ostrack_jax.data.readers.coco import open_coco
 from ostrack_jax.data.readers.registry import open_dataset

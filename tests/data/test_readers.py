@@ -93,6 +93,8 @@ def test_wrong_names_are_told(got10k):
         open_dataset(DataConfig(reader="synthetic", options={"height": "9"}))
     with pytest.raises(UserError, match="the got10k reader takes no options, found 'part'"):
         open_dataset(DataConfig(dir=str(got10k), options={"part": "val"}))
+    with pytest.raises(UserError, match="unknown part of synthetic 'tests': did you mean 'test'"):
+        open_dataset(DataConfig(reader="synthetic", part="tests"))
     with pytest.raises(UserError, match="the synthetic reader knows no split 'vot_val': expected split=all"):
         open_dataset(DataConfig(reader="synthetic", split="vot_val"))
     with pytest.raises(UserError, match="unknown published list 'got10k_some'"):

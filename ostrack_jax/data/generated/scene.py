@@ -18,7 +18,7 @@ from ostrack_jax.data.frames import Frames, Image, within
 from ostrack_jax.data.generated import shapes
 from ostrack_jax.data.lazy import LazySequences, NumberedNames
 from ostrack_jax.data.sequence import Sequence
-from ostrack_jax.errors import UserError, unknown
+from ostrack_jax.errors import UserError
 
 Rng = np.random.Generator
 Values = Float[np.ndarray, " t"]
@@ -63,10 +63,8 @@ def open_generated(
       keep: sequences held in memory.
 
     Raises:
-      UserError: an unknown part or an option out of its range.
+      UserError: an option out of its range.
     """
-    if part not in PARTS:
-        raise unknown(f"part of {kind}", part, PARTS)
     for name, value, least, most in (
         ("seed", recipe.seed[1], 0, 2**32 - 1),
         ("sequences", sequences, 1, 1_000_000),
@@ -80,15 +78,12 @@ def open_generated(
             raise UserError(f"{kind} {name}: expected {least} to {most}, found {value}")
     names = NumberedNames(f"{kind}_{part}_{{:06d}}", range(sequences))
     recipe = replace(recipe, seed=(PARTS[part], recipe.seed[1], 0))
-    return LazySequences.of(names, range(sequences), functools.partial(_film_number, make_scene, recipe), keep)
+    return LazySequences.of(names, range(sequences), functools.partial(film, make_scene, recipe), keep)
 
 
-def _film_number(make_scene: Callable[[Recipe], Scene], recipe: Recipe, name: str, number: int) -> Sequence:
-    return film(name, make_scene, replace(recipe, seed=(*recipe.seed[:2], number)))
-
-
-def film(name: str, make_scene: Callable[[Recipe], Scene], recipe: Recipe) -> Sequence:
-    """The sequence of a recipe; ``cover`` is the visible share in eighths, ``visible`` at least half."""
+def film(make_scene: Callable[[Recipe], Scene], recipe: Recipe, name: str, number: int) -> Sequence:
+    """The sequence of that number; ``cover`` is the visible share in eighths, ``visible`` at least half."""
+    recipe = replace(recipe, seed=(*recipe.seed[:2], number))
     frames = SceneFrames(functools.partial(make_scene, recipe), recipe.frames)
     scene = frames.scene
     target, *above = (thing.corners() for thing in scene.things[scene.target :])

@@ -36,7 +36,7 @@ def open_synthetic(
       distractors: things like the target, at most.
 
     Raises:
-      UserError: an unknown part or an option out of its range.
+      UserError: an option out of its range.
     """
     recipe = Recipe((0, seed, 0), frames, (width, height), distractors)
     return open_generated("synthetic", part, make_scene, recipe, sequences, least_side=32, keep=512)

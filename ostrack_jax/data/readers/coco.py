@@ -42,26 +42,35 @@ def open_coco(directory: Path, part: str = "train", split: str = "all", orientat
       UserError: no annotation file or one that is not COCO's, no images.
     """
     read_as = orientation_named(orientation)
-    split = f"{part}2017" if split == "all" else split
-    names = [path.stem.removeprefix("instances_") for path in (directory / "annotations").glob("instances_*.json")]
-    if split not in names:
-        there = f"; of other splits there are {listed(sorted(names), 10)}" if names else ""
-        raise UserError(f"no file annotations/instances_{split}.json in {directory}: expected COCO's layout{there}")
-    path, images = directory / "annotations" / f"instances_{split}.json", images_directory(directory, split)
-    if images is None:
-        raise UserError(f"no images in {directory}: expected the folder images/{split} or {split}")
+    path, images = find_split(directory, f"{part}2017" if split == "all" else split)
     index = cached("coco", path, f"{_FORM} {sign([path])}", lambda: read_instances(path))
     build = functools.partial(_build, os.fspath(images), read_as, index)
     notes = tuple(f"{path}: {note}" for note in index["notes"].tolist())
     return LazySequences.of(NumberedNames("{}", index["id"]), range(len(index["id"])), build, notes=notes)
 
 
-def images_directory(directory: Path, name: str) -> Path | None:
-    """Directory of the images of ``annotations/instances_NAME.json``; None if there is none."""
+def annotated_splits(directory: Path) -> list[str]:
+    """The NAMEs of the files annotations/instances_NAME.json."""
+    return sorted(path.stem.removeprefix("instances_") for path in (directory / "annotations").glob("instances_*.json"))
+
+
+def find_split(directory: Path, name: str) -> tuple[Path, Path]:
+    """The file annotations/instances_NAME.json, and the directory of its images.
+
+    Raises:
+      UserError: there is no such file, or there are no images.
+    """
+    path, names = directory / "annotations" / f"instances_{name}.json", annotated_splits(directory)
+    if name not in names:
+        there = f"; of other splits there are {listed(names, 10)}" if names else ""
+        raise UserError(f"no file annotations/instances_{name}.json in {directory}: expected COCO's layout{there}")
     places = [directory / "images" / name, directory / name]
     if not name.endswith(("2014", "2017")):  # not COCO's own parts, which lie side by side
         places.append(directory / "images")
-    return first_that(Path.is_dir, places)
+    images = first_that(Path.is_dir, places)
+    if images is None:
+        raise UserError(f"no images in {directory}: expected the folder images/{name} or {name}")
+    return path, images
 
 
 def each_object(path: Path, take: Callable[[dict[str, Any]], bool]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -146,25 +147,32 @@ def measure(
         configs = variants(config)
         video, box = make_video(Path(directory), size_wh)
         task = progress.add_task("compiling", total=len(configs) * (frames + 1))
-        weights, rows, timed = make_weights(config.model), {}, {}
+        weights, rows = make_weights(config.model), {}
+        blocks: dict[str, Callable[[], dict[str, list[float]]]] = {}
+        seconds: dict[str, dict[str, list[float]]] = {name: {stage: [] for stage in STAGES} for name in configs}
         for name, variant in configs.items():
             model = variant.model
             forward, tracker = compile_forward(model, weights), Tracker(variant, weights)
             tracker.init(video[0], box)
             parts = macs(model)
             rows[name] = {
-                **{"parameters": parameters(model), "macs": parts, "macs_paper": as_the_paper_counts(parts)},
-                **{"compile_seconds": forward.compile_seconds, "memory_bytes": forward.memory_bytes},
+                "parameters": parameters(model),
+                "macs": parts,
+                "macs_paper": as_the_paper_counts(parts),
+                "compile_seconds": forward.compile_seconds,
+                "memory_bytes": forward.memory_bytes,
                 "attention": chosen(model),
             }
-            timed[name] = Timed(forward, tracker, video, box)
+            blocks[name] = functools.partial(time_block, forward, tracker, video, box)
+            blocks[name]()  # unmeasured: what a first call sets up
             progress.advance(task)
         progress.update(task, description="measuring")
         for _ in range(-(-frames // _BLOCK)):
-            for each in timed.values():
-                each.block()
+            for name, block in blocks.items():
+                for stage, times in block().items():
+                    seconds[name][stage] += times
                 progress.advance(task, _BLOCK)
-    return {name: row | {"times": timed[name].summary()} for name, row in rows.items()}
+    return {name: row | {"times": summary(seconds[name])} for name, row in rows.items()}
 
 
 def make_video(directory: Path, size_wh: tuple[int, int]) -> tuple[Frames, Float[np.ndarray, " 4"]]:
@@ -196,44 +204,39 @@ def make_weights(model: ModelConfig) -> dict[str, np.ndarray]:
     return weights
 
 
-class Timed:
-    """One variant's times in seconds, by stage; the target stays at its start, whatever the network predicts."""
+def time_block(
+    forward: Forward, tracker: Tracker, video: Frames, box_xywh: Float[np.ndarray, " 4"]
+) -> dict[str, list[float]]:
+    """Time `_BLOCK` calls of the network, then as many frames of the video; seconds by stage.
 
-    def __init__(self, forward: Forward, tracker: Tracker, video: Frames, box_xywh: Float[np.ndarray, " 4"]):
-        self._forward, self._tracker, self._video, self._box_xywh = forward, tracker, video, box_xywh
-        self.seconds: dict[str, list[float]] = {stage: [] for stage in STAGES}
-        for _ in range(2):  # unmeasured: what a first call sets up
-            forward.run()
-            self._update(video[0])
+    The target stays at ``box_xywh``, whatever the network predicts.
+    """
+    seconds: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    for _ in range(_BLOCK):
+        began = time.perf_counter()
+        forward.run()
+        seconds["network"].append(time.perf_counter() - began)
+    frames = read_ahead(video)
+    next(frames)  # which nobody could read ahead
+    before = time.perf_counter()
+    for frame in frames:
+        began = time.perf_counter()
+        tracker.update(frame)
+        tracker.search_around(0, box_xywh)
+        now = time.perf_counter()
+        seconds["update"].append(now - began)
+        seconds["video"].append(now - before)
+        before = now
+    return seconds
 
-    def block(self) -> None:
-        """`_BLOCK` calls of the network, then as many frames of the video."""
-        for _ in range(_BLOCK):
-            began = time.perf_counter()
-            self._forward.run()
-            self.seconds["network"].append(time.perf_counter() - began)
-        frames = read_ahead(self._video)
-        next(frames)  # which nobody could read ahead
-        before = time.perf_counter()
-        for frame in frames:
-            began = time.perf_counter()
-            self._update(frame)
-            now = time.perf_counter()
-            self.seconds["update"].append(now - began)
-            self.seconds["video"].append(now - before)
-            before = now
 
-    def summary(self) -> dict[str, dict[str, float]]:
-        """Quantiles in milliseconds and frames a second, by stage."""
-        out = {}
-        for stage, seconds in self.seconds.items():
-            marks = {f"{name}_ms": 1e3 * float(np.quantile(seconds, share)) for name, share in QUANTILES.items()}
-            out[stage] = marks | {"fps": 1e3 / marks["p50_ms"]}
-        return out
-
-    def _update(self, frame: np.ndarray) -> None:
-        self._tracker.update(frame)
-        self._tracker.search_around(0, self._box_xywh)
+def summary(seconds: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Quantiles in milliseconds and frames a second, by stage."""
+    out = {}
+    for stage, times in seconds.items():
+        marks = {f"{name}_ms": 1e3 * float(np.quantile(times, share)) for name, share in QUANTILES.items()}
+        out[stage] = marks | {"fps": 1e3 / marks["p50_ms"]}
+    return out
 
 
 def table(profile: Mapping[str, Any]) -> Table:

@@ -17,6 +17,7 @@ Example:
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Generator
@@ -105,18 +106,15 @@ def read_box(text: str, shape: tuple[int, ...]) -> np.ndarray:
 
     from ostrack_jax.data.box_forms import find_oddity
 
-    try:
-        box = np.array([float(part) for part in text.split(",")])
-    except ValueError:
-        box = np.zeros(0)
-    if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
-        raise UserError(f"--box {text}: expected x,y,w,h in pixels, width and height above 0")
     height, width = shape[:2]
     size = f"the frame, which is {width} wide and {height} high"
-    if (box[2:] <= 1).any():
-        raise UserError(f"--box {text}: expected x,y,w,h in pixels of {size}; found sides of a pixel or less")
-    if box[0] >= width or box[1] >= height or box[0] + box[2] <= 0 or box[1] + box[3] <= 0:
-        raise UserError(f"--box {text} lies outside {size}")
+    try:
+        x, y, w, h = map(float, text.split(","))
+    except ValueError:
+        x = y = w = h = math.nan
+    if not (-w < x < width and -h < y < height and 1 < w < math.inf and 1 < h < math.inf):
+        raise UserError(f"--box {text}: expected x,y,w,h in pixels of {size}: a box in it, with sides above a pixel")
+    box = np.array([x, y, w, h])
     oddity = find_oddity(box[None], (width, height))
     if oddity is not None:
         print(f"note: --box {text} ends far outside {size}: {oddity.fix}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from ostrack_jax.config import ModelConfig
@@ -29,9 +30,9 @@ def macs(config: ModelConfig, kept: tuple[int, ...] | None = None) -> dict[str, 
         parts["products"] += 2 * pairs * width
         tokens = template + stages[block] if block in stages else tokens
         parts["mlp"] += tokens * 2 * config.mlp_ratio * width**2
-    shapes = weight_shapes(config)
-    kernels = (shape for name, shape in shapes.items() if name.startswith("head.") and name.endswith(".kernel"))
-    parts["head"] = grid * sum(math.prod(shape) for shape in kernels)
+    channels = [config.width, *(config.head_channels >> halvings for halvings in range(4))]
+    convolutions = sum(9 * before * after for before, after in itertools.pairwise(channels))
+    parts["head"] = grid * (3 * convolutions + 5 * channels[-1])  # a score, an offset of 2 numbers, a size of 2
     return parts
 
 

@@ -319,6 +319,7 @@ def test_no_device_for_what_is_asked_is_one_line(words, here, refused, monkeypat
     refused([*words.split(), *COMPUTE[words]], "JAX finds no device for JAX_PLATFORMS=", "unset JAX_PLATFORMS")
 
 
+@pytest.mark.slow
 def test_the_package_is_the_command(here):
     """And JAX itself is asked for a platform that is not there."""
     words = [sys.executable, "-m", "ostrack_jax", "profile", "--config", "tiny"]

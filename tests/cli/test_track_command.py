@@ -108,7 +108,7 @@ def test_a_box_that_is_none_is_told(track, pictures, box):
 
 @pytest.mark.parametrize("box", ["0.19,0.33,0.25,0.25", "0,0,1,1", "20,30,0.5,30"])
 def test_a_box_that_cannot_be_pixels_is_told(track, pictures, box):
-    text = "expected x,y,w,h in pixels of the frame, which is 120 wide and 90 high; found sides of a pixel or less"
+    text = "expected x,y,w,h in pixels of the frame, which is 120 wide and 90 high: a box in it"
     one_line(track(pictures, box=box), f"--box {box}: {text}")
 
 
@@ -121,7 +121,7 @@ def test_a_box_that_may_be_corners_is_noted(track, pictures):
 
 @pytest.mark.parametrize("box", ["120,0,10,10", "0,90,10,10", "-10,0,10,10", "0,-40,10,40"])
 def test_a_box_outside_the_frame_is_told(track, pictures, box):
-    one_line(track(pictures, box=box), "lies outside the frame, which is 120 wide and 90 high")
+    one_line(track(pictures, box=box), "the frame, which is 120 wide and 90 high: a box in it")
 
 
 def test_mistakes_are_one_line_and_leave_nothing(track, pictures, tmp_path):
@@ -257,7 +257,10 @@ def test_a_turned_video_is_followed_as_shown_unless_asked_otherwise(track, pictu
     status, _, err = track(clip, *words, box=box, tracker=("--tracker", "still"))
     assert status == 0, err
     assert shape(tmp_path / "new/out.mp4") == ((480, 360, 3) if way is None else (360, 480, 3))
-    one_line(track(clip, *words, box=",".join(box.split(",")[i] for i in (1, 0, 2, 3))), "lies outside the frame")
+    one_line(
+        track(clip, *words, box=",".join(box.split(",")[i] for i in (1, 0, 2, 3))),
+        "a box in it, with sides above a pixel",
+    )
 
 
 def test_frames_that_differ_in_orientation_are_told(track, tmp_path):

@@ -42,6 +42,7 @@ def test_variants_differ_in_elimination_alone(little):
     assert list(latency.variants(configs.load("tiny"))) == ["without"]  # three blocks: the published ones are not there
 
 
+@pytest.mark.slow
 def test_counts_and_times_of_every_variant(measured, little):
     assert list(measured) == ["with elimination", "without"]
     for name, row in measured.items():
@@ -97,6 +98,7 @@ def kept():
     return len(list(Path(jax.config.values["jax_compilation_cache_dir"]).glob("*-cache")))
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_writes_the_same(measured, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(latency, "measure", lambda config, frames, size_wh: measured)
     words = ["--config", "tiny", "--frames", "11", "--frame_size", "160x120", "--output", str(tmp_path / "p.json")]

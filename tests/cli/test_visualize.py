@@ -80,4 +80,4 @@ def test_mistakes_are_one_line(visualize):
     assert "from 1 to 3" in said("--box", "20,20,12,16", "--frames", "0")
     assert "from 1 to 3" in said("--box", "20,20,12,16", "--frames", "two")
     assert "/dev/null" in said("--box", "20,20,12,16", "--output", "/dev/null/x")
-    assert "outside the frame" in said("--box", "200,20,12,16")
+    assert "a box in it" in said("--box", "200,20,12,16")

@@ -15,9 +15,8 @@ Example:
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
@@ -28,7 +27,6 @@ from ostrack_jax.errors import UserError
 if TYPE_CHECKING:
     from ostrack_jax.evaluation.report import Report
     from ostrack_jax.evaluation.report_sequences import DrawnSequence
-    from ostrack_jax.tracking.tracker import Tracker
 
 ARGUMENTS = (Place("DIR"), Place("[DIR...]"))
 
@@ -61,49 +59,38 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
 
 def _draw_sequences(flags: absl_flags.FlagValues, reports: list[Report]) -> dict[str, list[DrawnSequence]]:
     """The sequences to show of each report, by its name; synthetic benchmarks need no directory."""
-    from rich.progress import track
-
-    from ostrack_jax.evaluation import benchmarks, compare
-    from ostrack_jax.evaluation.report_sequences import draw_sequences
-
     found = sorted({one.benchmark for one in reports})
     if flags.data_dir is None and found != ["synthetic"]:
         if flags.checkpoint is not None:
             raise UserError("--checkpoint goes with --data_dir: the sequences' frames are what is looked at")
         return {}
+    from rich.progress import track
+
+    from ostrack_jax.checkpoint.files import load_weights, sha256
+    from ostrack_jax.config import freeze
+    from ostrack_jax.evaluation import benchmarks, compare
+    from ostrack_jax.evaluation.report_sequences import draw_sequences
+    from ostrack_jax.models.devices import keep_compiled
+    from ostrack_jax.tracking.tracker import Tracker
+
     if len(found) > 1:
         raise UserError(f"--data_dir is of one benchmark, but the results are of {', '.join(found)}")
     benchmark = benchmarks.find(found[0])
     sequences = benchmark.open(flags.data_dir, orientation.options(flags, benchmark.reader))
-    evaluated = []
+    weights, sha = {}, ""
     if flags.checkpoint is not None:
-        evaluated = [one for one in reports if one.weights_sha256 == _weights(flags.checkpoint)[0]]
-    if flags.checkpoint is not None and not evaluated:
-        raise UserError(f"--checkpoint {flags.checkpoint}: no DIR holds results of these weights")
+        weights = dict(load_weights(flags.checkpoint)[1])
+        sha = sha256(weights)
+        if not any(one.weights_sha256 == sha for one in reports):
+            raise UserError(f"--checkpoint {flags.checkpoint}: no DIR holds results of these weights")
+        keep_compiled()
     elsewhere = [one for one in reports if compare.is_in(one.directory)]
     for directory in dict.fromkeys(one.directory for one in elsewhere):
         print(f"{directory} compares results that lie elsewhere: to draw sequences, give theirs too")
     drawn: dict[str, list[DrawnSequence]] = {}
     for one in track([one for one in reports if one not in elsewhere], "sequences", transient=True):
-        tracker = _tracker(flags.checkpoint, one.config) if one in evaluated and one.config is not None else None
+        tracker = None
+        if one.config is not None and one.weights_sha256 == sha:
+            tracker = Tracker(freeze(one.config), weights, details=True)
         drawn[one.name] = list(draw_sequences(one, benchmark, sequences, flags.show, tracker))
     return drawn
-
-
-@functools.cache
-def _weights(path: Path) -> tuple[str, dict[str, Any]]:
-    """A checkpoint's hash and its weights."""
-    from ostrack_jax.checkpoint.files import load_weights, sha256
-
-    _, weights = load_weights(path)
-    return sha256(weights), dict(weights)
-
-
-def _tracker(path: Any, config: dict[str, Any]) -> Tracker:
-    """The tracker of a checkpoint by a report's config, with the network's details."""
-    from ostrack_jax.config import freeze
-    from ostrack_jax.models.devices import keep_compiled
-    from ostrack_jax.tracking.tracker import Tracker
-
-    keep_compiled()
-    return Tracker(freeze(config), _weights(path)[1], details=True)

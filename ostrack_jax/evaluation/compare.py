@@ -193,7 +193,7 @@ def compare(
     about, left_out = _read(benchmark, sequences, entries)
     for entry in entries:
         entry.scores = [benchmark.score(run) for run in entry.runs if run]
-    notes = [*notes, *report.notes(benchmark, entries[0].predictions), *_odd_results(entries), *_uneven(entries)]
+    notes = [*notes, *report.notes(benchmark, entries[0].predictions), *_odd_results(entries)]
     keys = sorted(entries[0].mean.overall, key=lambda key: key not in MAIN)
     entries.sort(key=lambda entry: -entry.mean.overall[keys[0]])
     reports = [entry.report(benchmark, other_rules) for entry in entries]
@@ -277,21 +277,12 @@ def _read(
 
 
 def _odd_results(entries: list[_Entry]) -> Iterator[str]:
-    """Signs of boxes of another form, or of results on other data; either is scored without an error."""
+    """Signs of boxes of another form or of results on other data, which is no error; sequences not every run has."""
     for entry in entries:
-        odd = [
-            (find_oddity_of_result(answer.result_xywh[0], answer.truth_xywh[0], answer.size_wh), answer.name)
-            for answer in itertools.chain(*entry.runs)
-        ]
+        every = list(itertools.chain(*entry.runs))
+        odd = [(find_oddity_of_result(one.result_xywh[0], one.truth_xywh[0], one.size_wh), one.name) for one in every]
         yield from report.odd_boxes(f"{entry.name}: the boxes", odd, "results")
-
-
-def _uneven(entries: list[_Entry]) -> Iterator[str]:
-    """Sequences that not every run has: their mean is of fewer."""
-    for entry in entries:
-        having = Counter(answer.name for answer in itertools.chain(*entry.runs))
-        fewer = [name for name, count in having.items() if count < len(entry.runs)]
-        if fewer:
+        having, count = Counter(one.name for one in every), len(entry.runs)
+        if fewer := [name for name in having if having[name] < count]:
             some = report.some_of(fewer, len(having), "sequences")
-            count = len(entry.runs)
             yield f"{entry.name}: {some} have fewer than {count} runs, and the mean of those they have"

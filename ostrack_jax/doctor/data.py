@@ -14,9 +14,9 @@ from pathlib import Path
 
 from ostrack_jax.config import DataConfig
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.lists.published import OFFICIAL, official
+from ostrack_jax.data.lists.published import OFFICIAL, SHAPES, official
 from ostrack_jax.data.packed.reader import is_packed, open_packed, read_manifest
-from ostrack_jax.data.readers.registry import READERS, SHAPES, named_directory, open_dataset
+from ostrack_jax.data.readers.registry import READERS, named_directory, open_dataset
 from ostrack_jax.doctor.check import check_sequence
 from ostrack_jax.doctor.finding import Finding
 from ostrack_jax.errors import UnknownNameError, UserError, listed

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax.config import DataConfig, ModelConfig, PairConfig, load
-from ostrack_jax.data.packed import writer
+from ostrack_jax.data.lists.published import SPLITS
 from ostrack_jax.data.packed.reader import MANIFEST, UNFINISHED
 from ostrack_jax.data.packed.writer import Packing, reach_of, reached
 from ostrack_jax.data.readers import got10k
@@ -311,7 +311,7 @@ def test_a_damaged_record_is_told_and_others_are_read(packed):
 
 
 def test_the_lists_are_ones_the_readers_know():
-    for reader, splits in writer._LISTS.items():
+    for reader, splits in SPLITS.items():
         for split in splits:
             with pytest.raises(UserError) as caught:
                 open_dataset(DataConfig(reader=reader, dir="/", split=split))

@@ -11,7 +11,7 @@ import pytest
 from ostrack_jax import config
 from ostrack_jax.config import DataConfig
 from ostrack_jax.data.lists import published
-from ostrack_jax.data.readers.registry import READERS, SHAPES, knows_parts, open_dataset
+from ostrack_jax.data.readers.registry import READERS, knows_parts, open_dataset
 from ostrack_jax.errors import UserError
 from tests import layouts
 
@@ -118,7 +118,7 @@ def test_the_published_configs_open_their_sets(name, tmp_path, monkeypatch):
         assert len(open_dataset(data)) in counts[data.reader]
 
 
-@pytest.mark.parametrize("reader", sorted(SHAPES))
+@pytest.mark.parametrize("reader", sorted(published.SHAPES))
 def test_a_foreign_folder_and_an_unknown_part_are_told(reader, tmp_path, monkeypatch):
     monkeypatch.setenv("OSTRACK_CACHE", str(tmp_path / "cache"))
     (tmp_path / "set/other/images").mkdir(parents=True)

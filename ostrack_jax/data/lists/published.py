@@ -3,7 +3,7 @@
 `NAME.txt` holds a list as ranges (`0 2-3`; after a class, of its numbers: `airplane 10-12 2`). `SHA256SUMS` has the
 hash of its entries, one a line: for LaSOT that of the published file. GOT-10k's lists are published in a shuffled order
 that means nothing; here they are sorted. `NAME.csv` is a table, its hash that of the file; numbers in it are those in
-the images' file names.
+the images' file names. `sets.toml` has what is known of each reader's set.
 
 The attributes of sequences (fast motion, occlusion, ..) are in these tables or in files. OTB, LaSOT and UAV123 publish
 a file of zeros and ones a sequence, a column an attribute; what the columns mean stands in their toolkits' code alone.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -28,60 +29,20 @@ from ostrack_jax.errors import UserError, unknown
 
 LISTS = ("got10k_train_full", "got10k_vot_train", "got10k_vot_val", "lasot_ext", "lasot_test", "lasot_train")
 TABLES = {"dtb70": "dtb70", "nfs": "nfs", "otb": "otb100", "uav": "uav123", "uavdt": "uavdt"}  # by reader
-# UAV20L's sequences: complete videos of UAV123.
-UAV20L = (
-    *("bike1", "bird1", "car1", "car3", "car6", "car8", "car9", "car16", "group1", "group2", "group3"),
-    *("person2", "person4", "person5", "person7", "person14", "person17", "person19", "person20", "uav1"),
-)
-# What makes a sequence hard, by the short names of OTB (Wu et al. 2015), UAV123 (Mueller et al. 2016), LaSOT.
-ATTRIBUTES = {
-    "ARC": "aspect ratio change",
-    "BC": "background clutter",
-    "CM": "camera motion",
-    "DEF": "deformation",
-    "FM": "fast motion",
-    "FOC": "full occlusion",
-    "IPR": "in-plane rotation",
-    "IV": "illumination variation",
-    "LR": "low resolution",
-    "MB": "motion blur",
-    "OCC": "occlusion",
-    "OPR": "out-of-plane rotation",
-    "OV": "out of view",
-    "POC": "partial occlusion",
-    "ROT": "rotation",
-    "SOB": "similar object",
-    "SV": "scale variation",
-    "VC": "viewpoint change",
-}
-# Columns of the attribute files, by reader.
-_LASOT = ("IV", "POC", "DEF", "MB", "CM", "ROT", "BC", "VC", "SV", "FOC", "FM", "OV", "LR", "ARC")
-COLUMNS = {
-    "lasot": _LASOT,
-    "lasot_ext": _LASOT,
-    "otb": ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR"),
-    "uav": ("SV", "ARC", "LR", "FM", "FOC", "POC", "OV", "BC", "IV", "VC", "CM", "SOB"),
-}
-# The parts of each reader's sets, and their sequences as published, None where they vary. The empty name: no parts.
-OFFICIAL: dict[str, dict[str, int | None]] = {
-    "coco": {"train": None, "val": None},
-    "dtb70": {"": 70},
-    "got10k": {"train": 9335, "val": 180, "test": 180},
-    "itb": {"": 180},
-    "lasot": {"train": 1120, "test": 280},
-    "lasot_ext": {"": 150},
-    "nfs": {"30": 100, "240": 100},
-    "otb": {"": 100},
-    "pasted": {"train": None, "val": None, "test": None},
-    "synthetic": {"train": None, "val": None, "test": None},
-    "tc128": {"": 128},
-    "tnl2k": {"": 700},
-    "trackingnet": {"train": 30_132, "test": 511},
-    "uav": {"uav123": 123, "uav20l": 20, "uav123_10fps": 123},
-    "uavdt": {"": 50},
-    "vid": {"train": None, "val": None},
-    "vot": {"2018": 60, "2019": 60, "2020": 60, "2021": 60, "2022": 62},
-}
+
+
+def _text(file: str) -> str:
+    return resources.files("ostrack_jax.data.lists").joinpath(file).read_text("utf-8")
+
+
+_SETS: dict[str, Any] = tomllib.loads(_text("sets.toml"))
+_READERS: dict[str, dict[str, Any]] = _SETS["readers"]
+ATTRIBUTES: dict[str, str] = _SETS["attributes"]
+COLUMNS = {reader: tuple(columns.split()) for reader, columns in _SETS["columns"].items()}
+# By reader: what the directory of its set holds; its parts with the number of sequences; published lists of splits.
+SHAPES: dict[str, str] = {reader: known["shape"] for reader, known in _READERS.items() if "shape" in known}
+OFFICIAL: dict[str, dict[str, int]] = {reader: known["parts"] for reader, known in _READERS.items() if "parts" in known}
+SPLITS: dict[str, list[str]] = {reader: known["lists"] for reader, known in _READERS.items() if "lists" in known}
 
 
 @dataclass(frozen=True)
@@ -142,7 +103,7 @@ def read_table(reader: str, part: str = "") -> dict[str, Row]:
     }
     if part == "uav20l":
         ends = {row.video: row for row in rows.values()}  # the last piece of each
-        return {name: Row(name, 1, ends[name].last, ends[name].category) for name in UAV20L}
+        return {name: Row(name, 1, ends[name].last, ends[name].category) for name in _SETS["uav20l"]}
     if part == "uav123_10fps":
         for name, row in rows.items():
             rows[name] = replace(row, first=(row.first - 1) // 3 + 1, last=(row.last - 1) // 3 + 1)
@@ -168,7 +129,7 @@ def published_lengths(reader: str, part: str) -> dict[str, int | None]:
 def official(reader: str, part: str) -> int | None:
     """The number of sequences of the published set; None where that is not known."""
     parts = OFFICIAL.get(reader, {})
-    return parts.get(part, parts.get(""))
+    return parts.get(part, parts.get("")) or None
 
 
 def with_published_attributes(sequences: LazySequences, reader: str, part: str = "") -> LazySequences:
@@ -251,7 +212,3 @@ def _check(name: str, text: str) -> None:
     wanted = {file: digest for digest, file in (line.split() for line in _text("SHA256SUMS").splitlines())}
     if found != wanted[name]:
         raise UserError(f"the list {name} of this installation is damaged ({found[:12]}): install ostrack-jax again")
-
-
-def _text(file: str) -> str:
-    return resources.files("ostrack_jax.data.lists").joinpath(file).read_text("utf-8")

@@ -26,6 +26,7 @@ from jaxtyping import Float
 from ostrack_jax.config import Config, DataConfig
 from ostrack_jax.data.frames import EncodedFrames, Orientation, decode_values
 from ostrack_jax.data.lazy import LazySequences
+from ostrack_jax.data.lists.published import SPLITS
 from ostrack_jax.data.packed.reader import FORM, INDEX, MANIFEST, UNFINISHED, read_image
 from ostrack_jax.data.readers.registry import knows_parts, open_dataset, orientation_of
 from ostrack_jax.data.sequence import Sequence
@@ -37,14 +38,6 @@ _NAMED = 20  # unreadable images named for each shard
 _DEVIATIONS = 4
 _BLOCK = 16  # pixels; cuts lie on the blocks of a JPEG with halved colours, one block beyond what is reached
 _WORTH = 0.9  # of the bytes or more: then the image stays as it was
-
-# Published lists by reader: a packed set remembers which of them it holds.
-_LISTS = {
-    "coco": ("train2017", "val2017"),
-    "got10k": ("train_full", "vot_train", "vot_val"),
-    "lasot": ("train", "test"),
-    "otb": ("otb100",),
-}
 
 
 def load_libraries() -> None:
@@ -294,7 +287,7 @@ def published_splits(data: DataConfig, names: list[str]) -> dict[str, list[int]]
     """The published lists all of whose sequences are among ``names``, as positions there."""
     place = {name: i for i, name in enumerate(names)}
     found = {}
-    for split in _LISTS.get(data.reader, ()):
+    for split in SPLITS.get(data.reader, ()):
         try:
             wanted = open_dataset(dataclasses.replace(data, split=split)).names
         except UserError:  # of another part, or of more than the directory holds

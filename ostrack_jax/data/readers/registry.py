@@ -17,7 +17,7 @@ from ostrack_jax.config import DataConfig
 from ostrack_jax.data.frames import Orientation
 from ostrack_jax.data.generated import pasted, synthetic
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.lists.published import OFFICIAL
+from ostrack_jax.data.lists.published import OFFICIAL, SHAPES
 from ostrack_jax.data.packed.reader import is_packed, open_packed
 from ostrack_jax.data.readers import coco, folder, got10k, lasot, nfs, otb, tnl2k, trackingnet, uav, vid, vot
 from ostrack_jax.errors import UnknownNameError, UserError, unknown
@@ -42,26 +42,6 @@ READERS: dict[str, Callable[..., LazySequences]] = {
     "uavdt": uav.open_uavdt,
     "vid": vid.open_vid,
     "vot": vot.open_vot,
-}
-
-# What the directory of a reader's set holds.
-SHAPES = {
-    "coco": "annotations/instances_*.json and images/train2017 or train2017",
-    "dtb70": "folders with img/ and groundtruth_rect.txt, named as DTB70's 70",
-    "folder": "images or a video with a text file of boxes (x,y,w,h a line), or folders of such",
-    "got10k": "list.txt and a folder for each name in it, or train/, val/, test/ of such",
-    "itb": "SCENARIO/NAME with images and groundtruth.txt",
-    "lasot": "class/class-N/img or class-N/img",
-    "lasot_ext": "class/class-N/img or class-N/img, of its 15 classes",
-    "nfs": "NAME/30/NAME/00001.jpg .. and NAME/30/NAME.txt, or sequences/NAME/00001.jpg .. and anno/nfs_NAME.txt",
-    "otb": "folders with img/ and groundtruth_rect.txt",
-    "tc128": "NAME/img, NAME/NAME_gt.txt and NAME/NAME_frames.txt",
-    "tnl2k": "NAME/imgs and NAME/groundtruth.txt, or folders of such",
-    "trackingnet": "TRAIN_0 .. TRAIN_11 and TEST, each with anno/NAME.txt and frames/NAME/0.jpg ..",
-    "uav": "data_seq/UAV123/bike1/000001.jpg .. and anno/UAV123/bike1.txt (at 10 frames/s: UAV123_10fps)",
-    "uavdt": "UAV-benchmark-S/S0101/img000001.jpg .. and UAV-benchmark-SOT_v1.0/anno/S0101_gt.txt",
-    "vid": "Data/VID and Annotations/VID",
-    "vot": "list.txt and for each name in it NAME/color and NAME/groundtruth.txt",
 }
 
 

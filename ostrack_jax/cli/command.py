@@ -21,9 +21,11 @@ refuses ``--config.KEY`` without ``--config``, adds no data set and reports mist
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import inspect
+import io
 import logging
 import os
 import re
@@ -31,12 +33,12 @@ import signal
 import sys
 import textwrap
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
 
-from ostrack_jax.cli import paths, streams
+from ostrack_jax.cli import paths
 from ostrack_jax.errors import Stopped, UserError, unknown
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def run(command: Any, argv: Sequence[str], program: str) -> int:
     if ours:
         signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with streams.guarded():
+        with guarded():
             return _run(command, argv, program)
     finally:
         if ours:
@@ -73,7 +75,7 @@ def dispatch(group: Any, argv: Sequence[str], program: str) -> int:
     if name in _HELP:
         width = max(map(len, commands)) + 2
         listing = "\n".join(f"  {each:<{width}}{line}" for each, line in commands.items())
-        with streams.guarded():
+        with guarded():
             print(f"usage: {program} COMMAND [flags]\n\n{inspect.cleandoc(group.__doc__)}\n\ncommands:\n{listing}\n")
             print(f"`{program} COMMAND --help` shows a command's flags and an example.")
         return 0
@@ -134,6 +136,19 @@ def read_config(flags: absl_flags.FlagValues) -> Config:
 def overrides(flags: absl_flags.FlagValues) -> list[str]:
     """Return the flags ``--config.KEY=VALUE``, each as ``KEY=VALUE``."""
     return list(flags[_OVERRIDES].value or [])
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """Within it, a closed pipe is not an error, and a character that an encoding lacks is written as an escape."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(_guarded, before)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = before
 
 
 def _run(command: Any, argv: Sequence[str], program: str) -> int:
@@ -216,3 +231,25 @@ def _help(command: Any, flags: absl_flags.FlagValues, program: str) -> str:
             text += f" (default: {(flag.default_as_str or '').strip(chr(39))})"
         lines += textwrap.wrap(f"  --{spelled:<22}  {text}", _WIDTH, subsequent_indent=" " * 28)
     return "\n".join(lines)
+
+
+class _Outliving(io.FileIO):
+    """A byte stream that drops what is written once nobody reads it (``ostrack ... | head``)."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return len(data)
+
+
+def _guarded(stream: Any) -> Any:
+    if isinstance(stream, io.TextIOWrapper):  # not of a notebook
+        stream.reconfigure(errors="backslashreplace")
+        if isinstance(getattr(stream.buffer, "raw", stream.buffer), io.FileIO) and not stream.isatty():
+            stream.flush()
+            lines = stream.line_buffering or stream.write_through  # the latter by PYTHONUNBUFFERED
+            raw = io.BufferedWriter(_Outliving(stream.fileno(), "w", closefd=False))
+            return io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=lines)
+    return stream

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from ostrack_jax import __version__
-from ostrack_jax.cli import command, streams
+from ostrack_jax.cli import command
 
 PREFIX = "ostrack_jax.cli."
 COMMANDS = {  # a command's module is imported when it is called, so that `ostrack --help` answers at once
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that ``argv`` (the process's own words when None) names; return the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["--version"]:
-        with streams.guarded():
+        with command.guarded():
             print(f"ostrack-jax {__version__}")
         return 0
     return command.dispatch(sys.modules[__name__], words, "ostrack")

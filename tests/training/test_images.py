@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ostrack_jax.models.ostrack import Prediction
+from ostrack_jax.models.weights import initial_weights
 from ostrack_jax.training import images
 from ostrack_jax.training.sharding import make_mesh
 from ostrack_jax.training.step import init_state
@@ -90,17 +91,15 @@ def test_without_elimination_there_are_three_tiles():
     assert [len(row) for row in _tiles(images.draw_pairs(batch, prediction))] == [5, 5]
 
 
-def test_from_a_config_and_its_weights(small_config, small_weights):
-    options = {"width": 96, "height": 72, "frames": 24, "sequences": 4}
-    data = {name: dataclasses.replace(part, options=options) for name, part in small_config.data.items()}
-    config = dataclasses.replace(small_config, data=data)
-    batch = images.pairs_to_draw(config, 2)
-    again = images.pairs_to_draw(config, 2)
+@pytest.mark.slow
+@pytest.mark.usefixtures("quickly_compiled")
+def test_from_a_config_and_its_weights(run_config):
+    batch, again = images.pairs_to_draw(run_config), images.pairs_to_draw(run_config)
     assert all(np.array_equal(batch[name], again[name]) for name in images.FIELDS)
-    state = init_state(config, small_weights, make_mesh(config))
-    prediction = jax.device_get(images.make_predict(config, make_mesh(config))(state, batch, kept=(45,)))
-    assert prediction.eliminated[0].shape == (2, 19)
+    state = init_state(run_config, initial_weights(run_config.model, 42), make_mesh(run_config))
+    prediction = jax.device_get(images.make_predict(run_config, make_mesh(run_config))(state, batch, kept=(12,)))
+    assert prediction.eliminated[0].shape == (4, 4)
     assert prediction.features is None
-    assert [len(row) for row in _tiles(images.draw_pairs(batch, prediction))] == [4, 4]
-    only_training = {name: part for name, part in data.items() if part.use == "train"}
-    assert images.pairs_to_draw(dataclasses.replace(config, data=only_training), 1)["search"].shape == (1, 64, 64, 3)
+    assert [len(row) for row in _tiles(images.draw_pairs(batch, prediction))] == [4] * 4
+    only_training = {name: part for name, part in run_config.data.items() if part.use == "train"}
+    assert images.pairs_to_draw(dataclasses.replace(run_config, data=only_training))["search"].shape == (4, 32, 32, 3)

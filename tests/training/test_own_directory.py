@@ -17,16 +17,12 @@ from ostrack_jax.checkpoint.steps import STEPS, TrainCheckpoints
 from ostrack_jax.cli.main import main
 from ostrack_jax.training.checks import check_settings
 from ostrack_jax.training.logging import read_events
+from tests.training.small import OVERRIDES
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 FRAMES = 24
-# Smaller and shorter than the recipe's; what test_trainer.py compiles.
-SMALL = "width=48 depth=2 heads=2 patch=8 head_channels=16 template_size=32 search_size=64 drop_path=0 "
-SMALL += "eliminate_at=0 keep_ratio=0.7"
-SHORT = "batch=4 epochs=1 pairs_per_epoch=8 validation_pairs=4 log_every=1 warmup_epochs=0 schedule=step drop_epoch=99 "
-SHORT += "keep_from_epoch=0 keep_until_epoch=0 workers=0"
-FLAGS = [f"--config.model.{flag}" for flag in SMALL.split()] + [f"--config.train.{flag}" for flag in SHORT.split()]
+FLAGS = [f"--config.{one}" for one in OVERRIDES]  # smaller and shorter than the recipe's; what the other tests compile
 
 
 def frames(seed: int) -> tuple[list[np.ndarray], str]:
@@ -83,10 +79,10 @@ def test_the_recipe_of_the_page_trains(tmp_path, capfd):
     used = {name: data.reader for name, data in config.data.items() if data.weight}
     assert used == {"mine": "folder", "mine_val": "folder"}
     train = list(read_events(tmp_path / "run", "train"))
-    assert [event["step"] for event in train] == [1, 2]
+    assert [event["step"] for event in train] == [1, 2, 3, 4]
     assert all(np.isfinite(event["loss"]) for event in train)
-    assert len(list(read_events(tmp_path / "run", "validation"))) == 1
-    assert TrainCheckpoints(tmp_path / "run" / STEPS).steps() == [2]
+    assert len(list(read_events(tmp_path / "run", "validation"))) == 2
+    assert TrainCheckpoints(tmp_path / "run" / STEPS).steps() == [2, 4]
 
 
 @pytest.mark.parametrize(

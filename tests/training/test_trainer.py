@@ -24,7 +24,7 @@ from ostrack_jax.training.stop import Stop
 from ostrack_jax.training.trainer import Trainer
 from tests.training.conftest import trained, with_train
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
+pytestmark = [pytest.mark.usefixtures("quickly_compiled"), pytest.mark.slow]
 RESUMES = "saved; the same command resumes the run from there"
 
 
@@ -32,7 +32,6 @@ def losses(workdir):
     return [event["loss"] for event in read_events(workdir) if event["kind"] != "run"]
 
 
-@pytest.mark.slow
 def test_an_epoch_and_an_epoch_equal_two(whole, run_config, tmp_path, monkeypatch):
     """An epoch is saved before it is validated, so a validation that is killed costs nothing."""
     validate, found = Trainer.validate, []
@@ -92,7 +91,6 @@ def test_a_finished_run_is_left_as_it_is_and_described(whole, run_config):
     assert f"notice: --init {whole.workdir} is not used: {whole.workdir} has checkpoints already" in again.printed
 
 
-@pytest.mark.slow
 def test_whatever_ends_a_run_its_newest_step_is_saved_and_the_run_resumes(whole, run_config, tmp_path, monkeypatch):
     """Data that cannot be read, SIGTERM while data are waited for, a validation that fails by a mistake in the code."""
 
@@ -190,7 +188,6 @@ def test_another_model_is_refused_by_a_workdir_and_as_weights(whole, run_config,
         trained(other, tmp_path, init=whole.workdir)
 
 
-@pytest.mark.slow
 def test_a_step_is_compiled_for_each_size_and_nothing_else_in_the_midst_of_a_run(whole, run_config, tmp_path):
     falling = with_train(run_config, keep_from_epoch=1, keep_until_epoch=2)
     compiled: list[str] = []

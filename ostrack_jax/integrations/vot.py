@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 from ostrack_jax.errors import UserError
-from ostrack_jax.io import read_text, write_text
+from ostrack_jax.io import write_atomically, write_text
 
 SCRIPT = "ostrack_vot.py"
 REGISTRY = "trackers.ini"
@@ -27,18 +27,21 @@ def check(workspace: Path, name: str) -> None:
     """Check that an entry can be added, before anything is compiled.
 
     Raises:
-      UserError: ``name`` is invalid for the toolkit, or taken; ``workspace`` is a file; `vot-trax` is not installed.
+      UserError: ``name`` is invalid for the toolkit, or taken; `vot-trax` is not installed.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == configparser.DEFAULTSECT:
         raise UserError(f"--name {name!r}: expected letters, digits, - and _, as the VOT toolkit does")
-    if workspace.exists() and not workspace.is_dir():
-        raise UserError(f"{workspace} is a file: expected the directory of a VOT workspace")
     if importlib.util.find_spec("trax") is None:
         raise UserError(
             "the package vot-trax, by which the toolkit talks to trackers, is missing: pip install vot-trax"
         )
-    if name in _sections(workspace / REGISTRY):
-        raise UserError(f"{workspace / REGISTRY} has an entry [{name}] already: give another --name, or remove it")
+    parser, path = configparser.ConfigParser(), workspace / REGISTRY
+    try:
+        parser.read(path, encoding="latin-1")  # whatever it is in: the names alone are compared
+    except configparser.Error as e:
+        raise UserError(f"cannot read {path}: {' '.join(str(e).split())}") from e
+    if name in parser.sections():
+        raise UserError(f"{path} has an entry [{name}] already: give another --name, or remove it")
 
 
 def add(workspace: Path, name: str, label: str, words: Sequence[str]) -> Path:
@@ -50,13 +53,12 @@ def add(workspace: Path, name: str, label: str, words: Sequence[str]) -> Path:
       label: its name in reports.
       words: what the script is called with.
     """
-    check(workspace, name)
     workspace = workspace.resolve()
     script = resources.files("ostrack_jax") / "integrations" / "vot_tracker.py"
     write_text(workspace / SCRIPT, script.read_text(encoding="utf-8"))
     path = workspace / REGISTRY
-    before = read_text(path).rstrip() if path.is_file() else ""
-    write_text(path, (before + "\n\n" if before else "") + entry(name, label, [str(workspace / SCRIPT), *words]))
+    before = path.read_bytes().rstrip() + b"\n\n" if path.is_file() else b""
+    write_atomically(path, before + entry(name, label, [str(workspace / SCRIPT), *words]).encode())
     return path
 
 
@@ -68,17 +70,3 @@ def entry(name: str, label: str, words: Sequence[str]) -> str:
         if re.search(r"[\r\n]", value):
             raise UserError(f"{key} {value!r}: an entry of the VOT toolkit cannot hold a line break")
     return f"[{name}]\n" + "".join(f"{key} = {value.replace('%', '%%')}\n" for key, value in lines.items())
-
-
-def _sections(path: Path) -> list[str]:
-    """Return the names of a file's entries; none without a file."""
-    if not path.is_file():
-        return []
-    text, parser = read_text(path), configparser.ConfigParser()
-    if "\ufffd" in text:
-        raise UserError(f"{path} is not UTF-8 text: other entries could not be kept as they are")
-    try:
-        parser.read_string(text)
-    except configparser.Error as e:
-        raise UserError(f"cannot read {path}: {' '.join(str(e).split())}") from e
-    return parser.sections()

@@ -179,6 +179,7 @@ print("restored")
 """
 
 
+@pytest.mark.slow
 def test_saved_on_one_number_of_devices_restored_on_another(items, about, tmp_path):
     """1 -> 2 -> 8 -> 1, most tensors split over all of them: the same bits, tensor for tensor."""
     items["rest"] = {

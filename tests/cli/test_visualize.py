@@ -42,6 +42,7 @@ def rows_and_columns(path):
     return (picture.shape[0] - tiles.GAP) / DOWN, (picture.shape[1] - tiles.GAP) / ACROSS
 
 
+@pytest.mark.slow
 def test_the_sheets_and_the_video(visualize, tmp_path):
     status, out, err = visualize("--box", "20,20,12,16", "--frames", "1,3", "--video")
     assert status == 0, err

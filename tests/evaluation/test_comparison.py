@@ -368,6 +368,7 @@ def test_of_many_bad_results_some_are_named(tmp_path):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_published_figures_of_otb100_come_out_of_raw_files(shared_data):
     """ATOM 66.70 and 87.9, SiamBAN 69.62 and 91.0 (success AUC and precision of what their authors published)."""
     folder = shared_data.parent / "results" / "otb100"

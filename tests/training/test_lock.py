@@ -57,6 +57,7 @@ def test_a_second_training_is_refused_and_changes_nothing(small_config, tmp_path
         pass
 
 
+@pytest.mark.slow
 def test_a_killed_run_holds_nothing_even_where_its_loader_process_lives_on(tmp_path):
     script = tmp_path / "holder.py"
     script.write_text(HOLDER)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ostrack_jax.config import DataConfig
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.lists.published import OFFICIAL, SHAPES, official
+from ostrack_jax.data.lists.published import OFFICIAL, PATHS, SHAPES, official
 from ostrack_jax.data.packed.reader import is_packed, open_packed, read_manifest
 from ostrack_jax.data.readers.registry import READERS, named_directory, open_dataset
 from ostrack_jax.doctor.check import check_sequence
@@ -22,26 +22,6 @@ from ostrack_jax.doctor.finding import Finding
 from ostrack_jax.errors import UnknownNameError, UserError, listed
 
 _SLOW = ("coco", "vid")  # readers that take minutes to open a set the first time
-_LASOT = ("*-*/img", "*/*-*/img")
-_VOT = [f"{root}{inner}" for root in ("*/", "vot20??/*/") for inner in ("color", "sequence")]
-# By reader, paths of which its directories have one; where two sets have the same sequences, the first is meant.
-_PATHS = {
-    "dtb70": ("*/img", "DTB70/*/img"),
-    "otb": ("*/groundtruth_rect*.txt",),
-    "lasot_ext": _LASOT,
-    "lasot": _LASOT,
-    "vot": [*_VOT, *(path.replace("*/", "sequences/*/") for path in _VOT)],
-    "got10k": ("list.txt", "train/list.txt", "val/list.txt", "test/list.txt"),
-    "trackingnet": ("TRAIN_*/anno", "TEST/anno", "frames"),
-    "nfs": ("*/30/*", "*/240/*", "sequences"),
-    "uav": ("data_seq", "UAV123*/data_seq"),
-    "uavdt": ("UAV-benchmark-S", "sequences", "seq"),
-    "tnl2k": ("*/imgs", "*/*/imgs"),
-    "tc128": ("*/*_gt.txt", "Temple-color-128/*/*_gt.txt"),
-    "itb": ("*/*/groundtruth.txt",),
-    "coco": ("annotations/instances_*.json",),
-    "vid": ("Annotations/VID", "ILSVRC*/Annotations/VID"),
-}
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
 _FEW = 200  # entries of a directory that are looked at to recognise it
 
@@ -159,7 +139,7 @@ def _describe(what: str, sequences: LazySequences, whole: int | None = None) -> 
 
 def _recognise(directory: Path) -> dict[tuple[str, str], LazySequences | None]:
     """The sets by reader and part whose layout ``directory`` itself has; None for one that takes minutes to open."""
-    found = {(reader, part): s for reader in _PATHS for part, s in _open(reader, directory).items()}
+    found = {(reader, part): s for reader in PATHS for part, s in _open(reader, directory).items()}
     kept: dict[tuple[str, str], LazySequences | None] = {}
     for (reader, part), sequences in sorted(found.items(), key=lambda item: -len(item[1] or ())):
         others = [set(other.names) for (by, _), other in kept.items() if other is not None and by != reader]
@@ -170,7 +150,7 @@ def _recognise(directory: Path) -> dict[tuple[str, str], LazySequences | None]:
 
 def _open(reader: str, directory: Path) -> dict[str, LazySequences | None]:
     """The parts of a reader's set that ``directory`` itself has; None for one that takes minutes to open."""
-    if not any(_has(directory, path.split("/")) for path in _PATHS.get(reader, ())):
+    if not any(_has(directory, path.split("/")) for path in PATHS.get(reader, ())):
         return {}
     if reader in _SLOW:
         return {"": None}

@@ -39,8 +39,9 @@ _SETS: dict[str, Any] = tomllib.loads(_text("sets.toml"))
 _READERS: dict[str, dict[str, Any]] = _SETS["readers"]
 ATTRIBUTES: dict[str, str] = _SETS["attributes"]
 COLUMNS = {reader: tuple(columns.split()) for reader, columns in _SETS["columns"].items()}
-# By reader: what the directory of its set holds; its parts with the number of sequences; published lists of splits.
+# By reader: what its set's directory holds; paths to recognise it by; its parts with their sizes; published splits.
 SHAPES: dict[str, str] = {reader: known["shape"] for reader, known in _READERS.items() if "shape" in known}
+PATHS: dict[str, list[str]] = {reader: known["paths"] for reader, known in _READERS.items() if "paths" in known}
 OFFICIAL: dict[str, dict[str, int]] = {reader: known["parts"] for reader, known in _READERS.items() if "parts" in known}
 SPLITS: dict[str, list[str]] = {reader: known["lists"] for reader, known in _READERS.items() if "lists" in known}
 

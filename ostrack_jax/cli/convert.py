@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from absl import flags as absl_flags
 
-import ostrack_jax
 from ostrack_jax.cli import command
 from ostrack_jax.cli.paths import Place, define_path
 from ostrack_jax.config import Config
@@ -212,5 +211,5 @@ def _module(name: str) -> Any:
 
     There too as a part of `ostrack_jax`: another project's top-level package of that name could come first.
     """
-    ostrack_jax.__path__.append(str(Path(__file__).parents[2]))
+    sys.modules["ostrack_jax"].__path__.append(str(Path(__file__).parents[2]))
     return importlib.import_module(f"ostrack_jax.convert.{name}")

@@ -83,9 +83,7 @@ def each(items: list[Item], work: Callable[[Item], Outcome], what: str) -> Itera
 def _load(path: Path) -> Arrays:
     """The arrays of a file of the cache; none where it is missing or corrupt."""
     try:
-        if not zipfile.is_zipfile(path):  # numpy would leave it open
-            return {}
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        with path.open("rb") as file:
+            return dict(np.lib.npyio.NpzFile(file, allow_pickle=False))
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return {}

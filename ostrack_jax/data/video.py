@@ -81,7 +81,10 @@ class VideoFrames(StoredFrames):
 
     @functools.cached_property
     def _index(self) -> VideoIndex:
-        return read_index(self._path)
+        container, stream = open_video(self._path)
+        with container:
+            index = _by_packets(container, stream)
+        return index_by_decoding(self._path) if index is None else index
 
     @functools.cached_property
     def _count(self) -> int:
@@ -279,20 +282,8 @@ def frame_values(frame: av.VideoFrame, reformatter: VideoReformatter) -> Shaped[
     return values.copy() if converted is frame else values
 
 
-def read_index(path: Path | str) -> VideoIndex:
-    """Find the frames of a video.
-
-    Raises:
-      UserError: as `open_video`, or no frame can be decoded.
-    """
-    container, stream = open_video(path)
-    with container:
-        index = _by_packets(container, stream)
-    return index_by_decoding(path) if index is None else index
-
-
 def index_by_decoding(path: Path | str) -> VideoIndex:
-    """Find the frames by decoding them all; errors as `read_index`."""
+    """Find the frames by decoding them all; a `UserError` where none can be decoded, or as `open_video`."""
     index = VideoIndex(False, [])
     reformatter = VideoReformatter()
     container, stream = open_video(path)

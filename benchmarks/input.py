@@ -39,7 +39,7 @@ from ostrack_jax.data.packed import writer
 from ostrack_jax.data.readers.registry import open_dataset
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.geometry.crops import crop_side, square_crop
-from ostrack_jax.pipeline.loader import batches, open_sources
+from ostrack_jax.pipeline.loader import Batches, open_sources
 from ostrack_jax.pipeline.sampling import Source, draw_pair, jitter_box
 from ostrack_jax.profiling.latency import write_jpegs
 
@@ -108,7 +108,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
 def time_start(config: Config, data: DataConfig, workers: int) -> dict[str, float]:
     """Seconds from opening the data to the first batch, and the largest worker's own memory then, in MB."""
     began = time.perf_counter()
-    with batches(config, sources=open_sources(dataclasses.replace(config, data={"set": data})), workers=workers) as got:
+    with Batches(config, sources=open_sources(dataclasses.replace(config, data={"set": data})), workers=workers) as got:
         next(got)
         seconds = time.perf_counter() - began
         memory = [private_memory(child.pid) for child in multiprocessing.active_children() if child.pid]
@@ -167,7 +167,7 @@ def draw(sources: tuple[Source, ...], config: Config, rng: np.random.Generator) 
 
 def loader(stack: contextlib.ExitStack, config: Config, sources: tuple[Source, ...], workers: int, pairs: int) -> Run:
     """Take ``pairs`` pairs from a loader that stays open between the rounds; the seconds without what lay ready."""
-    stream = stack.enter_context(batches(config, sources=sources, workers=workers))
+    stream = stack.enter_context(Batches(config, sources=sources, workers=workers))
     steps = pairs // config.train.batch
 
     def take() -> float:

@@ -26,7 +26,7 @@ from ostrack_jax.cli import command
 from ostrack_jax.cli.paths import define_path
 from ostrack_jax.config import Config
 from ostrack_jax.models.weights import initial_weights
-from ostrack_jax.pipeline.loader import batches
+from ostrack_jax.pipeline.loader import Batches
 from ostrack_jax.training.schedule import kept_in_epoch
 from ostrack_jax.training.sharding import make_mesh, place
 from ostrack_jax.training.step import init_state, make_step
@@ -75,7 +75,7 @@ def _losses(config: Config, weights: dict[str, Any], steps: int) -> list[float]:
     mesh = make_mesh(config)
     step, state = make_step(config, mesh), init_state(config, weights, mesh)
     kept, losses = kept_in_epoch(config, 1), []
-    with batches(config) as data:
+    with Batches(config) as data:
         for _ in track(range(steps), description=config.model.dtype, transient=True):
             state, numbers = step(state, place(next(data), mesh), kept=kept.sizes)
             losses.append(numbers["loss"])

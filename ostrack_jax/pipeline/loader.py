@@ -141,15 +141,43 @@ def _fill(records: Records, first: int, step: int, batch: np.ndarray) -> list[Dr
 
 
 class Batches(Prefetcher):
-    """An endless iterator over batches, made ahead. Use it with ``with``, or `close` it: it may hold processes.
+    """The endless stream of batches, made ahead. Use it with ``with``, or `close` it: it may hold processes.
 
     Attributes:
       tally: draws and those that could not be read, by data set, within the batches given out so far.
     """
 
-    def __init__(self, records: Records, first: int, own: int, workers: int) -> None:
-        """Begin to make batches: record ``first`` is the first of the first, ``own`` the records of each."""
-        super().__init__(functools.partial(_fill, records, first), records.fields(own), workers)
+    def __init__(
+        self,
+        config: Config,
+        use: Use = "train",
+        *,
+        start_step: int = 0,
+        workers: int | None = None,
+        host: int = 0,
+        hosts: int = 1,
+        sources: tuple[Source, ...] | None = None,
+    ) -> None:
+        """Begin to make the batches of step ``start_step`` and all after it.
+
+        Steps count from the start of training, across epochs; a validation's from its own start, where
+        `steps_per_epoch` batches make one round.
+
+        Args:
+          config: the experiment.
+          use: train, or validation (which always sees the same pairs, without brightness and second flip).
+          start_step: of the first batch.
+          workers: processes; 0 reads ahead on one thread of this process; None: the config's.
+          host: which of ``hosts`` this is; each gets ``batch / hosts`` pairs of every step.
+          hosts: processes that train together.
+          sources: the data sets, where they are already open.
+        """
+        if config.train.batch % hosts:
+            raise UserError(f"config.train.batch: {config.train.batch} does not divide among {hosts} hosts")
+        records = Records(config, use, open_sources(config, use) if sources is None else sources)
+        own = config.train.batch // hosts
+        fill = functools.partial(_fill, records, start_step * config.train.batch + host * own)
+        super().__init__(fill, records.fields(own), config.train.workers if workers is None else workers)
         self.tally = Tally(source.name for source in records.sources)
 
     @property
@@ -201,38 +229,6 @@ def make_one(config: Config, use: Use, source: Source) -> None:
         raise UserError(f"config.data.{source.name} gives no pair: {e}") from e
 
 
-def batches(
-    config: Config,
-    use: Use = "train",
-    *,
-    start_step: int = 0,
-    workers: int | None = None,
-    host: int = 0,
-    hosts: int = 1,
-    sources: tuple[Source, ...] | None = None,
-) -> Batches:
-    """Open the stream of batches of step ``start_step`` and all after it.
-
-    Steps count from the start of training, across epochs; a validation's from its own start, where
-    `steps_per_epoch` batches make one round.
-
-    Args:
-      config: the experiment.
-      use: train, or validation (which always sees the same pairs, without brightness and second flip).
-      start_step: of the first batch.
-      workers: processes; 0 reads ahead on one thread of this process; None: the config's.
-      host: which of ``hosts`` this is; each gets ``batch / hosts`` pairs of every step.
-      hosts: processes that train together.
-      sources: the data sets, where they are already open.
-    """
-    if config.train.batch % hosts:
-        raise UserError(f"config.train.batch: {config.train.batch} does not divide among {hosts} hosts")
-    records = Records(config, use, open_sources(config, use) if sources is None else sources)
-    own = config.train.batch // hosts
-    first = start_step * config.train.batch + host * own
-    return Batches(records, first, own, config.train.workers if workers is None else workers)
-
-
 def record(config: Config, index: int, use: Use = "train", sources: tuple[Source, ...] | None = None) -> Fields:
-    """Make record ``index`` by itself, the one that `batches` has at step index // batch, place index % batch."""
+    """Make record ``index`` by itself, the one that `Batches` has at step index // batch, place index % batch."""
     return Records(config, use, open_sources(config, use) if sources is None else sources).make(index)[0]

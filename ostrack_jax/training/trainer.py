@@ -17,7 +17,7 @@ from rich.console import Console
 from ostrack_jax.checkpoint.files import save_config
 from ostrack_jax.config import Config, steps_per_epoch
 from ostrack_jax.errors import Stopped, UserError
-from ostrack_jax.pipeline.loader import Batches, Use, batches
+from ostrack_jax.pipeline.loader import Batches, Use
 from ostrack_jax.pipeline.sampling import too_many_files
 from ostrack_jax.training.checkpoint import RunCheckpoints
 from ostrack_jax.training.checks import check_settings, describe, open_checked
@@ -230,8 +230,8 @@ class Trainer:
             self.progress.print(f"  image        {path}")
 
     def batches(self, use: Use, **options: Any) -> Batches:
-        """This process's part of the batches, see `pipeline.loader.batches`."""
-        return batches(self.config, use, host=jax.process_index(), hosts=jax.process_count(), **options)
+        """This process's part of the batches, see `pipeline.loader.Batches`."""
+        return Batches(self.config, use, host=jax.process_index(), hosts=jax.process_count(), **options)
 
     def next_batch(self, data: Batches, averages: Averages | None = None) -> OnDevices:
         """Put the next batch on the devices; a signal that comes while it is waited for ends the run."""

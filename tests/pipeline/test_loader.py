@@ -12,7 +12,7 @@ import pytest
 from ostrack_jax.config import Config, DataConfig, ModelConfig, PairConfig, TrainConfig, steps_per_epoch
 from ostrack_jax.data.sequence import Sequence
 from ostrack_jax.errors import UserError
-from ostrack_jax.pipeline.loader import batches, open_sources, record
+from ostrack_jax.pipeline.loader import Batches, open_sources, record
 from ostrack_jax.pipeline.sampling import Source
 
 CONFIG = Config(
@@ -46,7 +46,7 @@ SOURCES = (Source("a", [video("a0"), video("a1", box=(30.0, 20, 10, 20))], 1.0),
 
 
 def take(n: int, config: Config = CONFIG, use="train", **options) -> list:
-    with batches(config, use, **{"sources": SOURCES, **options}) as stream:
+    with Batches(config, use, **{"sources": SOURCES, **options}) as stream:
         return list(itertools.islice(stream, n))
 
 
@@ -142,7 +142,7 @@ def test_hosts_part_every_batch_among_them(use):
 
 def test_unreadable_frames_are_replaced_counted_by_set_and_reported_once(caplog):
     sources = (Source("a", [video(broken=(3, 4))], 1.0), Source("b", [video("w")], 1.0))
-    with caplog.at_level(logging.WARNING), batches(CONFIG, sources=sources, workers=0) as stream:
+    with caplog.at_level(logging.WARNING), Batches(CONFIG, sources=sources, workers=0) as stream:
         made = list(itertools.islice(stream, 6))
         tally, unreadable = stream.tally, stream.unreadable
     assert sum(len(batch["search"]) for batch in made) == 36
@@ -157,7 +157,7 @@ def test_unreadable_frames_are_replaced_counted_by_set_and_reported_once(caplog)
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_set_too_much_of_which_is_unreadable_ends_the_run_with_a_list(workers):
     sources = (Source("good", [video()], 1.0), Source("bad", [video(broken=(3, 4, 5))], 1.0))
-    with batches(CONFIG, sources=sources, workers=workers) as stream:
+    with Batches(CONFIG, sources=sources, workers=workers) as stream:
         expected = r"^config\.data\.bad: 2\d of \d+ draws could not be read, more than 1%"
         with pytest.raises(UserError, match=expected) as caught:
             list(itertools.islice(stream, 100))
@@ -201,7 +201,7 @@ def test_data_sets_are_opened_by_use_and_weight():
 def test_record_i_is_the_same_with_no_one_or_four_workers():
     config = dataclasses.replace(CONFIG, pairs=PairConfig(centre_jitter=1.0))
     sources = (Source("a", [video(broken=(5,))], 1.0), Source("b", [video("w")], 1.0))
-    streams = [batches(config, sources=sources, workers=workers, start_step=2) for workers in (0, 1, 4)]
+    streams = [Batches(config, sources=sources, workers=workers, start_step=2) for workers in (0, 1, 4)]
     made = [list(itertools.islice(stream, 9)) for stream in streams]
     counts = {(*stream.tally.drawn.values(), *stream.tally.unreadable.values()) for stream in streams}
     for stream in streams:

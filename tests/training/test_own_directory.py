@@ -1,4 +1,4 @@
-"""Training on a directory of one's own by flags alone, as docs/training.md shows it."""
+"""Training on your own data by flags alone, as docs/training.md shows it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def directory(root: Path, seed: int = 0) -> Path:
 def recipe() -> list[str]:
     """The words of the command on the page."""
     page = (Path(__file__).parents[2] / "docs/training.md").read_text()
-    block = re.search(r"## On a directory of one's own\n.*?```bash\n(.*?)```", page, re.DOTALL)
+    block = re.search(r"## On your own data\n.*?```bash\n(.*?)```", page, re.DOTALL)
     assert block is not None
     return block[1].replace("\\\n", " ").split()
 

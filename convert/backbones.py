@@ -97,7 +97,7 @@ def from_release(
 def _check_layer_scale(model: ModelConfig, has: bool) -> None:
     """Raise `UserError` where the config has LayerScale and the release has not, or the reverse."""
     if has and not model.layer_scale:
-        raise UserError("the network has LayerScale: expected config.model.layer_scale above 0, say 1e-5")
+        raise UserError("the network has LayerScale: expected config.model.layer_scale above 0, such as 1e-5")
     if model.layer_scale and not has:
         raise UserError(f"the network has no LayerScale: expected config.model.layer_scale 0, not {model.layer_scale}")
 

@@ -147,7 +147,7 @@ def find(content: object, key: str, kind: type) -> dict[str, Any]:
         raise UserError(f"holds no {what} but {there or 'nothing'} (of a network, save its state_dict())")
     odd = [f"{brief(n)} ({brief(v)})" for n, v in found.items() if not (isinstance(v, kind) and type(n) is str)]
     if odd:
-        raise UserError(f"holds {len(odd)} values that are no tensors: {listed(odd)}")
+        raise UserError(f"holds {len(odd)} values that are not tensors: {listed(odd)}")
     return found
 
 

@@ -322,7 +322,7 @@ def _contradictions(model: ModelConfig, train: TrainConfig) -> Iterator[str]:
     """Yield a line on each setting that does not go with another."""
     for name in ("template_size", "search_size"):
         if getattr(model, name) % model.patch:
-            yield f"model.{name}: {getattr(model, name)} is no multiple of the patch {model.patch}"
+            yield f"model.{name}: {getattr(model, name)} is not a multiple of the patch {model.patch}"
     if model.pretraining_size < model.patch:
         yield f"model.pretraining_size: {model.pretraining_size} is less than the patch {model.patch}"
     if model.width % model.heads:

@@ -97,7 +97,7 @@ def load_weights(path: Path | str) -> tuple[Config, dict[str, np.ndarray]]:
         if file.suffix in _FOREIGN:
             raise _unconverted(file)
     raise UserError(
-        f"{path} is no checkpoint: expected {WEIGHTS_FILE} (convert), a .safetensors file or a run with finished "
+        f"{path} is not a checkpoint: expected {WEIGHTS_FILE} (convert), a .safetensors file or a run with finished "
         f"checkpoints (WORKDIR, WORKDIR/{BEST}, WORKDIR/{STEPS}/STEP)"
     )
 

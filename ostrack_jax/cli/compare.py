@@ -62,7 +62,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> int:
         raise UserError(f"two trackers would be named {twice[0]}: expected NAME=FOLDER for one of them")
     said = sorted({tracker.benchmark for tracker in trackers if tracker.benchmark})
     if flags.benchmark is None and len(said) != 1:
-        found = f"are of {' and '.join(said)}" if said else "do not say what they are of"
+        found = f"are of {' and '.join(said)}" if said else "do not name their benchmark"
         raise UserError(f"the results {found}: expected --benchmark")
     complete = benchmark = benchmarks.find(flags.benchmark or said[0])
     notes = []

@@ -45,7 +45,7 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     frames = submit.pack(benchmark, directory, sequences, flags.output, flags.runs, flags.whole_pixels)
     runs = submit.RUNS[server] if flags.runs is None else flags.runs
     each = f", {runs} runs each" if runs > 1 else ""
-    print(f"{flags.output}: {len(sequences)} sequences{each}, {frames} frames; checked, as {server} wants it")
+    print(f"{flags.output}: {len(sequences)} sequences{each}, {frames} frames; checked for {server}")
     if server == "got10k":
         print(training_of(records))
     print(f"for `ostrack report eval {directory}`: write what the server answers into {directory}/server.json")

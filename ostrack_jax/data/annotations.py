@@ -178,7 +178,7 @@ def read_names(path: Path) -> list[str]:
     seen: set[str] = set()
     for name in names:
         if name in (".", "..") or re.search(r"[/\\\0]", name):
-            raise UserError(f"{path}: {name[:60]!r} is no name of a folder next to it")
+            raise UserError(f"{path}: {name[:60]!r} is not the name of a folder next to it")
         if name in seen:
             raise UserError(f"{path}: names {name!r} twice")
         seen.add(name)

@@ -379,7 +379,7 @@ def _scan(directory: Path) -> list[os.DirEntry[str]]:
         with os.scandir(directory) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as e:
-        fix = "its folder is missing: unpack its archive again, or unlist it"
+        fix = "its folder is missing: unpack its archive again, or remove it from the list"
         raise UserError(f"cannot list {directory}: {e.strerror}", fix) from e
 
 

@@ -113,7 +113,7 @@ def _check_images(sequence: Sequence, decode: int | None, checked: Checked) -> l
             return [Finding("wrong", text, "images of another video may be among them: unpack its archive again")]
     checked.size = _by(sizes[0])
     if sequence.size_wh not in (None, sizes[0]):
-        text = f"the images are {checked.size}, the annotation says {_by(sequence.size_wh)}"
+        text = f"the images are {checked.size}, the annotation has {_by(sequence.size_wh)}"
         return [Finding("wrong", text, "images that were resized need boxes that were, too")]
     return _check_boxes(sequence, sizes[0])
 

@@ -76,7 +76,7 @@ def open_checked(data: DataConfig, directory: Path) -> tuple[LazySequences | Non
         archives = _archives(directory)
         fix = f"unpack the archives there ({listed(archives, 3)})" if archives else ""
         if not archives and (data.reader, data.part) == ("trackingnet", "train"):
-            fix = "where chunks are missing, say which there are: split=0-3"
+            fix = "where chunks are missing, name those that are there: split=0-3"
         findings.append(Finding("wrong" if archives else "note", text, fix))
     return sequences, findings
 
@@ -107,7 +107,7 @@ def _sets(directory: Path) -> list[Finding]:
     found = []
     for (reader, part), sequences in _recognise(directory).items():
         if sequences is None:
-            text = f"{reader} in {directory}: `ostrack data check {reader} {directory}` reads it whole"
+            text = f"{reader} in {directory}: `ostrack data check {reader} {directory}` reads all of it"
             found.append(Finding("ok", text))
         else:
             what = " ".join(filter(None, (reader, part, "in", str(directory))))

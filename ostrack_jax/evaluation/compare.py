@@ -218,20 +218,22 @@ def read(path: Path) -> list[Report]:
     Raises:
       UserError: it is not as `ostrack compare` writes it.
     """
-    told = io.read_json(path, MOST_BYTES)
-    shared = {key: told[key] for key in ("commit", "versions", "command", "finished", "rules", "notes") if key in told}
+    saved = io.read_json(path, MOST_BYTES)
+    shared = {
+        key: saved[key] for key in ("commit", "versions", "command", "finished", "rules", "notes") if key in saved
+    }
     try:
-        known = BENCHMARKS.get(told["benchmark"])
-        shared |= {"benchmark": told["benchmark"], "whole": None if known is None else known.sequences}
+        known = BENCHMARKS.get(saved["benchmark"])
+        shared |= {"benchmark": saved["benchmark"], "whole": None if known is None else known.sequences}
         reports = []
-        for name, row in told["trackers"].items():
+        for name, row in saved["trackers"].items():
             rules = {
                 rule: {"meaning": of["meaning"], **of["trackers"][name]}
-                for rule, of in told.get("conventions", {}).items()
+                for rule, of in saved.get("conventions", {}).items()
                 if name in of["trackers"]
             }
             own = {"tracker": name, "speed": {"fps": row.get("fps")}, "conventions": rules}
-            own["pairs"] = [pair for pair in told.get("pairs", []) if pair["a"] == name]
+            own["pairs"] = [pair for pair in saved.get("pairs", []) if pair["a"] == name]
             reports.append(from_json({**shared, **row, **own}, path))
     except (KeyError, TypeError, AttributeError) as e:
         raise UserError(f"{path} compares no trackers: expected what `ostrack compare` wrote") from e
@@ -277,7 +279,7 @@ def _read(
 
 
 def _odd_results(entries: list[_Entry]) -> Iterator[str]:
-    """Signs of boxes of another form or of results on other data, which is no error; sequences not every run has."""
+    """Signs of boxes of another form or of results on other data, not an error; sequences that some runs lack."""
     for entry in entries:
         every = list(itertools.chain(*entry.runs))
         odd = [(find_oddity_of_result(one.result_xywh[0], one.truth_xywh[0], one.size_wh), one.name) for one in every]

@@ -176,7 +176,7 @@ def check_run_file(directory: Path, benchmark: Benchmark, names: Iterable[str], 
     path = directory / RUN_FILE
     if not path.is_file():
         if any(results.files(directory, name, benchmark.form).boxes.exists() for name in names):
-            raise UserError(f"{directory} holds results, but no {RUN_FILE} says whose: give another --output")
+            raise UserError(f"{directory} holds results without a {RUN_FILE} that says whose: give another --output")
         temporary = io.unfinished(path)
         io.write_json(temporary, wanted)
         with contextlib.suppress(OSError):

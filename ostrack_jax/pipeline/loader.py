@@ -77,7 +77,7 @@ class Tally:
             if failed >= _FEWEST and failed > MOST_SHARE * self.drawn[name]:
                 raise UserError(
                     f"config.data.{name}: {failed} of {self.drawn[name]} draws could not be read, more than "
-                    f"{MOST_SHARE:.0%}: mend or remove what is corrupt (`ostrack data check` lists all of it): "
+                    f"{MOST_SHARE:.0%}: repair or remove the corrupt files (`ostrack data check` lists them all): "
                     f"{'; '.join(self._failures[name][:_LISTED])}"
                 )
 

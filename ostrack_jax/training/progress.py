@@ -120,16 +120,16 @@ class Progress:
         task = bar.add_task("", total=total, completed=done, words="")
 
         def show(done: int, numbers: Numbers | None = None) -> None:
-            beside = below.plain = ""
+            pace = below.plain = ""
             if numbers:
                 seconds = (self._steps - before - done) * self._batch / max(numbers["pairs_per_second"], 1e-9)
-                beside = f"{rates(numbers)}  ETA {datetime.timedelta(seconds=round(seconds))}"
+                pace = f"{rates(numbers)}  ETA {datetime.timedelta(seconds=round(seconds))}"
                 below.plain = _LOSSES.format(**numbers)
             if self.console.is_terminal:
-                bar.update(task, completed=done, words=beside)
+                bar.update(task, completed=done, words=pace)
             elif numbers and time.monotonic() - self._last_line > _EVERY:
                 self._last_line = time.monotonic()
-                self.print(f"{title}  {done}/{total}  {below.plain}  {beside}")
+                self.print(f"{title}  {done}/{total}  {below.plain}  {pace}")
 
         live = Live(Group(bar, below), console=self.console, transient=True)
         with live if self.console.is_terminal else contextlib.nullcontext():

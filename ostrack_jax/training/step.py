@@ -131,22 +131,22 @@ def make_gradient(config: Config, mesh: Mesh) -> Callable[..., tuple[Arrays, Los
         keys = step_keys(config, state.step)
         of_part = jax.grad(loss, has_aux=True)
         if parts == 1:
-            out, (told, buffers) = of_part(state.params, state.buffers, batch, keys, valid, kept)
-            return out, told, buffers
+            out, (metrics, buffers) = of_part(state.params, state.buffers, batch, keys, valid, kept)
+            return out, metrics, buffers
         batch = {name: split(x) for name, x in batch.items()}
 
         def add(total: Any, of: Any) -> tuple[Any, None]:
             i, part, part_keys = of
-            found, (told, after) = of_part(state.params, state.buffers, part, part_keys, valid, kept)
+            found, (metrics, after) = of_part(state.params, state.buffers, part, part_keys, valid, kept)
             sums, buffers = total
             buffers = jax.tree.map(lambda new, old: jnp.where(i == 0, new, old), after, buffers)
-            return (jax.tree.map(lambda s, x: s + x / parts, sums, (found, told)), buffers), None
+            return (jax.tree.map(lambda s, x: s + x / parts, sums, (found, metrics)), buffers), None
 
         shapes = jax.eval_shape(lambda *of: of_part(*of, valid, kept), *_first(state, batch, keys, parts))
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (shapes[0], shapes[1][0]))
         each = (jnp.arange(parts), batch, keys.reshape(parts, -1))
-        ((out, told), buffers), _ = jax.lax.scan(add, (zeros, state.buffers), each)
-        return out, told, buffers
+        ((out, metrics), buffers), _ = jax.lax.scan(add, (zeros, state.buffers), each)
+        return out, metrics, buffers
 
     return gradient
 
@@ -168,9 +168,9 @@ def make_step(config: Config, mesh: Mesh) -> Callable[..., tuple[State, dict[str
     def step(
         state: State, batch: Mapping[str, Any], valid: Any = None, *, kept: tuple[int, ...]
     ) -> tuple[State, dict[str, Array]]:
-        gradient, told, buffers = gradient_of(state, batch, valid, kept)
+        gradient, metrics, buffers = gradient_of(state, batch, valid, kept)
         norm = optax.tree.norm(gradient)
-        finite = state.finite & jnp.isfinite(told.loss) & jnp.isfinite(norm)
+        finite = state.finite & jnp.isfinite(metrics.loss) & jnp.isfinite(norm)
         updates, moments = update_rule.update(gradient, state.moments, state.params)
         params = cast(Arrays, optax.apply_updates(state.params, updates))
         decay = jnp.minimum(train.ema, (1 + state.step) / (10 + state.step))
@@ -179,7 +179,7 @@ def make_step(config: Config, mesh: Mesh) -> Callable[..., tuple[State, dict[str
         before = state._replace(finite=finite)
         after = jax.tree.map(lambda new, old: jnp.where(finite, new, old).astype(old.dtype), after, before)
         after = jax.lax.with_sharding_constraint(after, shardings(mesh, after))
-        return after, told._asdict() | {"grad_norm": norm, "finite": finite}
+        return after, metrics._asdict() | {"grad_norm": norm, "finite": finite}
 
     return jax.jit(step, static_argnames="kept", donate_argnames="state")
 

@@ -101,7 +101,7 @@ def test_an_unconverted_file(tmp_path, name):
 def test_nothing_and_something_else(tmp_path):
     with pytest.raises(UserError, match="no checkpoint at"):
         load_weights(tmp_path / "absent")
-    with pytest.raises(UserError, match="is no checkpoint"):
+    with pytest.raises(UserError, match="is not a checkpoint"):
         load_weights(tmp_path)
 
 

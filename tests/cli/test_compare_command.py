@@ -107,7 +107,7 @@ def test_the_benchmark_may_be_that_of_our_results(compare, folders):
     ("words", "told"),
     [
         ((), "expected FOLDER"),
-        (("a", "--truth", "truth"), "the results do not say what they are of: expected --benchmark"),
+        (("a", "--truth", "truth"), "the results do not name their benchmark: expected --benchmark"),
         (("a", "x=b", "x=a"), "two trackers would be named x: expected NAME=FOLDER"),
         (("a", "--benchmark", "otb100", "--truth", "truth", "--sequences="), "no sequences: expected names of otb100"),
         (("gone",), "no directory of results 'gone'"),

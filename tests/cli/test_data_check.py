@@ -115,7 +115,11 @@ def resize(folder):
 
 
 FLAWS = {
-    "no folder": (shutil.rmtree, "cannot list", "its folder is missing: unpack its archive again, or unlist it"),
+    "no folder": (
+        shutil.rmtree,
+        "cannot list",
+        "its folder is missing: unpack its archive again, or remove it from the list",
+    ),
     "no images": (lambda a: [p.unlink() for p in a.glob("*.jpg")], "no images in", "its images are missing"),
     "no boxes": (lambda a: (a / "groundtruth.txt").unlink(), "cannot read", "an annotation is missing or damaged"),
     "no box": (lambda a: (a / "groundtruth.txt").write_text(""), "is empty: expected", "correct it"),
@@ -134,7 +138,7 @@ FLAWS = {
     ),
     "resized": (
         lambda a: resize(a) or (a / "meta_info.ini").write_text("resolution: (32, 24)"),
-        "the images are 16 x 12, the annotation says 32 x 24",
+        "the images are 16 x 12, the annotation has 32 x 24",
         "images that were resized need boxes that were, too",
     ),
     "corners": (
@@ -309,7 +313,7 @@ def test_archives_that_are_not_unpacked_are_told(tmp_path, check):
     (tmp_path / "a.tar.gz").unlink()
     status, out = check("trackingnet", tmp_path)
     assert status == 0
-    assert "-> where chunks are missing, say which there are: split=0-3" in out
+    assert "-> where chunks are missing, name those that are there: split=0-3" in out
 
 
 def test_listed_sequences_that_are_absent_are_told_and_not_all_printed(tmp_path, check):

@@ -145,7 +145,7 @@ def test_cut_off_files(tmp_path, form):
         ({}, "holds no 'net' but nothing"),
         ([], "a list"),
         ({"net": None}, "holds no 'net' but 'net'"),
-        ({"net": {**{x: np.zeros(1, np.float32) for x in "xy"}, "b": "c"}}, "1 values that are no tensors: 'b'"),
+        ({"net": {**{x: np.zeros(1, np.float32) for x in "xy"}, "b": "c"}}, "1 values that are not tensors: 'b'"),
         (
             {"net": {**{x: np.zeros(1, np.float32) for x in "xy"}, "a": Raw(name("lib.x", "Weights") + b")\x81")}},
             r"'a' \(lib.x.Weights\)",

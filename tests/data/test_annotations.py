@@ -117,7 +117,7 @@ def test_names_stay_in_their_folder(tmp_path):
     assert an.read_names(path) == ["a", "b c"]
     for name in ("../a", "/etc", "..", ".", "a\\b", "a/../b"):
         path.write_text(f"ok\n{name}\n")
-        with pytest.raises(UserError, match="is no name of a folder next to it"):
+        with pytest.raises(UserError, match="is not the name of a folder next to it"):
             an.read_names(path)
     path.write_text("a\na\n")
     with pytest.raises(UserError, match="names 'a' twice"):

@@ -94,10 +94,10 @@ IMAGE, BOX = {"id": 7, "file_name": "a.jpg"}, {"id": 1, "image_id": 7, "bbox": [
         ([], [], "expected images and annotations with boxes"),
         ([IMAGE], [{**BOX, "bbox": [1, 2, 3]}], "expected images and annotations with boxes"),
         ([IMAGE], [{**BOX, "image_id": 2**70}], "none of its 1 annotations is left; 1 annotations of images"),
-        ([IMAGE], [{**BOX, "image_id": 7.5}], "image_id is '7.5': expected a whole number or a text"),
+        ([IMAGE], [{**BOX, "image_id": 7.5}], "image_id is '7.5': expected an integer or a string"),
         ([IMAGE], [{**BOX, "image_id": None}], "image_id is 'None': expected"),
         ([IMAGE], [{**BOX, "image_id": [7]}], r"image_id is '\[7\]': expected"),
-        ([{**IMAGE, "id": True}], [BOX], "the id of an image is 'True': expected a whole number or a text"),
+        ([{**IMAGE, "id": True}], [BOX], "the id of an image is 'True': expected an integer or a string"),
         ([{**IMAGE, "file_name": "\ud800.jpg"}], [BOX], "does not hold COCO's annotations"),
     ],
 )

@@ -156,7 +156,7 @@ def test_flaws_are_told_when_the_sequence_is_asked_for(tmp_path, flaw, message):
 def test_names_cannot_lead_elsewhere(tmp_path):
     part = make_part(tmp_path / "train")
     (part / "list.txt").write_text(f"a\n..{os.sep}secret\n")
-    with pytest.raises(UserError, match="is no name of a folder"):
+    with pytest.raises(UserError, match="is not the name of a folder"):
         open_got10k(part)
 
 

@@ -70,7 +70,7 @@ def test_a_missing_folder_is_told(monkeypatch):
         ("data = [", "is not valid TOML"),
         ("[data]\ngot10k = 3", r'expected a table \[data\] with got10k = "PATH", found 3'),
         ('data = "x"', r"expected a table \[data\] with .*, found 'x'"),
-        ('[data]\notb = "x"', "nobody says where the got10k data lies"),
+        ('[data]\notb = "x"', "no directory is configured for the got10k data"),
     ],
 )
 def test_a_broken_paths_file_is_told(monkeypatch, tmp_path, text, message):
@@ -95,7 +95,7 @@ def test_wrong_names_are_told(got10k):
         open_dataset(DataConfig(dir=str(got10k), options={"part": "val"}))
     with pytest.raises(UserError, match="unknown part of synthetic 'tests': did you mean 'test'"):
         open_dataset(DataConfig(reader="synthetic", part="tests"))
-    with pytest.raises(UserError, match="the synthetic reader knows no split 'vot_val': expected split=all"):
+    with pytest.raises(UserError, match="the synthetic reader has no split 'vot_val': expected split=all"):
         open_dataset(DataConfig(reader="synthetic", split="vot_val"))
     with pytest.raises(UserError, match="unknown published list 'got10k_some'"):
         open_dataset(DataConfig(dir=str(got10k), split="some"))

@@ -106,7 +106,7 @@ def test_every_layout_is_known_by_a_few_looks(tmp_path):
     assert f"trackingnet train in {tmp_path}/tn: 2 sequences (the official set has 30,132)" in chunks.text
     assert "trackingnet test" in last.text
     for found, reader in ((coco, "coco"), (vid, "vid")):  # which take minutes to open
-        assert f"`ostrack data check {reader} {tmp_path}/{reader}` reads it whole" in found.text
+        assert f"`ostrack data check {reader} {tmp_path}/{reader}` reads all of it" in found.text
     assert {finding.verdict for finding in (coco, flat, train, test, chunks, last, vid)} == {"ok"}
 
 

@@ -200,7 +200,7 @@ def test_results_of_different_makers_are_never_mixed(tmp_path, evaluate, oracle,
     with pytest.raises(UserError, match="is not valid JSON"):
         evaluate(oracle(), one, made_by=made_by)
     run.unlink()
-    with pytest.raises(UserError, match=r"no run\.json says whose"):
+    with pytest.raises(UserError, match=r"without a run\.json that says whose"):
         evaluate(oracle(), one, made_by=made_by)
 
 

@@ -219,7 +219,7 @@ class Packing:
                 frame = row - int(self._index["first"][which])
                 try:
                     frames = self._sequences[self._places[which]].frames
-                    # Frames that are no files become JPEGs.
+                    # Frames that are not files become JPEGs.
                     data = frames.stored(frame) if isinstance(frames, EncodedFrames) else _encode(frames[frame])
                 except (UserError, OSError) as e:  # the record stays empty
                     data = b""

@@ -176,7 +176,7 @@ class Ids:
         if number is not None:
             return number
         if not isinstance(value, str) and type(value) is not int:
-            raise ValueError(f"{name} is {str(value)[:60]!r}: expected a whole number or a text")
+            raise ValueError(f"{name} is {str(value)[:60]!r}: expected an integer or a string")
         return self._texts.setdefault(str(value), _MOST_ID + len(self._texts))
 
 

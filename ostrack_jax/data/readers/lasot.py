@@ -83,7 +83,7 @@ def _read(root: Path, name: str, key: None) -> Sequence:
     """One sequence; visible are frames neither fully occluded nor out of view with a valid box."""
     directory = find_sequence(root, name)
     if directory is None:
-        fix = "its folder is missing: unpack its archive again, or unlist it"
+        fix = "its folder is missing: unpack its archive again, or remove it from the list"
         raise UserError(f"no folder of the sequence {name} in {root}: expected CLASS/{name} or {name}", fix)
     images = list_images(directory / "img")
     found = read_annotation(directory / "groundtruth.txt", images, LABELS)

@@ -73,7 +73,7 @@ def open_dataset(data: DataConfig) -> LazySequences:
     if "split" in takes:
         given["split"] = data.split
     elif data.split != "all":
-        raise UnknownNameError(f"the {data.reader} reader knows no split {data.split!r}: expected split=all")
+        raise UnknownNameError(f"the {data.reader} reader has no split {data.split!r}: expected split=all")
     free = [name for name in takes if name not in ("directory", "part", "split")]
     for name, value in data.options.items():
         if not free:
@@ -104,7 +104,7 @@ def find_directory(reader: str, given: str = "") -> Path:
     named = named_directory(reader, given)
     if named is None:
         raise UserError(
-            f"nobody says where the {reader} data lies: give --config.data.NAME.dir=PATH (training) or "
+            f"no directory is configured for the {reader} data: give --config.data.NAME.dir=PATH (training) or "
             f"--data_dir PATH (evaluation), set OSTRACK_{reader.upper()}_DIR, or write {reader} = "
             f'"PATH" under [data] in {_paths_file()}'
         )

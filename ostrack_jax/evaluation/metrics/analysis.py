@@ -65,7 +65,7 @@ def published_scores(answers: Iterable[SequencePrediction]) -> Scores:
 
 
 def uav_scores(answers: Iterable[SequencePrediction]) -> Scores:
-    """The published analysis on UAV123: a frame without target is a hit of both precisions, NaN truth is no error."""
+    """The published analysis on UAV123: frames without target are hits of both precisions, NaN truth is allowed."""
     return score(answers, Rules(precision=True, unknown_truth=True))
 
 

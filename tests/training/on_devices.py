@@ -18,8 +18,8 @@ from tests.training.small import OVERRIDES
 KEPT, VALID = (14,), (12,)
 BATCH = 16
 LAYOUTS = {  # devices, shard, accumulate
-    "float64": ((1, 1, 1), (2, 1, 1), (8, 4, 1), (2, 2, 2), (1, 1, 2)),
-    "float32": ((1, 1, 1), (8, 1, 1), (8, 4, 1)),
+    "float64": ((1, 1, 1), (2, 1, 1), (8, 4, 1), (2, 2, 2)),
+    "float32": ((1, 1, 1), (8, 4, 1)),
 }
 
 
@@ -44,7 +44,8 @@ def main(dtype: str, steps: int) -> dict[str, dict[str, list[float]]]:
         numbers = []
         for i in range(steps):
             state, metrics = step(state, place(batches[i % 3], mesh), np.int32(VALID), kept=KEPT)
-            numbers.append(metrics)
+            # Steps that overtake each other on simulated devices may wait for one another for ever.
+            numbers.append(jax.block_until_ready(metrics))
         assert {name: value.sharding for name, value in state.params.items()} == where
         assert step._cache_size() == 1
         split = sum(not value.is_fully_replicated for value in state.params.values())

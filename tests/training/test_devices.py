@@ -25,6 +25,7 @@ def run(dtype: str):
     env = os.environ | {
         "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
         "JAX_ENABLE_X64": str(int(dtype == "float64")),
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": str(int(dtype == "float64")),  # rounds too coarsely in float32
         "PYTHONPATH": str(SCRIPT.parents[2]),
     }
     command = [sys.executable, str(SCRIPT), dtype, str(STEPS if dtype == "float64" else STEPS_FLOAT32)]
@@ -51,8 +52,8 @@ def test_float32_stays_close():
     for layout, other in found.items():
         np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-5, err_msg=layout)
         np.testing.assert_allclose(other["grad_norm"][0], one["grad_norm"][0], rtol=1e-5, err_msg=layout)
-    assert found["8,1,1"]["split"] == [0]
-    assert found["8,4,1"]["split"][0] >= 2  # the larger matrices lie in four parts
+    assert one["split"] == [0]
+    assert found["8,4,1"]["split"][0] > 2  # the larger matrices lie in four parts
 
 
 def test_what_does_not_divide_is_refused():

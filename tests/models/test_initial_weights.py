@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 
 from ostrack_jax.models.weights import initial_weights
+
+pytestmark = [pytest.mark.usefixtures("quickly_compiled"), pytest.mark.slow]
 
 
 def test_init_std_spreads_the_drawn_weights_of_the_backbone_alone(small_config):

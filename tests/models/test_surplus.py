@@ -13,6 +13,8 @@ from flax import nnx
 from ostrack_jax.models.attention import attend, attention_rows
 from ostrack_jax.models.weights import from_flat, structure, weight_shapes
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 EXACT, SIZES = (50, 41, 20), (64, 41, 33)  # of 8 x 8 search tokens: rounded up much, not at all, some
 
 
@@ -21,15 +23,22 @@ def drawn(name, shape, rng):
     if name.endswith(".count"):
         return np.int32(0)
     if name.endswith((".scale", ".var", ".bias", ".mean")):
-        return np.full(shape, float(name.endswith((".scale", ".var"))), np.float32)
+        return np.full(shape, float(name.endswith((".scale", ".var"))), np.float64)
     std = 0.02 if name.startswith("backbone.") else np.sqrt(2 / (np.prod(shape[:-1]) + np.prod(shape[:2]) * shape[-1]))
-    return rng.normal(0, std, shape).astype(np.float32)
+    return rng.normal(0, std, shape)
 
 
 @pytest.fixture(scope="module")
-def evaluate(small_config):
+def evaluate(small_config, quickly_compiled):
     """Gradients of a sum that every output enters, and the maps, by sizes (static) and counts (None: all)."""
-    fields = {"depth": 5, "eliminate_at": (1, 2, 4), "keep_ratio": (0.7,) * 3, "template_rows": "gt_box"}
+    jax.config.update("jax_enable_x64", True)  # so that what is compared is not rounding
+    fields = {
+        "depth": 4,
+        "eliminate_at": (0, 1, 3),
+        "keep_ratio": (0.7,) * 3,
+        "template_rows": "gt_box",
+        "dtype": "float64",
+    }
     model = dataclasses.replace(small_config.model, **fields)
     rng = np.random.default_rng(0)
     crops = [
@@ -37,7 +46,7 @@ def evaluate(small_config):
     ]
     box = jnp.array([[0.2, 0.2, 0.6, 0.5], [0.4, 0.4, 0.2, 0.2], [0.1, 0.3, 0.5, 0.6]])
     weights = {name: jnp.asarray(drawn(name, shape, rng)) for name, shape in weight_shapes(model).items()}
-    floats = {name: value for name, value in weights.items() if value.dtype == jnp.float32}
+    floats = {name: value for name, value in weights.items() if value.dtype == jnp.float64}
 
     def total(floats, sizes, valid):
         network = nnx.merge(structure(model)[0], from_flat(model, weights | floats))
@@ -51,7 +60,8 @@ def evaluate(small_config):
         return compiled(floats, sizes, None if valid is None else jnp.array(valid))
 
     evaluate.compilations = compiled._cache_size
-    return evaluate
+    yield evaluate
+    jax.config.update("jax_enable_x64", False)
 
 
 @pytest.mark.slow
@@ -59,12 +69,12 @@ def test_outputs_and_gradients_are_those_of_the_exact_counts(evaluate):
     exact_gradient, exact_maps = evaluate(EXACT)
     gradient, maps = evaluate(SIZES, EXACT)
     for found, right in zip(maps, exact_maps, strict=True):
-        np.testing.assert_allclose(found, right, atol=2e-6)
+        np.testing.assert_allclose(found, right, atol=1e-12)
     compared = 0
     for name, right in exact_gradient.items():
         scale = float(jnp.abs(right).max())
         if scale > 1e-4:  # a bias before a BatchNorm has none but rounding
-            np.testing.assert_allclose(gradient[name] / scale, right / scale, atol=3e-5, err_msg=name)
+            np.testing.assert_allclose(gradient[name] / scale, right / scale, atol=1e-9, err_msg=name)
             compared += 1
     assert compared > 60
     # One compilation serves all counts of a size; and what is not left out shows.

@@ -1,4 +1,4 @@
-"""Run by test_devices.py on eight simulated devices: losses of some layouts, as JSON on the last line."""
+"""Run by test_devices.py on four simulated devices: losses of some layouts, as JSON on the last line."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.training.small import OVERRIDES
 KEPT, VALID = (14,), (12,)
 BATCH = 16
 LAYOUTS = {  # devices, shard, accumulate
-    "float64": ((1, 1, 1), (2, 1, 1), (8, 4, 1), (2, 2, 2)),
-    "float32": ((1, 1, 1), (8, 4, 1)),
+    "float64": ((1, 1, 1), (4, 2, 1), (2, 2, 2)),
+    "float32": ((1, 1, 1), (4, 2, 1)),
 }
 
 
@@ -27,7 +27,10 @@ def main(dtype: str, steps: int) -> dict[str, dict[str, list[float]]]:
     """By layout (devices, shard, accumulate): loss and gradient norm of each step."""
     overrides = [*OVERRIDES, f"model.dtype={dtype}", "model.width=32", "model.heads=2"]
     base = configs.load("tiny", [*overrides, f"train.batch={BATCH}", "train.pairs_per_epoch=16", "train.bn_group=8"])
+    optimised = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)  # the same weights for all: rounding is no matter
     weights = initial_weights(base.model, 0)
+    jax.config.update("jax_disable_most_optimizations", optimised)
     rng = np.random.default_rng(0)
     batches = []
     for _ in range(3):

@@ -15,15 +15,15 @@ from ostrack_jax import config as configs
 from ostrack_jax.errors import UserError
 from ostrack_jax.training.sharding import make_mesh
 
-STEPS = 8
+STEPS = 4
 # In float32 rounding differs by layout and processor: after some steps another candidate is eliminated, losses part.
-STEPS_FLOAT32 = 5
+STEPS_FLOAT32 = 3
 SCRIPT = Path(__file__).with_name("on_devices.py")
 
 
 def run(dtype: str):
     env = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
         "JAX_ENABLE_X64": str(int(dtype == "float64")),
         "JAX_DISABLE_MOST_OPTIMIZATIONS": str(int(dtype == "float64")),  # rounds too coarsely in float32
         "PYTHONPATH": str(SCRIPT.parents[2]),
@@ -53,7 +53,7 @@ def test_float32_stays_close():
         np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-5, err_msg=layout)
         np.testing.assert_allclose(other["grad_norm"][0], one["grad_norm"][0], rtol=1e-5, err_msg=layout)
     assert one["split"] == [0]
-    assert found["8,4,1"]["split"][0] > 2  # the larger matrices lie in four parts
+    assert found["4,2,1"]["split"][0] > 2  # the larger matrices lie in two parts
 
 
 def test_what_does_not_divide_is_refused():

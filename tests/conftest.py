@@ -28,6 +28,18 @@ hypothesis.settings.register_profile("tests", deadline=None, max_examples=50, de
 hypothesis.settings.load_profile("tests")
 
 GOLDEN = Path(__file__).parent / "golden"
+# Files that take longest begin first, so that several processes end together (with --no-loadscope-reorder).
+LONGEST = ("training/test_release", "training/test_processes", "training/test_kill", "training/", "models/", "tracking/")
+
+
+def pytest_collection_modifyitems(items):
+    """Order the files by `LONGEST`."""
+
+    def place(item) -> int:
+        path = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((i for i, start in enumerate(LONGEST) if path.startswith(start)), len(LONGEST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

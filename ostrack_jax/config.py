@@ -93,7 +93,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class PairConfig:
-    """How pairs are drawn and augmented (section 3.4 of the release's behaviour, docs/data.md)."""
+    """How pairs are drawn and augmented (the paper's section 3.4, docs/data.md)."""
 
     max_gap: Positive[int] = 200  # the search frame lies less than so many frames after the template's
     min_frames: NotNegative[int] = 20  # shorter videos are never sampled
@@ -156,7 +156,9 @@ class TrackConfig:
     """The tracker around the network."""
 
     window: bool = True  # multiply the score map by a Hann window
-    margin: NotNegative[float] = 10.0  # pixels of the box that stay inside the frame; also its least width and height
+    margin: NotNegative[float] = (
+        10.0  # pixels: boxes are cut at the frame's border, this much at least stays inside; also the least side
+    )
 
 
 @dataclass(frozen=True)

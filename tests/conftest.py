@@ -29,7 +29,14 @@ hypothesis.settings.load_profile("tests")
 
 GOLDEN = Path(__file__).parent / "golden"
 # Files that take longest begin first, so that several processes end together (with --no-loadscope-reorder).
-LONGEST = ("training/test_release", "training/test_processes", "training/test_kill", "training/", "models/", "tracking/")
+LONGEST = (
+    "training/test_release",
+    "training/test_processes",
+    "training/test_kill",
+    "training/",
+    "models/",
+    "tracking/",
+)
 
 
 def pytest_collection_modifyitems(items):

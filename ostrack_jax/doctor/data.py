@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ostrack_jax.config import DataConfig
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.lists.published import OFFICIAL, PATHS, SHAPES, official
+from ostrack_jax.data.lists.published import OFFICIAL, PATHS, SHAPES, official_count
 from ostrack_jax.data.packed.reader import is_packed, open_packed, read_manifest
 from ostrack_jax.data.readers.registry import READERS, named_directory, open_dataset
 from ostrack_jax.doctor.check import check_sequence
@@ -70,7 +70,7 @@ def open_checked(data: DataConfig, directory: Path) -> tuple[LazySequences | Non
     except UserError as e:
         return None, [Finding("wrong", str(e), "" if is_packed(directory) else _mend(data.reader, directory))]
     findings = [Finding("note", note) for note in sequences.notes]
-    whole, count = official(data.reader, data.part), len(sequences)
+    whole, count = official_count(data.reader, data.part), len(sequences)
     if whole is not None and data.split in ("all", "otb100") and count < whole:
         text = f"{count:,} of the {whole:,} sequences of the official set are there"
         archives = _archives(directory)
@@ -111,7 +111,7 @@ def _sets(directory: Path) -> list[Finding]:
             found.append(Finding("ok", text))
         else:
             what = " ".join(filter(None, (reader, part, "in", str(directory))))
-            found.append(_describe(what, sequences, official(reader, part)))
+            found.append(_describe(what, sequences, official_count(reader, part)))
     return found
 
 

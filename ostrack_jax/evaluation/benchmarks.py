@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from ostrack_jax.config import DataConfig
 from ostrack_jax.data.lazy import LazySequences
-from ostrack_jax.data.lists.published import official, published_lengths
+from ostrack_jax.data.lists.published import official_count, published_lengths
 from ostrack_jax.data.packed.reader import is_packed
 from ostrack_jax.data.readers.boxes_only import NoImages
 from ostrack_jax.data.readers.registry import named_directory, open_dataset
@@ -30,10 +30,11 @@ class Benchmark:
     Attributes:
       name: as a user gives it.
       reader: of `ostrack_jax.data.readers.registry`; ``part`` of its data.
-      form: of the result files, see `results`.
+      form: of the result files, otb | got10k, see `results`.
       counted: frames of a sequence that may count: all | visible (the target is present and annotated) | covered
         (GOT-10k: some of the target is seen).
-      conventions: functions of `conventions`, each giving some scores; none where the truth is not public.
+      conventions: functions of `metrics.analysis` and `metrics.got10k`, each giving some scores;
+        none where the truth is not public.
       options: of the reader, where the benchmark fixes some.
       split: of the reader, where the benchmark is a published list.
       server: that scores where the ground truth is not public, as `submit` names it; else empty.
@@ -78,7 +79,7 @@ class Benchmark:
     @property
     def sequences(self) -> int | None:
         """The number of sequences of the complete benchmark; None if any number is right, as for the user's own."""
-        return official(self.reader, self.part) if self.name in BENCHMARKS and self.name != "otb" else None
+        return official_count(self.reader, self.part) if self.name in BENCHMARKS and self.name != "otb" else None
 
     @property
     def names(self) -> dict[str, int | None]:
@@ -141,7 +142,7 @@ _PUBLISHED, _UAV = (analysis.published_scores,), (analysis.uav_scores,)
 _SYNTHETIC = {"seed": 0, "sequences": 20, "frames": 60, "width": 240, "height": 180}
 BENCHMARKS = {
     benchmark.name: benchmark
-    for benchmark in (
+    for benchmark in (  # name, reader, part, form of the result files, frames that count, conventions
         Benchmark("dtb70", "dtb70", "test", "otb", "all", _PUBLISHED),
         Benchmark("folder", "folder", "test", "otb", "visible", _TOOLKIT),
         Benchmark("got10k_test", "got10k", "test", "got10k", "covered", (), server="got10k"),

@@ -1,6 +1,6 @@
 """Comparison of trackers on the sequences that all of them have, and its file `comparison.json`.
 
-Keys of the file (numbers are shares in 0..1 with the keys of `metrics.MEANING`, null where there is none):
+Keys of the file (numbers are shares in 0..1 with the keys of `metrics.scores.NUMBERS`, null where there is none):
 
 - `benchmark`; `rules`: of its scores, a line each; `keys`: the numbers there are, the headline first;
 - `sequences`: by name, `frames`, `category`, `attributes`: those that every tracker has; `left_out`: by name, the

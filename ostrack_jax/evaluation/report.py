@@ -1,10 +1,11 @@
 """The report of a tracker's run on a benchmark, and its file `report.json`.
 
-Keys of the file: `benchmark`; `tracker`; `scores` (over all sequences that have a result, keys of `metrics.MEANING`,
-shares in 0..1, null where no frame counts); `not_scored` (why there are no scores: the ground truth is not public; else
+Keys of the file: `benchmark`; `tracker`; `scores` (over all sequences that have a result, keys of
+`metrics.scores.NUMBERS`, shares in 0..1, null where no frame counts); `not_scored` (why there are no scores: the ground
+truth is not public; else
 empty); `whole` (sequences of the complete benchmark, null if any number is right); `notes` (what keeps the numbers from
 being the benchmark's own, a line each); `intervals` (of each overall number, [low, high] by bootstrap over sequences,
-null with fewer than `intervals.LEAST_SEQUENCES`); `curves` (by their keys of `metrics.CURVES`, a value for each
+null with fewer than `intervals.LEAST_SEQUENCES`); `curves` (by their keys of `metrics.scores.CURVES`, a value for each
 threshold); `attributes`, `categories` (by name, `sequences`, how many, and the numbers over those alone);
 `conventions` (the same results by other rules: by name `meaning` and `scores`, or `refused`, the reason); `sequences`
 (by name: `state` done | skipped, `frames`, `fps`, its own scores, `process` that tracked it); `failed` (by name: the
@@ -130,7 +131,8 @@ class Report:
         return {key: getattr(self, key) for key in KEYS}
 
 
-KEYS = tuple(item.name for item in fields(Report))[:-9]
+_NOT_IN_FILE = ("name", "directory", "whose", "tolerance", "more", "runs", "spread", "lengths", "pairs")
+KEYS = tuple(item.name for item in fields(Report) if item.name not in _NOT_IN_FILE)
 
 
 def build(

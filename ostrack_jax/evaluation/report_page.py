@@ -1,7 +1,7 @@
 """The report of evaluations: one self-contained HTML file, the same as Markdown with PNG files, and as JSON.
 
 Directories of `ostrack eval` and `ostrack compare` are read. Where a server scores, as for `got10k_test`, what it
-answered may lie next to the report in `server.json`: shares in 0..1 by their keys of `metrics.MEANING`, such as
+answered may lie next to the report in `server.json`: shares in 0..1 by their keys of `metrics.scores.NUMBERS`, such as
 {"ao": 0.71, "sr50": 0.804}.
 """
 

@@ -88,7 +88,7 @@ def giou(a_xyxy: Float[Any, "*#batch 4"], b_xyxy: Float[Any, "*#batch 4"]) -> Fl
 
 
 def clip_xywh(box_xywh: Boxes, height: Number, width: Number, margin: Number = 0.0) -> Boxes:
-    """Clip to a frame: at least ``margin`` pixels stay inside, no side is shorter (the release's rule).
+    """Cut boxes at the frame's border, as the release does; ``margin`` is the least inside it and the least side.
 
     Args:
       box_xywh: pixels of the frame; NaN stays NaN.

@@ -37,7 +37,7 @@ def focal(score_map: Float[Array, "b h w"], target: Float[Array, "b h w"], group
     return total / jnp.maximum(positive.reshape(-1, group, *score_map.shape[1:]).sum(axis=(1, 2, 3)), 1)
 
 
-def losses(prediction: Prediction, box_xywh: Float[Array, "b 4"], config: TrainConfig, group: int) -> Losses:
+def losses(prediction: Prediction, box_xywh: Float[Array, "b 4"], train: TrainConfig, group: int) -> Losses:
     """All losses against true boxes given as x, y, w, h in fractions of the search region.
 
     Boxes are compared where the predicted score map has its maximum, as x1 y1 x2 y2, the true ones clipped to 0..1.
@@ -50,5 +50,5 @@ def losses(prediction: Prediction, box_xywh: Float[Array, "b 4"], config: TrainC
         "l1": jnp.abs(predicted - true).mean(),
         "focal": focal(prediction.score_map, target, group).mean(),
     }
-    total = config.giou_weight * terms["giou"] + config.l1_weight * terms["l1"] + config.focal_weight * terms["focal"]
+    total = train.giou_weight * terms["giou"] + train.l1_weight * terms["l1"] + train.focal_weight * terms["focal"]
     return Losses(total, **terms, iou=iou(predicted, true).mean())

@@ -1,4 +1,8 @@
-"""Learning rates by step, and the number of search tokens by epoch."""
+"""Learning rates by step, and the number of search tokens by epoch.
+
+What changes a value (a rate, the weight of a loss) is a function of `State.step` inside the compiled step; what changes
+a shape (the tokens kept) is chosen for each epoch outside it.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +58,7 @@ def learning_rate(config: Config) -> optax.Schedule:
 
 
 def keep_share(train: TrainConfig, epoch: int) -> float:
-    """How far the keep ratio of ``epoch`` (the first is 1) is from the model's own towards 1: 1, then a cosine to 0."""
+    """Share of the way from the model's keep ratio to 1 in ``epoch`` (the first is 1): 1, then a cosine down to 0."""
     if epoch < train.keep_from_epoch:
         return 1.0
     if epoch >= train.keep_until_epoch:

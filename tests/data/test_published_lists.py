@@ -43,15 +43,15 @@ def test_every_list_is_whole(name):
 
 
 def test_official_counts_are_those_of_the_lists():
-    assert published.official("lasot", "test") == len(read_published("lasot_test"))
-    assert published.official("lasot_ext", "test") == len(read_published("lasot_ext"))
-    assert published.official("got10k", "train") == len(read_published("got10k_train_full"))
+    assert published.official_count("lasot", "test") == len(read_published("lasot_test"))
+    assert published.official_count("lasot_ext", "test") == len(read_published("lasot_ext"))
+    assert published.official_count("got10k", "train") == len(read_published("got10k_train_full"))
     for part, table in (("uav123", "uav"), ("", "otb"), ("30", "nfs")):
-        assert published.official(table, part) == len(read_table(table))
-    assert published.official("folder", "test") is None
-    assert published.official("dtb70", "test") == len(read_table("dtb70"))
-    assert published.official("uavdt", "test") == len(read_table("uavdt"))
-    assert published.official("uav", "uav123_10fps") == len(read_table("uav", "uav123_10fps"))
+        assert published.official_count(table, part) == len(read_table(table))
+    assert published.official_count("folder", "test") is None
+    assert published.official_count("dtb70", "test") == len(read_table("dtb70"))
+    assert published.official_count("uavdt", "test") == len(read_table("uavdt"))
+    assert published.official_count("uav", "uav123_10fps") == len(read_table("uav", "uav123_10fps"))
 
 
 def test_lasot_is_parted():

@@ -127,7 +127,7 @@ def published_lengths(reader: str, part: str) -> dict[str, int | None]:
     return {name: row.last - row.first + 1 - row.omit if counted else None for name, row in rows.items()}
 
 
-def official(reader: str, part: str) -> int | None:
+def official_count(reader: str, part: str) -> int | None:
     """The number of sequences of the published set; None where that is not known."""
     parts = OFFICIAL.get(reader, {})
     return parts.get(part, parts.get("")) or None

@@ -19,7 +19,8 @@ def got10k_scores(answers: Iterable[SequencePrediction]) -> Scores:
     """AO, SR0.5 and SR0.75 as `ExperimentGOT10k.report`: covered frames from the second on, pooled over all sequences.
 
     Both boxes are clipped to the frame; success is an overlap strictly above the threshold; pooling means that long
-    sequences weigh more. Of several runs the toolkit pools the frames of all, which is their mean (`metrics.average`).
+    sequences weigh more. Of several runs the toolkit pools the frames of all, which is their mean
+    (`metrics.scores.average`).
 
     Raises:
       UserError: a result of another length than the truth (the toolkit stops there too), a frame of unknown size,

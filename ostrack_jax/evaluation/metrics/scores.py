@@ -16,23 +16,21 @@ from jaxtyping import Bool, Float
 
 from ostrack_jax.evaluation.metrics.measures import DISTANCES_PX, FINE_OVERLAPS, OVERLAPS, RELATIVE_DISTANCES
 
-# What each number is, by its key in `Scores` and in reports.
-MEANING = {
-    "ao": "average overlap",
-    "sr50": "success rate at overlap 0.5",
-    "sr75": "success rate at overlap 0.75",
-    "success_auc": "area under the success curve",
-    "op50": "success at overlap 0.5",
-    "op75": "success at overlap 0.75",
-    "precision": "share of frames with a centre error of at most 20 pixels",
-    "norm_precision": "share of frames with a centre error of at most 0.2 of the target's size",
-    "miou": "mean overlap; what a frame without target counts depends on the rules",
+# Every number by its key in `Scores` and in reports, in the order of a table's columns: its heading, and what it is.
+# Each is a share in 0..1, the more the better.
+NUMBERS = {
+    "ao": ("AO", "average overlap"),
+    "sr50": ("SR0.5", "share of frames with an overlap above 0.5, averaged as AO is"),
+    "sr75": ("SR0.75", "the same for 0.75"),
+    "success_auc": ("AUC", "area under the success curve"),
+    "op50": ("OP50", "the success curve at overlap 0.5"),
+    "op75": ("OP75", "the success curve at overlap 0.75"),
+    "precision": ("P", "share of frames with a centre error of at most 20 pixels"),
+    "norm_precision": ("P_norm", "share of frames with a centre error of at most 0.2 of the target's size"),
+    "miou": ("mIoU", "mean overlap; what a frame without target counts depends on the rules"),
 }
-# The same at the head of a table, in the order of columns.
-HEADINGS = {
-    **{"ao": "AO", "sr50": "SR0.5", "sr75": "SR0.75", "success_auc": "AUC", "op50": "OP50", "op75": "OP75"},
-    **{"precision": "P", "norm_precision": "P_norm", "miou": "mIoU"},
-}
+HEADINGS = {key: heading for key, (heading, _) in NUMBERS.items()}
+MEANING = {key: meaning for key, (_, meaning) in NUMBERS.items()}
 
 
 def percent(share: float | None, form: str = ".2f") -> str:

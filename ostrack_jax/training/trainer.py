@@ -17,6 +17,7 @@ from rich.console import Console
 from ostrack_jax.checkpoint.files import save_config
 from ostrack_jax.config import Config, steps_per_epoch
 from ostrack_jax.errors import Stopped, UserError
+from ostrack_jax.io import must_be_text
 from ostrack_jax.pipeline.loader import Batches, Use
 from ostrack_jax.pipeline.sampling import too_many_files
 from ostrack_jax.training.checkpoint import RunCheckpoints
@@ -54,6 +55,7 @@ def train(
       Stopped: SIGTERM or Ctrl-C; all is saved.
     """
     workdir, settings, per_epoch = Path(workdir), config.train, steps_per_epoch(config)
+    must_be_text(workdir)
     progress, mesh = Progress(console, settings, per_epoch), make_mesh(config)
     check_same_config(config)
     for notice in check_settings(config):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 
 import av
 import cv2
@@ -170,7 +171,12 @@ def test_what_was_tracked_before_it_ended_stays(track, pictures, tmp_path, monke
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_what_was_tracked(track, pictures, tmp_path, monkeypatch, number, status):
     output = tmp_path / "new/out.mp4"
-    monkeypatch.setattr("ostrack_jax.tracking.baselines.StillTracker.update", lambda *_: os.kill(os.getpid(), number))
+
+    def update(*_):
+        os.kill(os.getpid(), number)
+        time.sleep(60)  # the signal ends it
+
+    monkeypatch.setattr("ostrack_jax.tracking.baselines.StillTracker.update", update)
     assert track(pictures, output=output, tracker=("--tracker", "still"))[0] == status
     assert table(tmp_path / "new/out.part.txt").shape == (5,)
     assert [path.name for path in output.parent.iterdir()] == ["out.part.txt"]

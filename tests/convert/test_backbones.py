@@ -55,6 +55,7 @@ def assert_close(found, expected):
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("release", ["deit", "deit, distilled"])
 def test_mae_and_deit_as_plain_networks(release):
     """One table serves both."""

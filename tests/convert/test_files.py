@@ -150,7 +150,7 @@ def test_cut_off_files(tmp_path, form):
             {"net": {**{x: np.zeros(1, np.float32) for x in "xy"}, "a": Raw(name("lib.x", "Weights") + b")\x81")}},
             r"'a' \(lib.x.Weights\)",
         ),
-        ({"net": {1: np.zeros(1, np.float32)}}, "no tensors"),
+        ({"net": {1: np.zeros(1, np.float32)}}, "not tensors"),
         ({"net": {"a": Raw(name("posix", "system") + b"X\x01\x00\x00\x00x\x85R")}}, "refused.*posix.system"),
     ],
 )

@@ -215,6 +215,7 @@ def nested(scalars):
     )
 
 
+@pytest.mark.slow
 @given(value=nested(scalars), protocol=st.integers(2, 5))
 def test_plain_values_are_read_as_python_reads_them(value, protocol):
     data = pickle.dumps(value, protocol)

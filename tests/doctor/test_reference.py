@@ -114,6 +114,7 @@ def test_the_reference_can_tell_networks_apart(oracle):
         assert len(eliminated) == 64 - math.ceil(0.7 * 64)
 
 
+@pytest.mark.slow
 def test_the_forward_pass_agrees():
     assert check_forward().verdict == "ok"
 

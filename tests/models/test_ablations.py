@@ -50,6 +50,7 @@ def test_relative_places_are_numbered_in_order(z, x):
     np.testing.assert_array_equal(relative_index(z * z, x * x), expected)
 
 
+@pytest.mark.slow
 def test_attention_with_a_bias_and_its_gradients():
     rng = np.random.default_rng(0)
     q, k, v = (jnp.asarray(rng.normal(size=(2, 3, n, 8)).astype(np.float32)) for n in (5, 7, 7))
@@ -134,6 +135,7 @@ def test_apart_until_the_joint_blocks():
     assert np.abs(features(BASE, weights, template, search).features.template - out.features.template).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_elimination_in_the_joint_blocks():
     model = dataclasses.replace(BASE, joint_from=1, eliminate_at=(1,), keep_ratio=(0.5,))
     out = features(model, weights_of(model), *crops())
@@ -141,6 +143,7 @@ def test_elimination_in_the_joint_blocks():
     assert np.isfinite(out.boxes).all()
 
 
+@pytest.mark.slow
 def test_identity_embeddings_are_added_to_every_token():
     model = dataclasses.replace(BASE, identity_embeddings=True)
     weights = weights_of(model)

@@ -51,6 +51,7 @@ def test_the_token_added_to_an_odd_number_changes_no_output_and_no_gradient(leng
             np.testing.assert_allclose(a, b, rtol=0, atol=atol)
 
 
+@pytest.mark.slow
 def test_a_network_by_it_has_the_same_outputs_and_gradients(small_config, small_weights, monkeypatch):
     """16 template tokens and 49 of the search region: odd, of which four are a surplus."""
     by_jax = jax.nn.dot_product_attention
@@ -98,6 +99,7 @@ def _refuse(_, gradient):
 no_backward.defvjp(lambda x: (x, None), _refuse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "serves", "said"),
     [

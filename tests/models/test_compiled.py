@@ -16,6 +16,7 @@ assert jax.jit(lambda x: x * 2 + 1)(3) == 7
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [False, True], ids=["by default", "elsewhere"])
 def test_what_is_compiled_lies_in_the_cache(tmp_path, given):
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}

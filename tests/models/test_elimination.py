@@ -60,6 +60,7 @@ def _painted_rows(box, size, patch):
 fraction = st.integers(-16, 40).map(lambda n: n / 32)
 
 
+@pytest.mark.slow
 @given(fraction, fraction, st.integers(0, 48).map(lambda n: n / 32), st.integers(0, 48).map(lambda n: n / 32))
 def test_box_rows_are_those_painted(x, y, w, h):
     box = np.array([[x, y, w, h]], np.float32)
@@ -80,6 +81,7 @@ def test_rank_is_the_mean_over_rows_then_heads():
     np.testing.assert_allclose(ours[1], rows[1][:, 0, 4:].mean(0), rtol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(st.sampled_from([1, 7, 20]), st.data())
 def test_eliminate_then_restore_keeps_the_best_in_place(total, data):

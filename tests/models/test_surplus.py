@@ -84,6 +84,7 @@ def test_outputs_and_gradients_are_those_of_the_exact_counts(evaluate):
     assert max(float(jnp.abs(a - b).max()) for a, b in zip(all_maps, exact_maps, strict=True)) > 1e-4
 
 
+@pytest.mark.slow
 def test_keys_beyond_the_length_count_nothing():
     rng = np.random.default_rng(0)
     q, k, v = (jnp.asarray(rng.normal(size=(2, 3, n, 8)), jnp.float32) for n in (5, 7, 7))

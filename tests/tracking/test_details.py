@@ -78,6 +78,7 @@ def test_attention_goes_back_to_its_cells():
     np.testing.assert_array_equal(found, [[[2, 3], [4, 5]], [[np.nan, 8], [np.nan, 7]]])
 
 
+@pytest.mark.slow
 def test_regions_are_the_gradient_times_the_features(small_config, random_weights):
     model = model_of(small_config.model, random_weights)
     rng = np.random.default_rng(1)

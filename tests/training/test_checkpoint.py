@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.training.checkpoint import RunCheckpoints
 from ostrack_jax.training.sharding import make_mesh
 from ostrack_jax.training.step import init_state, weights_of
+
+pytestmark = [pytest.mark.usefixtures("quickly_compiled"), pytest.mark.slow]
 
 
 def resume(config, workdir):
@@ -41,18 +44,25 @@ def digest(weights):
     return sha256({name: np.asarray(value) for name, value in weights.items()})
 
 
-@pytest.fixture
-def saved(small_config, small_weights, tmp_path):
+@pytest.fixture(scope="module")
+def original(small_config, small_weights, tmp_path_factory):
     """A workdir with one checkpoint, of step 5, and its state."""
+    workdir = tmp_path_factory.mktemp("saved")
     state = init_state(small_config, small_weights, make_mesh(small_config))
     state = state._replace(step=state.step + 5)
-    with RunCheckpoints(small_config, tmp_path) as checkpoints:
+    with RunCheckpoints(small_config, workdir) as checkpoints:
         checkpoints.validation = {"iou": 0.25, "epoch": 1, "step": 5}
         checkpoints.save(state, 5)
         checkpoints.save_if_best(state, 5)
         checkpoints.validation = {"iou": 0.25, "epoch": 2, "step": 6}  # no better
         checkpoints.save_if_best(state, 6)
-    return tmp_path, state
+    return workdir, state
+
+
+@pytest.fixture
+def saved(original, tmp_path):
+    """The same, to be changed."""
+    return shutil.copytree(original[0], tmp_path / "run"), original[1]
 
 
 def test_a_run_resumes_from_its_checkpoint(small_config, small_weights, saved):

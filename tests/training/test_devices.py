@@ -16,42 +16,28 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.training.sharding import make_mesh
 
 STEPS = 4
-# In float32 rounding differs by layout and processor: after some steps another candidate is eliminated, losses part.
-STEPS_FLOAT32 = 3
 SCRIPT = Path(__file__).with_name("on_devices.py")
 
 
-def run(dtype: str):
+@pytest.mark.slow
+def test_every_layout_trains_alike():
+    """In float64, in which rounding is far below any mistake."""
     env = os.environ | {
         "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-        "JAX_ENABLE_X64": str(int(dtype == "float64")),
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": str(int(dtype == "float64")),  # rounds too coarsely in float32
+        "JAX_ENABLE_X64": "1",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "PYTHONPATH": str(SCRIPT.parents[2]),
     }
-    command = [sys.executable, str(SCRIPT), dtype, str(STEPS if dtype == "float64" else STEPS_FLOAT32)]
+    command = [sys.executable, str(SCRIPT), str(STEPS)]
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-@pytest.mark.slow
-def test_float64_tells_rounding_from_mistakes():
-    found = run("float64")
+    found = json.loads(done.stdout.splitlines()[-1])
     one = found["1,1,1"]
     assert one["loss"][-1] < one["loss"][0]
     for layout, other in found.items():
         for name in ("loss", "grad_norm", "ema", "mean"):
             np.testing.assert_allclose(other[name], one[name], rtol=1e-6, err_msg=f"{layout} {name}")
         assert other["count"] == [STEPS], layout
-
-
-@pytest.mark.slow
-def test_float32_stays_close():
-    found = run("float32")
-    one = found["1,1,1"]
-    for layout, other in found.items():
-        np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-5, err_msg=layout)
-        np.testing.assert_allclose(other["grad_norm"][0], one["grad_norm"][0], rtol=1e-5, err_msg=layout)
     assert one["split"] == [0]
     assert found["4,2,1"]["split"][0] > 2  # the larger matrices lie in two parts
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from ostrack_jax.config import TrainConfig
 from ostrack_jax.models.ostrack import Prediction
@@ -45,6 +46,7 @@ def _prediction(boxes):
     return Prediction(maps, maps[..., None], maps[..., None], jnp.asarray(boxes), jnp.ones(len(boxes)))
 
 
+@pytest.mark.slow
 def test_a_perfect_box_costs_nothing_and_truth_is_clipped():
     config = TrainConfig()
     exact = losses(_prediction([[0.5, 0.5, 0.5, 0.25]]), jnp.array([[0.25, 0.375, 0.5, 0.25]]), config, 1)
@@ -59,6 +61,7 @@ def test_the_total_is_the_weighted_sum():
     np.testing.assert_allclose(out.loss, 3 * out.giou + 7 * out.l1 + 0.5 * out.focal, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_for_boxes_apart_and_empty():
     def total(boxes):
         return losses(

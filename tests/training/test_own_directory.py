@@ -68,6 +68,7 @@ def test_the_recipe_of_the_page_is_a_config():
     assert list(check_settings(config)) == []
 
 
+@pytest.mark.slow
 def test_the_recipe_of_the_page_trains(tmp_path, capfd):
     """On the tiny config, whose sets it leaves out in place of the published ones."""
     sets = " ".join(word for word in recipe() if word.startswith("--config.data.")).replace("got10k", "synthetic")

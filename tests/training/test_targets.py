@@ -24,6 +24,7 @@ def encode(box_cxcywh, side):
     return score, size_map, jnp.broadcast_to((at - cell)[:, None, None], spread)
 
 
+@pytest.mark.slow
 def test_targets_equal_the_release(golden):
     reference = golden("train_256")
     ours = score_target(xywh_to_cxcywh(jnp.asarray(reference["search_box"])), 16)
@@ -33,6 +34,7 @@ def test_targets_equal_the_release(golden):
 unit = st.floats(0.0625, 0.9375, width=32)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(unit, unit, st.floats(0.015625, 1, width=32), st.floats(0.015625, 1, width=32))
 def test_encode_then_decode(cx, cy, w, h):

@@ -177,7 +177,11 @@ def test_a_signal_leaves_what_was_tracked(track, pictures, tmp_path, monkeypatch
         time.sleep(60)  # the signal ends it
 
     monkeypatch.setattr("ostrack_jax.tracking.baselines.StillTracker.update", update)
-    assert track(pictures, output=output, tracker=("--tracker", "still"))[0] == status
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+    try:
+        assert track(pictures, output=output, tracker=("--tracker", "still"))[0] == status
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert table(tmp_path / "new/out.part.txt").shape == (5,)
     assert [path.name for path in output.parent.iterdir()] == ["out.part.txt"]
 

@@ -66,3 +66,19 @@ def test_cells_round_half_to_even(centre, cell):
 
 def test_a_centre_at_the_border_leaves_no_positive():
     assert not (np.asarray(score_target(jnp.array([[0.99, 0.5, 0.3, 0.3]]), 16)) == 1).any()
+
+
+def test_the_radius_of_boxes_of_many_sizes():
+    w, h = np.meshgrid(np.arange(0.5, 40, 1.7), np.arange(0.5, 40, 2.3))
+    w, h = w.ravel(), h.ravel()
+    # CornerNet's three cases: one corner in and one out, both in, both out; the root as the release takes it.
+    cases = [
+        (1.0, w + h, w * h * 0.3 / 1.7),
+        (4.0, 2 * (w + h), 0.3 * w * h),
+        (2.8, -1.4 * (w + h), -0.3 * w * h),
+    ]
+    expected = np.min([(b + np.sqrt(b**2 - 4 * a * c)) / 2 for a, b, c in cases], axis=0)
+    clear = np.abs(expected - np.round(expected)) > 1e-3
+    assert clear.sum() > 350
+    found = np.asarray(gaussian_radius(jnp.asarray(np.stack([w, h], axis=1)[clear], jnp.float32)))
+    np.testing.assert_array_equal(found, np.trunc(expected[clear]))

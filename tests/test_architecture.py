@@ -154,6 +154,7 @@ def normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
+@pytest.mark.slow
 def test_dependencies_are_declared_and_used():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {normal(re.split(r"[^\w.-]", line)[0]) for line in project["dependencies"]}
@@ -196,6 +197,7 @@ print(time.perf_counter() - start, *({"jax", "flax", "torch", "tensorflow", "mat
     assert float(seconds) < 1
 
 
+@pytest.mark.slow
 def test_importing_the_tracker_loads_next_to_nothing():
     code = """
 import sys
@@ -210,6 +212,7 @@ def test_the_packages_of_the_loader_work_without_jax():
     import_all_without(["jax", "flax"], names_of("errors", "io", "config", "geometry", "data", "pipeline"))
 
 
+@pytest.mark.slow
 def test_no_package_needs_torch_tensorflow_or_matplotlib():
     import_all_without(["torch", "tensorflow", "matplotlib", "got10k"], names_of("checkpoint", *PACKAGES))
 
@@ -224,6 +227,7 @@ for name in {names}:
 """)
 
 
+@pytest.mark.slow
 def test_no_package_but_training_even_loads_them():
     """(TensorBoard's writer, of training's logs, imports torch where it finds it.)"""
     names = names_of("checkpoint", *(set(PACKAGES) - {"training", "cli"}))

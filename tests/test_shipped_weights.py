@@ -13,6 +13,7 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.models.weights import check
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", weights.names())
 def test_a_shipped_network_loads_by_name_and_has_a_card(name):
     config, arrays = load_weights(name)

@@ -17,6 +17,8 @@ from ostrack_jax.checkpoint.steps import BEST, STEPS, TrainCheckpoints
 from ostrack_jax.config import to_dict
 from ostrack_jax.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def items(small_weights):
@@ -179,7 +181,6 @@ print("restored")
 """
 
 
-@pytest.mark.slow
 def test_saved_on_one_number_of_devices_restored_on_another(items, about, tmp_path):
     """1 -> 2 -> 8 -> 1, most tensors split over all of them: the same bits, tensor for tensor."""
     items["rest"] = {

@@ -94,6 +94,7 @@ def test_a_video_keeps_its_rate(track, pictures, tmp_path):
     assert (table(tmp_path / "new/out.txt")[:, :4] == [80, 120, 120, 120]).all()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_tracks_and_scores(track, pictures, small_weights, tmp_path):
     status, _, err = track(pictures, tracker=("--checkpoint", str(small_weights[0])))
     assert status == 0, err

@@ -55,6 +55,7 @@ def test_the_sheets_and_the_video(visualize, tmp_path):
         assert sum(1 for _ in container.decode(video=0)) == 3
 
 
+@pytest.mark.slow
 def test_a_sequence_of_a_benchmark_has_its_true_boxes(visualize, tmp_path):
     lines = "".join(f"{20 + t},20,12,16\n" for t in range(4))
     (tmp_path / "frames" / "groundtruth.txt").write_text(lines)

@@ -70,6 +70,7 @@ def test_mae_and_deit_as_plain_networks(release):
         assert_close(found, torch_vit(image, tensors, 3))
 
 
+@pytest.mark.slow
 def test_dinov2_as_a_plain_network():
     tensors = dinov2_tensors()
     config = small_config(layer_scale=1e-5, pretraining_size=70, patch=14, template_size=28, search_size=56)
@@ -79,6 +80,7 @@ def test_dinov2_as_a_plain_network():
     assert_close(found, torch_vit(image, tensors, 3))
 
 
+@pytest.mark.slow
 def test_dinov2_at_another_size():
     tensors = dinov2_tensors()
     weights, notices = from_release("dinov2", tensors, SCALED, 3)
@@ -106,6 +108,7 @@ def test_dinov2_at_another_patch_keeps_an_evenly_coloured_patch():
     np.testing.assert_allclose(weights["backbone.patch_embed.kernel"].sum((0, 1)), 14 * 14, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_augreg_as_a_plain_network():
     tensors = augreg_tensors(24, 2, 3)
     weights, notices = from_release("augreg", tensors, SMALL, 3)

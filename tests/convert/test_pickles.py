@@ -222,6 +222,7 @@ def test_plain_values_are_read_as_python_reads_them(value, protocol):
     assert repr(read(data)) == repr(pickle.loads(data))
 
 
+@pytest.mark.slow
 @given(value=nested(scalars | st.binary() | st.sets(keys) | st.frozensets(keys)), protocol=st.integers(4, 5))
 def test_sets_and_bytes_too_where_the_protocol_has_them(value, protocol):
     data = pickle.dumps(value, protocol)

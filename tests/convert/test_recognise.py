@@ -134,6 +134,7 @@ def test_tensors_that_are_settings_here():
         from_release(release_tensors(SMALL) | table, SMALL)
 
 
+@pytest.mark.slow
 def test_positions_are_resized_on_request(tmp_path, capsys):
     tensors = release_tensors(small_config(template_size=48, search_size=96))
     source = write_zip(tmp_path / "in.pth", {"net": tensors})

@@ -222,6 +222,7 @@ def test_frames_that_are_no_files_become_jpegs(tmp_path):
     np.testing.assert_array_equal(some[1].boxes_xywh, sequences[1].boxes_xywh)
 
 
+@pytest.mark.slow
 def test_cut_images_give_the_crops_of_whole_ones(tmp_path):
     config = load("vitb_256_mae_ce_32x4_ep300")
     folder = make_got10k(tmp_path / "got10k", 3, (640, 480), (400, 330, 24, 18))

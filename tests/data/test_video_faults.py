@@ -103,6 +103,7 @@ def test_frames_that_only_the_container_takes_for_key_frames_are_none(tmp_path, 
     check(path)
 
 
+@pytest.mark.slow
 def test_packets_that_are_left_out_leave_no_gap(tmp_path):
     dropped = (21, 22, 33)  # no key frames
     for container in ("mp4", "mkv", "ts"):

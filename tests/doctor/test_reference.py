@@ -119,6 +119,7 @@ def test_the_forward_pass_agrees():
     assert check_forward().verdict == "ok"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "change"),
     [

@@ -27,8 +27,8 @@ def evaluate(folder, output, *tracker):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """An OTB folder of two sequences, and results of a box that never moves."""
+def place(tmp_path_factory, small_config, random_weights):
+    """An OTB folder of two sequences, weights, and results of a box that never moves."""
     folder = tmp_path_factory.mktemp("evaluated")
     rng = np.random.default_rng(0)
     for name, step in (("Slow", 0), ("Fast", 6)):
@@ -38,14 +38,14 @@ def place(tmp_path_factory):
             cv2.imwrite(str(folder / "otb" / name / "img" / f"{t + 1:04d}.png"), frame)
         boxes = "".join(f"{10 + step * t}\t20\t12\t16\n" for t in range(5))
         (folder / "otb" / name / "groundtruth_rect.txt").write_text(boxes)
+    save_weights(folder / "weights", random_weights, small_config)
     evaluate(folder, "still", "--tracker", "still")
     return folder
 
 
 @pytest.fixture(scope="module")
-def reported(place, small_config, random_weights, quickly_compiled):
+def reported(place, quickly_compiled):
     """The page of these and of a network that eliminates."""
-    save_weights(place / "weights", random_weights, small_config)
     evaluate(place, "net", "--checkpoint", str(place / "weights"))
     folders = [str(place / "still"), str(place / "net")]
     more = ["--data_dir", str(place / "otb"), "--checkpoint", str(place / "weights"), "--show", "1"]

@@ -45,6 +45,7 @@ def test_a_benchmark_is_its_published_sequences(tmp_path):
         assert note == ""
 
 
+@pytest.mark.slow
 def test_of_lasots_annotations_the_test_set_is_scored(tmp_path):
     test, train = read_published("lasot_test"), read_published("lasot_train")
     folder = annotations(tmp_path, [*test, *train[:300], "atv-1"])

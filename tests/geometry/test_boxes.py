@@ -89,6 +89,7 @@ def test_overlaps_broadcast():
     assert bx.iou(a, b)[4, 2] == bx.iou(a[4, 0], b[2])
 
 
+@pytest.mark.slow
 def test_empty_boxes_give_zero_and_finite_gradients():
     point = np.array([3.0, 3.0, 3.0, 3.0])
     away = np.array([7.0, 8.0, 7.0, 8.0])

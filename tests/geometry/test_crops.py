@@ -100,6 +100,7 @@ def test_a_box_under_a_pixel_gives_a_crop():
     assert (crop.image == image[5, 5]).all() or (crop.image == image[4, 4]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("box", [[-2000, -1500, 3000, 3200], [-900.5, -700, 2100, 2300], [10, 20, 3000, 3000]])
 def test_a_large_crop_is_sampled_as_it_would_be_laid_out(box):
     image = cv2.GaussianBlur(_noise(400, 600), (0, 0), 3)

@@ -92,6 +92,7 @@ def attention_in_numpy(layer, x, groups):
     return np.einsum("bmij,bjmd->bimd", weights, v.reshape(b, n, m, d)).reshape(b, n, c), weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [JOINT, APART])
 @pytest.mark.parametrize("relative", [False, True])
 def test_every_kind_of_attention_equals_numpy(groups, relative):

@@ -41,6 +41,7 @@ def test_torch_agrees(h, w, side):
     np.testing.assert_allclose(resize_grid(values, side), expected[0].permute(1, 2, 0).numpy(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_positions_follow_the_crop_sizes(small_config, small_weights):
     larger = dataclasses.replace(small_config.model, template_size=48, search_size=96)
     weights, notices = fitted(larger, small_weights)

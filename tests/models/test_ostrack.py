@@ -19,7 +19,7 @@ from ostrack_jax.models.block import Block, depth_factors
 from ostrack_jax.models.head import decode
 from ostrack_jax.models.weights import check, model_of, structure, weight_shapes
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
+pytestmark = [pytest.mark.usefixtures("quickly_compiled"), pytest.mark.slow]
 
 
 def _run(config, weights, *crops, **options):
@@ -53,7 +53,6 @@ def test_shapes(vit, size):
     assert len(weight_shapes(config)) == 242  # as the release's
 
 
-@pytest.mark.slow
 def test_details_are_free_when_off(small_config, small_weights):
     out = _run(small_config.model, small_weights, *_crops(small_config.model))
     assert out.kept == out.eliminated == out.centre_attention == ()
@@ -68,7 +67,6 @@ def test_one_computation_without_callbacks(small_config, small_weights):
     assert "infeed" not in text
 
 
-@pytest.mark.slow
 def test_template_tokens_give_what_the_crop_gives(small_config, small_weights):
     model = model_of(small_config.model, small_weights)
     template, search = _crops(small_config.model)
@@ -77,7 +75,6 @@ def test_template_tokens_give_what_the_crop_gives(small_config, small_weights):
     np.testing.assert_allclose(whole, once, atol=1e-6)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rows", get_args(TemplateRows))
 def test_every_choice_of_rows(rows, small_config, small_weights):
     config = dataclasses.replace(small_config.model, template_rows=rows)
@@ -93,7 +90,6 @@ def test_gt_box_needs_the_box(small_config, small_weights):
         model_of(config, small_weights)(*_crops(config))
 
 
-@pytest.mark.slow
 def test_gt_box_of_a_batch_equals_one_by_one(small_config, small_weights):
     config = dataclasses.replace(small_config.model, template_rows="gt_box")
     template, search = _crops(config)
@@ -105,7 +101,6 @@ def test_gt_box_of_a_batch_equals_one_by_one(small_config, small_weights):
         np.testing.assert_array_equal(np.sort(one.kept[0][0]), np.sort(both.kept[0][i]))
 
 
-@pytest.mark.slow
 def test_bfloat16_stays_close_and_keeps_float32_where_it_must(small_config, small_weights):
     weights = small_weights
     half = dataclasses.replace(small_config.model, dtype="bfloat16")
@@ -157,7 +152,6 @@ def test_every_misfit_is_reported_at_once(small_config, small_weights):
         assert part in str(e.value)
 
 
-@pytest.mark.slow
 def test_stochastic_depth_rises_with_the_blocks_and_keeps_the_mean(small_config):
     config = dataclasses.replace(small_config.model, depth=3, drop_path=0.5)
     factors = np.asarray(depth_factors(config, jax.random.split(jax.random.key(0), 4000)))
@@ -171,7 +165,6 @@ def test_stochastic_depth_rises_with_the_blocks_and_keeps_the_mean(small_config)
     np.testing.assert_array_equal(again, factors[..., 7:9])  # whatever the batch
 
 
-@pytest.mark.slow
 def test_a_dropped_branch_leaves_its_sample_as_it_was(small_config):
     config = dataclasses.replace(small_config.model, layer_scale=0.5)
     block = Block(config, jnp.dtype("float32"), nnx.Rngs(0))

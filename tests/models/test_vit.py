@@ -61,6 +61,7 @@ def plain(image, w, model):
     return norm(x, w, "norm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer_scale", [0.0, 1e-5])
 def test_the_plain_vit_equals_numpy(layer_scale):
     model = dataclasses.replace(MODEL, layer_scale=layer_scale)

@@ -157,6 +157,7 @@ def test_brightness_is_drawn_uniformly_and_for_each_crop_alone():
     assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.2
 
 
+@pytest.mark.slow
 def test_the_first_flip_is_shared_and_the_second_is_not():
     """With both flips at one half, template and search are mirrored independently: four cases, equally often."""
     plain = example(pair(), STILL)

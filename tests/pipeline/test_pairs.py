@@ -122,6 +122,7 @@ def frames_law(visible, max_gap: int) -> np.ndarray:
     return law
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last_visible", [True, False])
 def test_frames_are_drawn_by_the_causal_law_with_a_growing_window(last_visible):
     visible = np.zeros(40, bool)

@@ -114,6 +114,7 @@ def test_mil_refuses_a_box_it_would_never_return_from(box):
         tracker.init(np.zeros((50, 60, 3), np.uint8), np.array(box, float))
 
 
+@pytest.mark.slow
 def test_mil_follows_and_repeats_itself(video):
     frames, boxes = video
     tracker = baselines.make("opencv:mil")
@@ -131,6 +132,7 @@ def test_mil_follows_and_repeats_itself(video):
     assert error[-1] < 10 < np.abs(boxes[0, :2] - boxes[-1, :2]).max()
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_mil(video):
     frames, boxes = video
     runs = []

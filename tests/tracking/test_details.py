@@ -13,7 +13,7 @@ from ostrack_jax.models.weights import model_of
 from ostrack_jax.tracking.details import attention_maps, discriminative_regions, within_search
 from ostrack_jax.tracking.tracker import Tracker
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
+pytestmark = [pytest.mark.usefixtures("quickly_compiled"), pytest.mark.slow]
 BOX = np.array([40.0, 30.0, 20.0, 16.0])
 
 

@@ -13,6 +13,8 @@ from ostrack_jax.errors import UserError
 from ostrack_jax.tracking.track import OneSlot, SlotTracker
 from ostrack_jax.tracking.tracker import Tracker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def one(small_config, small_weights):

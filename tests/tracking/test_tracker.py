@@ -14,8 +14,9 @@ from ostrack_jax.tracking.prior import hann
 from ostrack_jax.tracking.track import Track, follow
 from ostrack_jax.tracking.tracker import Tracker
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize("size", [256, 384])
 def test_boxes_equal_the_release(size, golden, standin):
     reference = golden("tracking")

@@ -9,6 +9,8 @@ from ostrack_jax.data.generated.synthetic import open_synthetic
 from ostrack_jax.geometry.boxes import iou, xywh_to_xyxy
 from ostrack_jax.tracking.tracker import Tracker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tracker(request):

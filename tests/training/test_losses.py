@@ -27,6 +27,7 @@ def _focal(score, target):
     return -(gain.sum() + other.sum()) / max(positive.sum(), 1)
 
 
+@pytest.mark.slow
 def test_focal_by_group():
     score, target = _maps()
     whole = focal(jnp.asarray(score), jnp.asarray(target), 4)
@@ -55,6 +56,7 @@ def test_a_perfect_box_costs_nothing_and_truth_is_clipped():
     np.testing.assert_allclose([clipped.giou, clipped.l1, clipped.iou], [0, 0, 1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_total_is_the_weighted_sum():
     config = TrainConfig(giou_weight=3.0, l1_weight=7.0, focal_weight=0.5)
     out = losses(_prediction([[0.4, 0.5, 0.3, 0.25]]), jnp.array([[0.25, 0.375, 0.5, 0.25]]), config, 1)

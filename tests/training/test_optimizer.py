@@ -65,6 +65,7 @@ def test_cosine_with_warm_up():
     assert float(rate(20)) == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_first_update_against_numpy(published):
     """Adam's first update is the sign of the gradient; decay is added before the rate, the backbone's is a tenth."""
     params = {"backbone.norm.bias": jnp.array([1.0, -2.0]), "head.score.final.bias": jnp.array([3.0])}
@@ -78,6 +79,7 @@ def test_first_update_against_numpy(published):
     np.testing.assert_allclose(updates["head.score.final.bias"], [-rate * (-1 + 3 * decay)], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_gradients_are_clipped_to_the_global_norm(published):
     rule = optimizer(published)
     params = {"backbone.a": jnp.zeros(2), "head.b": jnp.zeros(1)}

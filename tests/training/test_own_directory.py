@@ -61,6 +61,7 @@ def recipe() -> list[str]:
     return block[1].replace("\\\n", " ").split()
 
 
+@pytest.mark.slow
 def test_the_recipe_of_the_page_is_a_config():
     words = recipe()
     assert words[:4] == ["ostrack", "train", "--config", "vitb_256_mae_ce_32x4_got10k_ep100"]
@@ -86,6 +87,7 @@ def test_the_recipe_of_the_page_trains(tmp_path, capfd):
     assert TrainCheckpoints(tmp_path / "run" / STEPS).steps() == [2, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("boxes", "words"),
     [

@@ -97,6 +97,7 @@ def test_the_page_loads_and_runs_nothing(reported):
     check_loads_nothing((reported / "report" / "report.html").read_text())
 
 
+@pytest.mark.slow
 def test_several_runs_in_one_plot(workdir, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "PANELS", [panel for panel in report.PANELS if panel.title == "Pairs a second"])
     workdirs = [workdir("first", 1), workdir("second", 2, batch=4)]

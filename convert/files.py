@@ -11,12 +11,13 @@ import io
 import mmap
 import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from ostrack_jax.errors import UserError, listed
 
@@ -29,6 +30,11 @@ USUAL = ("net", "model", "state_dict")  # taken before other keys: of the OSTrac
 _WRAPPERS = ("module", "_orig_mod")  # put into names by torch's data parallel and compiled modules
 _DEEPEST = 3  # keys on the way to the tensors
 _LISTED = 10
+# What the libraries raise for bytes that are not a complete file.
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, SafetensorError, EOFError, OSError, ValueError, TypeError),
+    *(KeyError, IndexError, ArithmeticError, NotImplementedError, RuntimeError, MemoryError),
+)
 
 Tensors = dict[str, np.ndarray]
 Value = TypeVar("Value")
@@ -57,7 +63,7 @@ def read_tensors(path: Path, key: str = "") -> Tensors:
         raise UserError(f"not a checkpoint (torch's, .safetensors or .npz): it begins with {ascii(head)[2:-1]!r}")
     except UserError as e:
         raise UserError(f"{path}: {e}") from e
-    except Exception as e:  # whatever the libraries raise for bytes that are not a complete file
+    except _DAMAGE as e:
         raise UserError(f"{path}: damaged or cut off ({brief(str(e))}); fetch it again") from e
 
 

@@ -84,6 +84,14 @@ def test_every_choice_of_rows(rows, small_config, small_weights):
     assert np.isfinite(out.boxes).all()
 
 
+def test_the_centres_attention_is_the_same_whatever_rows_rank(small_config, small_weights):
+    """In the first block, which nothing was eliminated before."""
+    configs_of = [dataclasses.replace(small_config.model, template_rows=rows) for rows in ("ctr_point", "ctr_rec")]
+    outs = [_run(config, small_weights, *_crops(config), details=True) for config in configs_of]
+    point, rectangle = (np.asarray(out.centre_attention[0]) for out in outs)
+    np.testing.assert_allclose(rectangle, point, rtol=1e-4, atol=1e-7)
+
+
 def test_gt_box_needs_the_box(small_config, small_weights):
     config = dataclasses.replace(small_config.model, template_rows="gt_box")
     with pytest.raises(ValueError, match="template_box"):

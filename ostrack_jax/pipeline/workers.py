@@ -130,7 +130,7 @@ def _ended(runner: BaseProcess | threading.Thread) -> UserError:
         return UserError(f"a loader process ended unasked, with status {code}: see what it printed above")
     return UserError(
         f"a loader process ended unasked, killed by {signal.Signals(-code).name}; the system does so where memory "
-        "runs out: expected room for so many processes (config.train.workers) and for batches of that size"
+        "runs out: expected memory for so many processes (config.train.workers) and for batches of that size"
     )
 
 
